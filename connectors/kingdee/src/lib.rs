@@ -1,0 +1,1 @@
+//! huiliu-kingdee

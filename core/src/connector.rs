@@ -1,0 +1,486 @@
+//! The contract: what every connector implements and what it may know.
+//!
+//! A connector holds no storage, sees no canonical type, and reads time only from its [`Cx`]. Records travel as the
+//! vendor's own JSON; ids are text always.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::clock::Clock;
+use crate::manifest::Manifest;
+use crate::quota::Quota;
+use crate::secrets::{Secret, TokenVault};
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+        impl<T: AsRef<str>> From<T> for $name {
+            fn from(text: T) -> Self {
+                Self(Arc::from(text.as_ref()))
+            }
+        }
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", &self.0)
+            }
+        }
+    };
+}
+
+text_id!(
+    /// The name of one configured account of a connector, as the deployment chose it.
+    ConnectionName
+);
+text_id!(
+    /// One kind of record in one system: `customers`.
+    StreamName
+);
+text_id!(
+    /// The id a system gives to a record: text always, so that 64-bit ids and leading zeros survive.
+    ExternalId
+);
+text_id!(
+    /// Where the next pull starts. Opaque to core.
+    Cursor
+);
+
+/// Names one record: connection, stream, external id.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RecordKey {
+    /// The account it lives in.
+    pub connection: ConnectionName,
+    /// The kind of record.
+    pub stream: StreamName,
+    /// The system's id for it.
+    pub id: ExternalId,
+}
+
+impl fmt::Display for RecordKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.connection, self.stream, self.id)
+    }
+}
+
+/// What a system says about a record's recency.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// As the system wrote it: an etag, a stamp, a sequence.
+    pub text: String,
+    /// Its place in order, where it has one: microseconds since 1970 UTC for a stamp, the number itself for a
+    /// sequence; none for an opaque tag, which can only be equal or different.
+    pub order: Option<i64>,
+    /// Whether `order` is an instant, and so says when the record changed.
+    pub is_instant: bool,
+}
+
+impl Version {
+    /// A version that is an instant; `text` is kept as the system wrote it.
+    pub fn instant(text: impl Into<String>, at: jiff::Timestamp) -> Self {
+        Self { text: text.into(), order: Some(at.as_microsecond()), is_instant: true }
+    }
+
+    /// A version that counts.
+    pub fn sequence(number: i64) -> Self {
+        Self { text: number.to_string(), order: Some(number), is_instant: false }
+    }
+
+    /// A version that can only be compared for equality.
+    pub fn tag(text: impl Into<String>) -> Self {
+        Self { text: text.into(), order: None, is_instant: false }
+    }
+}
+
+/// One thing as its system shows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The kind of record.
+    pub stream: StreamName,
+    /// The system's id.
+    pub id: ExternalId,
+    /// What the system says about recency, if it says anything.
+    pub version: Option<Version>,
+    /// The vendor's JSON, untouched.
+    pub body: Value,
+}
+
+/// What a webhook or a pull brings: a whole record, a deletion, or a hint that a key changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Received {
+    /// The record's content.
+    Record(Record),
+    /// The system says that this record is gone.
+    Deleted {
+        /// The kind of record.
+        stream: StreamName,
+        /// The system's id.
+        id: ExternalId,
+        /// The recency of the deletion, if told.
+        version: Option<Version>,
+    },
+    /// This key changed; its content must be fetched.
+    Hint {
+        /// The kind of record.
+        stream: StreamName,
+        /// The system's id.
+        id: ExternalId,
+    },
+    /// Something changed in this stream, no key told: pull it now.
+    Poke {
+        /// The stream to pull.
+        stream: StreamName,
+    },
+}
+
+/// One page of a pull.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page {
+    /// What the page holds.
+    pub items: Vec<Received>,
+    /// Where the next pull of this stream starts: it is stored together with the page. None keeps the former one.
+    pub next: Option<Cursor>,
+    /// Whether more is waiting right now.
+    pub more: bool,
+    /// Set on the last page of a scan that read everything there is: what it did not show is then known to be
+    /// missing. Never set by an incremental pull.
+    pub complete_scan: bool,
+}
+
+/// What a delivery does to the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operation {
+    /// Make a record.
+    Create,
+    /// Change fields of a record.
+    Update,
+    /// Remove a record.
+    Delete,
+}
+
+impl Operation {
+    /// The word used in the store, in logs and on the page.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// One write to one target. Complete: push makes no choice.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// The delivery's number, for logs.
+    pub number: i64,
+    /// What to do.
+    pub operation: Operation,
+    /// The kind of record.
+    pub stream: StreamName,
+    /// The target record; none for a create.
+    pub id: Option<ExternalId>,
+    /// In vendor words, exactly the changed fields (for a create: all fields), nested as the vendor nests them.
+    pub body: Value,
+    /// The record as last known to be held by the target, in vendor words, where the lens needs it; null otherwise.
+    pub base: Value,
+    /// The version the patch was made against, for a conditional write.
+    pub base_version: Option<Version>,
+    /// The same over every retry of this delivery: 32 hexadecimal digits.
+    pub idempotency_key: String,
+    /// 1 for the first attempt. Above 1 an earlier attempt may have reached the target.
+    pub attempt: u32,
+}
+
+/// What came back from a write.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Receipt {
+    /// The target's id for the record.
+    pub id: ExternalId,
+    /// The record as the target stored it, if the reply or a read-back shows it whole.
+    pub stored: Option<Record>,
+    /// The record's version after the write, if told without the record.
+    pub version: Option<Version>,
+}
+
+/// A webhook request as it came in: nothing about it is proven.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RawRequest {
+    /// `GET` or `POST`.
+    pub method: String,
+    /// Path and query as received, percent-escapes untouched.
+    pub target: String,
+    /// Header names in lower case with their values.
+    pub headers: Vec<(String, String)>,
+    /// The raw body.
+    pub body: Bytes,
+}
+
+impl RawRequest {
+    /// The first header of this name (lower case).
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The percent-decoded value of a query parameter. A `+` stays a plus: base64 values travel here.
+    pub fn query(&self, name: &str) -> Option<String> {
+        let (_, query) = self.target.split_once('?')?;
+        let pair = query.split('&').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name))?;
+        percent_decode(pair.1)
+    }
+}
+
+fn percent_decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let digits = [rest.next()?, rest.next()?];
+            bytes.push(u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// A request whose origin is proven. Only `huiliu-webhooks` makes one, after the manifest's scheme or the
+/// connector's `open` accepted it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verified {
+    /// The request; where the envelope was sealed, `body` is what was inside.
+    pub request: RawRequest,
+}
+
+/// What `open` found in a sealed envelope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Opened {
+    /// A genuine message. `body` replaces the request's body, and `reply` is sent after the durable append.
+    Message {
+        /// The opened content.
+        body: Bytes,
+        /// A key under which a repeat of the same event is known.
+        dedupe: String,
+        /// What the vendor expects to hear.
+        reply: Reply,
+    },
+    /// A handshake: nothing to keep, answer this.
+    Handshake(Reply),
+}
+
+/// The answer to a webhook call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// `Content-Type`.
+    pub content_type: &'static str,
+    /// Body.
+    pub body: Bytes,
+}
+
+impl Reply {
+    /// `200` with an empty text body.
+    pub fn ok() -> Self {
+        Self { status: 200, content_type: "text/plain; charset=utf-8", body: Bytes::new() }
+    }
+}
+
+/// What went wrong with a system, sorted by what the hub does next. The text is for people: what happened, where,
+/// what to do. It never contains a secret or a personal value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectorError {
+    /// Wait and try again; the stream keeps its place.
+    #[error("{detail}")]
+    Transient {
+        /// What happened.
+        detail: String,
+        /// How long to wait at least, if the system said so.
+        after: Option<Duration>,
+    },
+    /// Over the quota: wait until it is free again.
+    #[error("{detail}")]
+    RateLimited {
+        /// What happened.
+        detail: String,
+        /// How long to wait at least, if the system said so.
+        after: Option<Duration>,
+    },
+    /// The credentials do not work: the connection pauses until an operator mends them.
+    #[error("{detail}")]
+    Unauthorized {
+        /// What happened.
+        detail: String,
+    },
+    /// The system refuses this one item; a person must look at it.
+    #[error("{reason}")]
+    Rejected {
+        /// JSON pointer or field name of the refused value, or empty.
+        at: String,
+        /// The system's reason.
+        reason: String,
+    },
+    /// The record changed under a conditional write: refetch and replan.
+    #[error("{detail}")]
+    Conflict {
+        /// What happened.
+        detail: String,
+    },
+    /// The record is no longer there: the link closes.
+    #[error("{detail}")]
+    Gone {
+        /// What happened.
+        detail: String,
+    },
+    /// The stored cursor is no longer accepted: the stream starts from the beginning.
+    #[error("{detail}")]
+    CursorExpired {
+        /// What happened.
+        detail: String,
+    },
+    /// The system no longer speaks as recorded: the stream stops until somebody looks.
+    #[error("{detail}")]
+    Broken {
+        /// What happened.
+        detail: String,
+    },
+}
+
+impl ConnectorError {
+    /// A transient failure without a told delay.
+    pub fn transient(detail: impl Into<String>) -> Self {
+        Self::Transient { detail: detail.into(), after: None }
+    }
+
+    /// A system that does not speak as recorded.
+    pub fn broken(detail: impl Into<String>) -> Self {
+        Self::Broken { detail: detail.into() }
+    }
+
+    /// A stable word for programs.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Transient { .. } => "transient",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Unauthorized { .. } => "unauthorized",
+            Self::Rejected { .. } => "rejected",
+            Self::Conflict { .. } => "conflict",
+            Self::Gone { .. } => "gone",
+            Self::CursorExpired { .. } => "cursor_expired",
+            Self::Broken { .. } => "broken",
+        }
+    }
+}
+
+/// What a connector call returns.
+pub type Result<T> = std::result::Result<T, ConnectorError>;
+
+/// Which addresses a connection may talk to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Network {
+    /// Public addresses only: loopback, private, link-local and similar ranges are refused.
+    #[default]
+    Public,
+    /// Also private addresses and loopback; the operator said so in the configuration.
+    Private,
+}
+
+/// Everything a connector may touch: the connection's settings and secrets, the time, the quota, the tokens.
+#[derive(Clone)]
+pub struct Cx {
+    /// Whose call this is.
+    pub connection: ConnectionName,
+    /// `config.*` of the connection, checked against the manifest, defaults filled in.
+    pub settings: Arc<BTreeMap<String, String>>,
+    /// `secret.*` of the connection, opened.
+    pub secrets: Arc<BTreeMap<String, Secret>>,
+    /// The time.
+    pub clock: Clock,
+    /// The connection's share of the vendor's quota.
+    pub quota: Arc<Quota>,
+    /// Tokens that outlive a process, sealed, with single-flight refresh.
+    pub tokens: Arc<TokenVault>,
+    /// Which addresses may be called.
+    pub network: Network,
+}
+
+impl Cx {
+    /// A setting, or a [`ConnectorError::Broken`] that says which one is missing.
+    pub fn setting(&self, name: &str) -> Result<&str> {
+        self.settings
+            .get(name)
+            .map(String::as_str)
+            .ok_or_else(|| ConnectorError::broken(format!("config.{name} is not set for connection {}", self.connection)))
+    }
+
+    /// A secret, or [`ConnectorError::Unauthorized`] that says which one is missing and how to give it.
+    pub fn secret(&self, name: &str) -> Result<&Secret> {
+        self.secrets.get(name).ok_or_else(|| ConnectorError::Unauthorized {
+            detail: format!(
+                "secret.{name} of connection {} is not set; run `huiliu connect {}`",
+                self.connection, self.connection
+            ),
+        })
+    }
+}
+
+/// One external system.
+#[async_trait]
+pub trait Connector: Send + Sync {
+    /// What the system offers.
+    fn manifest(&self) -> &Manifest;
+
+    /// Reaches the system with the given credentials and reads nothing of value.
+    async fn check(&self, cx: &Cx) -> Result<()>;
+
+    /// One page of a stream. `from` is the cursor that was stored last, none for the very first pull.
+    async fn pull(&self, cx: &Cx, stream: &StreamName, from: Option<&Cursor>) -> Result<Page>;
+
+    /// One record, after a hint or a conflict. None: it does not exist (any more).
+    async fn fetch(&self, cx: &Cx, key: &RecordKey) -> Result<Option<Record>>;
+
+    /// Opens a sealed envelope (`verify = { kind = "connector" }`): authenticates before it parses.
+    /// [`ConnectorError::Unauthorized`] refuses the call.
+    fn open(&self, _cx: &Cx, _request: &RawRequest) -> Result<Opened> {
+        Err(ConnectorError::broken("this connector has no sealed webhook"))
+    }
+
+    /// What a verified webhook call means. Never waits on a network.
+    fn receive(&self, cx: &Cx, request: &Verified) -> Result<Vec<Received>>;
+
+    /// Carries out one delivery.
+    async fn push(&self, cx: &Cx, delivery: &Delivery) -> Result<Receipt>;
+
+    /// Waits until the system says that a stream changed (IMAP IDLE and the like) and returns its name. The default
+    /// never returns: the schedule and the webhooks wake the stream.
+    async fn listen(&self, _cx: &Cx) -> Result<StreamName> {
+        std::future::pending().await
+    }
+}

@@ -1,0 +1,673 @@
+//! `connector.toml`: what a system offers. For a REST system it is the whole connector.
+//!
+//! Every kind is a closed list and unknown keys are errors. The only placeholders are `{config.x}`, `{secret.x}`,
+//! `{cursor}` and `{record.x}`; `huiliu-rest` fills them in.
+
+use std::collections::BTreeMap;
+
+use huiliu_mappings::diagnose::Diagnostic;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A parsed manifest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Name, driver, address, limits, settings, errors.
+    pub connector: ConnectorSection,
+    /// How calls are authenticated.
+    pub auth: Option<Auth>,
+    /// What streams inherit.
+    #[serde(default)]
+    pub defaults: Defaults,
+    /// The streams.
+    pub streams: BTreeMap<String, Stream>,
+    /// How the system calls us.
+    pub webhook: Option<Webhook>,
+}
+
+/// `[connector]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectorSection {
+    /// Equals the folder.
+    pub name: String,
+    /// The name people know, for pages and READMEs.
+    pub title: String,
+    /// The Chinese name, where there is one.
+    pub title_zh: Option<String>,
+    /// One sentence on what the connector joins, in Markdown.
+    pub about: String,
+    /// `rest`: this file is all there is. `rust`: `src/` implements the verbs.
+    pub driver: Driver,
+    /// Start of every URL, with placeholders.
+    pub base_url: Option<String>,
+    /// Bounds.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Settings a connection gives: `config.shop = { type = "string", description = "…" }`.
+    #[serde(default)]
+    pub config: BTreeMap<String, Setting>,
+    /// Secrets a connection needs: `secret.webhook = { description = "…" }`.
+    #[serde(default)]
+    pub secret: BTreeMap<String, SecretSetting>,
+    /// Headers sent with every call, with placeholders.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// Replies that mean something else than their HTTP status says; the first that fits wins.
+    #[serde(default)]
+    pub errors: Vec<ErrorRule>,
+    /// A call that proves the credentials and reads nothing of value.
+    pub check: Option<Call>,
+    /// Documents (name and number) that the vendor facts come from.
+    #[serde(default)]
+    pub sources: Vec<String>,
+}
+
+/// Who implements the verbs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Driver {
+    /// The REST engine, from the manifest alone.
+    Rest,
+    /// A crate.
+    Rust,
+}
+
+/// Bounds of a connector.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Calls a second, across all streams of a connection.
+    pub requests_per_second: Option<std::num::NonZeroU32>,
+    /// A call that takes longer is given up, in milliseconds.
+    pub timeout_ms: u64,
+    /// A longer reply is refused, in bytes.
+    pub response_bytes_max: u64,
+    /// Writes that go in parallel to one connection.
+    pub push_parallel: std::num::NonZeroU32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        // 32 MiB holds the largest page any of the recorded vendors sends (250 orders with lines) ten times over.
+        Self {
+            requests_per_second: None,
+            timeout_ms: 30_000,
+            response_bytes_max: 32 << 20,
+            push_parallel: std::num::NonZeroU32::MIN,
+        }
+    }
+}
+
+/// One setting of a connection.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Setting {
+    /// What kind of value it takes.
+    #[serde(rename = "type")]
+    pub kind: SettingKind,
+    /// What it is for and where to find it.
+    pub description: String,
+    /// Used when the connection does not say; without one the setting is required.
+    pub default: Option<String>,
+    /// The allowed values, for `enum`.
+    #[serde(default)]
+    pub values: Vec<String>,
+}
+
+/// The kinds of settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SettingKind {
+    /// Any text.
+    String,
+    /// A host name or a URL; checked against the network rule before each call.
+    Url,
+    /// A whole number.
+    Integer,
+    /// `true` or `false`.
+    Boolean,
+    /// One of `values`.
+    Enum,
+}
+
+/// One secret of a connection.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SecretSetting {
+    /// What it is and where to find it.
+    pub description: String,
+    /// Whether the connection works without it.
+    #[serde(default)]
+    pub optional: bool,
+}
+
+/// A reply that means something else than its HTTP status says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ErrorRule {
+    /// Only for this HTTP status.
+    pub status: Option<u16>,
+    /// JSON pointer into the reply. `/*` as a part matches any element of an array.
+    pub at: Option<String>,
+    /// The value there, compared as text; without it, any non-null, non-empty value fits.
+    pub equals: Option<String>,
+    /// One of several values there.
+    #[serde(default)]
+    pub one_of: Vec<String>,
+    /// What it means.
+    pub kind: ErrorKind,
+    /// JSON pointer to the system's message, for people.
+    pub message: Option<String>,
+}
+
+/// The kinds of errors a manifest can name; see `ConnectorError`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorKind {
+    /// Wait and retry.
+    Transient,
+    /// Over the quota.
+    RateLimited,
+    /// Credentials refused.
+    Unauthorized,
+    /// This item refused.
+    Rejected,
+    /// Changed under us.
+    Conflict,
+    /// No longer there.
+    Gone,
+    /// Cursor no longer accepted.
+    CursorExpired,
+    /// No longer speaks as recorded.
+    Broken,
+}
+
+/// `[auth]`: a closed list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Auth {
+    /// A key in a header or a query parameter.
+    ApiKey {
+        /// Header name.
+        header: Option<String>,
+        /// Query parameter name.
+        param: Option<String>,
+        /// The value, with placeholders.
+        value: String,
+    },
+    /// HTTP Basic.
+    Basic {
+        /// User, with placeholders.
+        username: String,
+        /// Password, with placeholders.
+        password: String,
+    },
+    /// `Authorization: Bearer`.
+    Bearer {
+        /// The token, with placeholders.
+        token: String,
+    },
+    /// OAuth 2 authorization code with PKCE; refresh tokens kept sealed.
+    Oauth2Code {
+        /// Where the person signs in.
+        authorize_url: String,
+        /// Where codes and refresh tokens are exchanged.
+        token_url: String,
+        /// Client id and secret.
+        client: OauthClient,
+        /// Asked scopes.
+        #[serde(default)]
+        scopes: Vec<String>,
+    },
+    /// OAuth 2 client credentials.
+    Oauth2Client {
+        /// Where the token comes from.
+        token_url: String,
+        /// Client id and secret.
+        client: OauthClient,
+        /// Asked scopes.
+        #[serde(default)]
+        scopes: Vec<String>,
+    },
+    /// The connector's crate does it.
+    Connector {},
+    /// No authentication, and why that is right.
+    None {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Client credentials of an OAuth 2 connection.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OauthClient {
+    /// Client id, with placeholders.
+    pub id: String,
+    /// Client secret, with placeholders; none for a public client.
+    pub secret: Option<String>,
+    /// Whether the credentials travel in the form body (`post`) or in the Authorization header (`basic`).
+    #[serde(default)]
+    pub send: ClientSend,
+}
+
+/// How client credentials travel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientSend {
+    /// `Authorization: Basic`.
+    #[default]
+    Basic,
+    /// `client_id` and `client_secret` in the form.
+    Post,
+}
+
+/// `[defaults]`: every key may be restated by a stream.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Defaults {
+    /// JSON pointer to the id in a record.
+    pub key: Option<String>,
+    /// JSON pointer to the version in a record.
+    pub version: Option<String>,
+    /// What kind of version it is.
+    pub version_kind: Option<VersionKind>,
+    /// JSON pointer to the records in a page; empty text means that the reply is the array.
+    pub records: Option<String>,
+    /// How pages follow each other.
+    pub paginate: Option<Paginate>,
+}
+
+/// How versions compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum VersionKind {
+    /// RFC 3339 or a similar stamp; without a zone it is read in `zone` of the stream's pull, else UTC.
+    Instant,
+    /// Seconds since 1970.
+    Seconds,
+    /// Milliseconds since 1970.
+    Millis,
+    /// A number that grows.
+    Sequence,
+    /// An opaque tag.
+    Tag,
+}
+
+/// How pages follow each other: a closed list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Paginate {
+    /// The reply holds the next cursor.
+    Cursor {
+        /// JSON pointer to the next cursor in the reply; null, missing or empty ends.
+        from: String,
+        /// Query parameter, or with `in_body` the JSON pointer in the request body, that takes it.
+        param: String,
+        /// JSON pointer to a boolean that is false on the last page, where the system has one.
+        more: Option<String>,
+    },
+    /// Numbered pages.
+    Page {
+        /// Query parameter of the page number.
+        param: String,
+        /// Number of the first page.
+        #[serde(default = "first_page")]
+        first: u64,
+        /// A shorter page is the last one.
+        size: u64,
+        /// Query parameter of the page size.
+        size_param: Option<String>,
+    },
+    /// Offsets.
+    Offset {
+        /// Query parameter of the offset.
+        param: String,
+        /// A shorter page is the last one.
+        size: u64,
+        /// Query parameter of the page size.
+        size_param: Option<String>,
+    },
+    /// RFC 8288 `Link: <…>; rel="next"`.
+    LinkHeader {},
+    /// Everything in one reply.
+    None {},
+}
+
+fn first_page() -> u64 {
+    1
+}
+
+/// `[streams.NAME]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Stream {
+    /// See [`Defaults`].
+    pub key: Option<String>,
+    /// See [`Defaults`].
+    pub version: Option<String>,
+    /// See [`Defaults`].
+    pub version_kind: Option<VersionKind>,
+    /// See [`Defaults`].
+    pub records: Option<String>,
+    /// See [`Defaults`].
+    pub paginate: Option<Paginate>,
+    /// What the stream holds, for people.
+    pub about: Option<String>,
+    /// How records are listed.
+    pub pull: Option<Pull>,
+    /// How one record is read.
+    pub fetch: Option<Call>,
+    /// How a record is made.
+    pub create: Option<Call>,
+    /// How a record is changed.
+    pub update: Option<Call>,
+    /// How a record is removed.
+    pub delete: Option<Call>,
+    /// How a record says that it is deleted without vanishing.
+    pub deleted_when: Option<DeletedWhen>,
+    /// For a stream of a Rust connector: what it can do, since no call is declared here.
+    #[serde(default)]
+    pub abilities: Vec<Ability>,
+    /// Default schedule: `30s`, `5m`, `1h`. Every stream is pulled, webhooks or not.
+    pub every: Option<String>,
+}
+
+/// What a stream can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Ability {
+    /// List records.
+    Pull,
+    /// Read one record.
+    Fetch,
+    /// Make records.
+    Create,
+    /// Change records.
+    Update,
+    /// Remove records.
+    Delete,
+}
+
+/// `pull = { … }`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pull {
+    /// The call that lists.
+    #[serde(default)]
+    pub method: Method,
+    /// Path after the base URL, with placeholders.
+    pub path: Option<String>,
+    /// Query parameters, with placeholders.
+    #[serde(default)]
+    pub params: BTreeMap<String, String>,
+    /// Request body as JSON, with placeholders in its texts. With `graphql`: the variables.
+    pub body: Option<serde_json::Value>,
+    /// A GraphQL query document; the call is then POST with `{query, variables}`.
+    pub graphql: Option<String>,
+    /// Incremental: only records changed since a stamp. Without it every pull is a full scan.
+    pub since: Option<Since>,
+}
+
+/// How a pull asks for changed records only.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Since {
+    /// Query parameter (or, in a POST or GraphQL pull, JSON pointer in the body or variables) that takes the stamp.
+    pub param: String,
+    /// How the stamp is written; `{stamp}` stands for it: `updated_at:>='{stamp}'`.
+    #[serde(default = "plain_stamp")]
+    pub write: String,
+    /// Each pull reads this much again: late commits and lagging indexes are real, and repeats cost nothing.
+    pub overlap_seconds: u64,
+    /// The form of the stamp.
+    #[serde(default)]
+    pub form: StampForm,
+    /// Zone of stamps that carry none: `Asia/Shanghai`.
+    pub zone: Option<String>,
+    /// What to send on the very first pull, when there is no stamp; without it the parameter is left out.
+    pub first: Option<String>,
+}
+
+fn plain_stamp() -> String {
+    "{stamp}".to_owned()
+}
+
+/// How a stamp is written in a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StampForm {
+    /// `2026-01-02T03:04:05Z`.
+    #[default]
+    Rfc3339,
+    /// Seconds since 1970.
+    Seconds,
+    /// Milliseconds since 1970.
+    Millis,
+    /// `2026-01-02 03:04:05` in `zone`.
+    Local,
+}
+
+/// One call.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Call {
+    /// HTTP method; POST for GraphQL.
+    #[serde(default)]
+    pub method: Method,
+    /// Path after the base URL, with placeholders.
+    pub path: Option<String>,
+    /// Query parameters, with placeholders.
+    #[serde(default)]
+    pub params: BTreeMap<String, String>,
+    /// A GraphQL document.
+    pub graphql: Option<String>,
+    /// GraphQL variables or a JSON body, with placeholders. The text `{body}` alone stands for the delivery's body.
+    pub body: Option<serde_json::Value>,
+    /// JSON pointer under which the delivery's body is put, when the system wants it wrapped: `/customer`.
+    pub wrap: Option<String>,
+    /// JSON pointer to the record in the reply; without it the whole reply is the record.
+    pub record: Option<String>,
+    /// How a write is made conditional.
+    pub precondition: Option<Precondition>,
+    /// Header that takes the idempotency key.
+    pub idempotency_header: Option<String>,
+    /// For a create without idempotency: how to find a record that an earlier attempt may have made. The call lists
+    /// records; one whose value at `match_at` equals the delivery's value there is taken for ours.
+    pub lookup: Option<Box<Lookup>>,
+}
+
+/// How to look before a create is retried.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Lookup {
+    /// Path after the base URL.
+    pub path: String,
+    /// Query parameters, with placeholders.
+    #[serde(default)]
+    pub params: BTreeMap<String, String>,
+    /// JSON pointer to the records.
+    pub records: String,
+    /// JSON pointer, in the record and in the delivery's body, that must be equal.
+    pub match_at: String,
+}
+
+/// HTTP methods.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    /// Read.
+    #[default]
+    Get,
+    /// Create or call.
+    Post,
+    /// Replace.
+    Put,
+    /// Change.
+    Patch,
+    /// Remove.
+    Delete,
+}
+
+/// How a write is made conditional.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Precondition {
+    /// `If-Match` with the version; a stale one is 412.
+    IfMatch,
+    /// `If-Unmodified-Since` with the version; a stale one is 412.
+    IfUnmodifiedSince,
+    /// Read first and compare versions: for systems without conditional writes. A race of milliseconds remains.
+    ReadCompare,
+}
+
+/// How a record says that it is deleted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeletedWhen {
+    /// JSON pointer.
+    pub at: String,
+    /// The value there, compared as text; without it, any non-null value fits.
+    pub equals: Option<String>,
+}
+
+/// `[webhook]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Webhook {
+    /// How a call proves its origin.
+    pub verify: Verify,
+    /// Where the event's id is: `header:NAME`, `body:/pointer`, or `body` for a hash of the raw body. Several are
+    /// joined.
+    #[serde(default)]
+    pub dedupe: Vec<String>,
+    /// How a call finds its stream.
+    pub route: Option<Route>,
+    /// What a call carries.
+    #[serde(default)]
+    pub carries: Carries,
+    /// JSON pointer to the record in the body; without it the whole body is the record.
+    pub record: Option<String>,
+    /// JSON pointer to the record's id where it differs from the stream's key (a numeric id in a webhook, a global id
+    /// in the API).
+    pub key: Option<String>,
+    /// How the id is written for the API: `gid://shopify/Customer/{id}`.
+    #[serde(default)]
+    pub key_form: BTreeMap<String, String>,
+}
+
+/// Schemes: a closed list, no default.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Verify {
+    /// HMAC-SHA256 over the raw body.
+    HmacSha256 {
+        /// Header of the signature.
+        header: String,
+        /// Its encoding.
+        encoding: Encoding,
+        /// The key, with placeholders.
+        secret: String,
+        /// Text before the signature: `sha256=`.
+        #[serde(default)]
+        prefix: String,
+    },
+    /// A shared token in a header or a query parameter.
+    SharedToken {
+        /// Header of the token.
+        header: Option<String>,
+        /// Query parameter of the token.
+        param: Option<String>,
+        /// The token, with placeholders.
+        secret: String,
+    },
+    /// HTTP Basic.
+    Basic {
+        /// User, with placeholders.
+        username: String,
+        /// Password, with placeholders.
+        password: String,
+    },
+    /// Standard Webhooks: `webhook-id`, `webhook-timestamp`, `webhook-signature`, five minutes of tolerance.
+    Standard {
+        /// `whsec_…`, with placeholders.
+        secret: String,
+    },
+    /// The connector's `open`.
+    Connector {},
+    /// Unsigned, and why that is right.
+    None {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Encodings of signatures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Encoding {
+    /// Hexadecimal, lower case.
+    Hex,
+    /// Base64, standard alphabet, padded.
+    Base64,
+}
+
+/// How a webhook call finds its stream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// `header:NAME`, `body:/pointer` or `stream:NAME` when every call belongs to one stream.
+    pub by: String,
+    /// Topic to stream. A topic that is not listed is answered and kept out.
+    #[serde(default)]
+    pub topics: BTreeMap<String, String>,
+    /// Topics that say a record is gone.
+    #[serde(default)]
+    pub deletes: BTreeMap<String, String>,
+}
+
+/// What a webhook call carries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Carries {
+    /// A key: fetch runs.
+    #[default]
+    Hint,
+    /// The whole record.
+    Record,
+}
+
+impl Manifest {
+    /// Parses a manifest; `file` is used in messages.
+    pub fn parse(file: &str, text: &str) -> Result<Self, Diagnostic> {
+        toml::from_str(text).map_err(|error| Diagnostic::from_toml(file, text, &error))
+    }
+
+    /// A stream of this manifest with the defaults filled in.
+    pub fn stream(&self, name: &str) -> Option<Stream> {
+        let mut stream = self.streams.get(name)?.clone();
+        let defaults = &self.defaults;
+        stream.key = stream.key.or_else(|| defaults.key.clone());
+        stream.version = stream.version.or_else(|| defaults.version.clone());
+        stream.version_kind = stream.version_kind.or(defaults.version_kind);
+        stream.records = stream.records.or_else(|| defaults.records.clone());
+        stream.paginate = stream.paginate.or_else(|| defaults.paginate.clone());
+        Some(stream)
+    }
+}
+
+impl Stream {
+    /// Whether the stream can do this.
+    pub fn can(&self, ability: Ability) -> bool {
+        self.abilities.contains(&ability)
+            || match ability {
+                Ability::Pull => self.pull.is_some(),
+                Ability::Fetch => self.fetch.is_some(),
+                Ability::Create => self.create.is_some(),
+                Ability::Update => self.update.is_some(),
+                Ability::Delete => self.delete.is_some(),
+            }
+    }
+}

@@ -1,0 +1,2 @@
+//! huiliu
+fn main() {}
