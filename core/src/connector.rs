@@ -209,7 +209,7 @@ pub struct Delivery {
     pub id: Option<ExternalId>,
     /// In vendor words, exactly the changed fields (for a create: all fields), nested as the vendor nests them.
     pub body: Value,
-    /// The record as last known to be held by the target, in vendor words, where the lens needs it; null otherwise.
+    /// What the target held in these same fields before, as last known, in vendor words; null for a create.
     pub base: Value,
     /// The version the patch was made against, for a conditional write.
     pub base_version: Option<Version>,
@@ -231,7 +231,7 @@ pub struct Receipt {
 }
 
 /// A webhook request as it came in: nothing about it is proven.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawRequest {
     /// `GET` or `POST`.
     pub method: String,
@@ -273,7 +273,7 @@ fn percent_decode(text: &str) -> Option<String> {
 
 /// A request whose origin is proven. Only `huiliu-webhooks` makes one, after the manifest's scheme or the
 /// connector's `open` accepted it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
     /// The request; where the envelope was sealed, `body` is what was inside.
     pub request: RawRequest,
