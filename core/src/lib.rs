@@ -2,7 +2,7 @@
 //!
 //! A record travels through the modules in this order. A [`connector`] speaks one system's language; [`manifest`]
 //! describes it, [`catalog`] loads all manifests and mapping files and checks them together. A [`connection`] is one
-//! configured account. In [`pipeline`], `pull` and webhooks fill the inbox; `process` maps, matches and merges
+//! configured account, and a [`link`] ties one of its records to a golden record. In [`pipeline`], `pull` and webhooks fill the inbox; `process` maps, matches and merges
 //! what arrived and writes the change log; `plan` turns changes into deliveries; `push` carries them out. [`review`]
 //! is the steward's queue, [`replay`] runs the inbox through today's rules, and [`story`] answers "why". [`store`]
 //! holds the only SQL of the workspace, [`secrets`] the sealed values, and [`clock`] the time.
@@ -11,6 +11,7 @@ pub mod catalog;
 pub mod clock;
 pub mod connection;
 pub mod connector;
+pub mod link;
 pub mod manifest;
 pub mod pipeline;
 pub mod quota;

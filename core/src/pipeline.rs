@@ -1,1 +1,1 @@
-//! The stages.
+//! The stages of the pipeline, one file each.

@@ -1,1 +1,12 @@
-//! store
+//! The only SQL of the workspace. One set of texts runs on SQLite and on Postgres.
+//!
+//! [`db`] is the small layer under everything: a connection, a transaction, rows, and sets of keys as one parameter.
+//! The other modules hold the statements of one group of tables each. Calls block: the stages run them on threads
+//! made for that.
+
+pub mod db;
+pub mod goldens;
+pub mod inbox;
+pub mod links;
+
+pub use db::{Store, StoreError, Tx};

@@ -1,0 +1,245 @@
+//! A link: one record of one connection, the golden record it belongs to, and what makes sync a three-way merge.
+//!
+//! **held** is what we last knew the remote record to hold; **said** is what that system itself last asserted, and
+//! when. A value that we wrote is held, never said, so it neither wins a merge nor links two records.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use huiliu_mappings::matching::Evidence;
+use huiliu_mappings::merge::Said;
+use huiliu_mappings::value::{EntityName, FieldName, Fields, Identity, MappedRecord, Reference};
+use serde::{Deserialize, Serialize};
+
+use crate::connector::{ConnectionName, ExternalId, Version};
+
+/// Names a link: connection, lens, external id.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkKey {
+    /// The account.
+    pub connection: ConnectionName,
+    /// The lens that reads the record: its stream, unless several lenses read one stream.
+    pub lens: String,
+    /// The system's id.
+    pub id: ExternalId,
+}
+
+impl fmt::Display for LinkKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.connection, self.lens, self.id)
+    }
+}
+
+impl std::str::FromStr for LinkKey {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut parts = text.splitn(3, '/');
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some(connection), Some(lens), Some(id)) if !id.is_empty() => {
+                Ok(Self { connection: connection.into(), lens: lens.to_owned(), id: id.into() })
+            }
+            _ => Err(format!("{text}: write CONNECTION/STREAM/ID")),
+        }
+    }
+}
+
+/// One crosswalk row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Link {
+    /// Its number.
+    pub number: i64,
+    /// Its name.
+    pub key: LinkKey,
+    /// What kind of thing it is.
+    pub entity: EntityName,
+    /// The golden record.
+    pub golden: i64,
+    /// What the record holds and said.
+    pub state: LinkState,
+    /// The version last seen.
+    pub version: Option<Version>,
+    /// False once the system said that the record is gone.
+    pub open: bool,
+}
+
+/// The memory of a link.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LinkState {
+    /// What the system itself last asserted, by field.
+    pub said: BTreeMap<FieldName, Said>,
+    /// What the record holds, as last known: all that was said, and what we wrote since.
+    pub held: Fields,
+    /// Identities that the system itself asserted: the only evidence for matching.
+    pub identities: Vec<Identity>,
+    /// Identities in the record as it stands, ours included.
+    pub identities_held: Vec<Identity>,
+    /// Whom the record belongs to.
+    pub references: Vec<Reference>,
+}
+
+impl LinkState {
+    /// Takes in a record as the system shows it now; returns the fields that the system thereby asserted. Empty: an
+    /// echo or a repeat.
+    pub fn hear(&mut self, record: MappedRecord, at_us: i64) -> Vec<FieldName> {
+        let mut heard = Vec::new();
+        for (field, value) in record.fields {
+            if self.held.get(&field) == Some(&value) {
+                continue;
+            }
+            self.held.insert(field.clone(), value.clone());
+            self.said.insert(field.clone(), Said { value, at_us });
+            heard.push(field);
+        }
+        let copies: BTreeSet<Identity> =
+            self.identities_held.iter().filter(|it| !self.identities.contains(it)).cloned().collect();
+        self.identities = record.identities.iter().filter(|it| !copies.contains(it)).cloned().collect();
+        self.identities_held = record.identities;
+        self.references = record.references;
+        heard
+    }
+
+    /// Takes in what the target stored after our write: held, never said. A value the target changed on storing is
+    /// still our write.
+    pub fn wrote(&mut self, stored: MappedRecord) {
+        for (field, value) in stored.fields {
+            self.held.insert(field, value);
+        }
+        for identity in stored.identities {
+            if !self.identities_held.contains(&identity) {
+                self.identities_held.push(identity);
+            }
+        }
+    }
+
+    /// What this link contributes to matching.
+    pub fn evidence(&self) -> Evidence {
+        let fields = self.said.iter().filter(|(_, said)| !said.value.is_null());
+        Evidence {
+            fields: fields.map(|(field, said)| (field.clone(), said.value.clone())).collect(),
+            identities: self.identities.clone(),
+        }
+    }
+
+    /// The form in the store: what most fields have in common is written once.
+    pub fn to_json(&self) -> String {
+        let at_us = self.said.values().map(|said| said.at_us).max().unwrap_or(0);
+        let stored = StoredRef {
+            at: at_us,
+            said: self.said.iter().map(|(field, said)| (field, &said.value)).collect(),
+            when: self.said.iter().filter(|(_, said)| said.at_us != at_us).map(|(field, said)| (field, said.at_us)).collect(),
+            held: self
+                .held
+                .iter()
+                .filter(|(field, value)| self.said.get(*field).is_none_or(|said| said.value != **value))
+                .collect(),
+            ids: self.identities.iter().map(|it| (it.kind.as_str(), it.value.as_str())).collect(),
+            copies: self
+                .identities_held
+                .iter()
+                .filter(|it| !self.identities.contains(it))
+                .map(|it| (it.kind.as_str(), it.value.as_str()))
+                .collect(),
+            refs: &self.references,
+        };
+        serde_json::to_string(&stored).unwrap_or_default()
+    }
+
+    /// Reads the form in the store.
+    pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
+        let stored: Stored = serde_json::from_str(text)?;
+        let mut held = stored.said.clone();
+        held.extend(stored.held);
+        let when = |field: &FieldName| stored.when.get(field).copied().unwrap_or(stored.at);
+        let said = stored.said.into_iter().map(|(field, value)| {
+            let at_us = when(&field);
+            (field, Said { value, at_us })
+        });
+        let said = said.collect();
+        let identity = |(kind, value): (String, String)| Identity { kind: kind.into(), value };
+        let identities: Vec<Identity> = stored.ids.into_iter().map(identity).collect();
+        let copies = stored.copies.into_iter().map(identity);
+        let identities_held = identities.iter().cloned().chain(copies).collect();
+        Ok(Self { said, held, identities, identities_held, references: stored.refs })
+    }
+}
+
+#[derive(Serialize)]
+struct StoredRef<'a> {
+    at: i64,
+    said: BTreeMap<&'a FieldName, &'a serde_json::Value>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    when: BTreeMap<&'a FieldName, i64>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    held: BTreeMap<&'a FieldName, &'a serde_json::Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ids: Vec<(&'a str, &'a str)>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    copies: Vec<(&'a str, &'a str)>,
+    #[serde(skip_serializing_if = "<[Reference]>::is_empty")]
+    refs: &'a [Reference],
+}
+
+#[derive(Deserialize)]
+struct Stored {
+    at: i64,
+    said: Fields,
+    #[serde(default)]
+    when: BTreeMap<FieldName, i64>,
+    #[serde(default)]
+    held: Fields,
+    #[serde(default)]
+    ids: Vec<(String, String)>,
+    #[serde(default)]
+    copies: Vec<(String, String)>,
+    #[serde(default)]
+    refs: Vec<Reference>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn record(fields: &[(&str, serde_json::Value)], ids: &[(&str, &str)]) -> MappedRecord {
+        MappedRecord {
+            fields: fields.iter().map(|(field, value)| ((*field).into(), value.clone())).collect(),
+            identities: ids.iter().map(|(kind, value)| Identity { kind: (*kind).into(), value: (*value).to_owned() }).collect(),
+            references: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn an_echo_is_not_said() {
+        let mut state = LinkState::default();
+        assert_eq!(state.hear(record(&[("title", json!("Dr"))], &[]), 1).len(), 1);
+        state.wrote(record(&[("title", json!("Prof"))], &[]));
+        assert!(state.hear(record(&[("title", json!("Prof"))], &[]), 2).is_empty());
+        assert_eq!(state.said[&FieldName::from("title")].value, json!("Dr"));
+        assert_eq!(state.hear(record(&[("title", json!("Dr"))], &[]), 3), vec![FieldName::from("title")]);
+    }
+
+    #[test]
+    fn copies_are_not_evidence() {
+        let mut state = LinkState::default();
+        state.hear(record(&[("title", json!("Dr"))], &[("email", "a@example.com")]), 1);
+        state.wrote(record(&[], &[("phone", "+8613800138000")]));
+        let again = record(&[("title", json!("Prof"))], &[("email", "a@example.com"), ("phone", "+8613800138000")]);
+        state.hear(again, 2);
+        assert_eq!(state.identities.len(), 1, "the phone is our own copy");
+        let gone = record(&[], &[("email", "a@example.com")]);
+        state.hear(gone, 3);
+        let back = record(&[], &[("email", "a@example.com"), ("phone", "+8613800138000")]);
+        state.hear(back, 4);
+        assert_eq!(state.identities.len(), 2, "a person typed the phone again: now the system says it");
+    }
+
+    #[test]
+    fn the_stored_form_reads_back_equal() {
+        let mut state = LinkState::default();
+        state.hear(record(&[("title", json!("Dr")), ("remark", json!(null))], &[("email", "a@example.com")]), 1);
+        state.hear(record(&[("remark", json!("x"))], &[("email", "a@example.com")]), 2);
+        state.wrote(record(&[("company", json!("乙"))], &[("phone", "+8613800138000")]));
+        assert_eq!(LinkState::from_json(&state.to_json()).unwrap(), state);
+    }
+}

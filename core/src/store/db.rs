@@ -1,0 +1,561 @@
+//! One way to speak to both databases.
+//!
+//! Statements are written once, with `?1` for parameters. `{keys:ti}` stands for a table of keys `k0` (text), `k1`
+//! (integer), … that travels as one JSON parameter, always `?1`, so that every lookup is one query for a whole batch.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use postgres::types::{ToSql, Type};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+
+/// The store failed. The text says where and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// SQLite said no.
+    #[error("the SQLite store failed: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// Postgres said no.
+    #[error("the Postgres store failed: {}", postgres_text(.0))]
+    Postgres(#[from] postgres::Error),
+    /// A stored value is not what this version writes.
+    #[error("the store holds something this version cannot read: {0}")]
+    Corrupt(String),
+    /// The store cannot be opened.
+    #[error("{0}")]
+    Open(String),
+}
+
+fn postgres_text(error: &postgres::Error) -> String {
+    error.as_db_error().map_or_else(|| error.to_string(), |db| format!("{} ({})", db.message(), db.code().code()))
+}
+
+impl From<serde_json::Error> for StoreError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Corrupt(error.to_string())
+    }
+}
+
+/// What the store's functions return.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// A parameter or a cell to write.
+#[derive(Clone, Copy, Debug)]
+pub enum Param<'a> {
+    /// NULL of any type.
+    Null,
+    /// An integer.
+    Int(i64),
+    /// A text.
+    Text(&'a str),
+    /// Raw bytes.
+    Blob(&'a [u8]),
+}
+
+impl<'a> From<Option<&'a str>> for Param<'a> {
+    fn from(text: Option<&'a str>) -> Self {
+        text.map_or(Param::Null, Param::Text)
+    }
+}
+
+impl From<Option<i64>> for Param<'_> {
+    fn from(number: Option<i64>) -> Self {
+        number.map_or(Param::Null, Param::Int)
+    }
+}
+
+impl rusqlite::ToSql for Param<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Param::Null => ValueRef::Null,
+            Param::Int(number) => ValueRef::Integer(*number),
+            Param::Text(text) => ValueRef::Text(text.as_bytes()),
+            Param::Blob(bytes) => ValueRef::Blob(bytes),
+        }))
+    }
+}
+
+/// The type of a column in a set to insert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Col {
+    /// `BIGINT`.
+    Int,
+    /// `TEXT`.
+    Text,
+    /// Raw bytes.
+    Blob,
+}
+
+/// A set insert: table, columns, and what to do about rows that exist.
+#[derive(Debug)]
+pub struct Insert {
+    /// The table.
+    pub table: &'static str,
+    /// The columns and their types, in the order of the cells.
+    pub columns: &'static [(&'static str, Col)],
+    /// `""`, or an `ON CONFLICT …` clause.
+    pub conflict: &'static str,
+}
+
+/// A row that was read.
+pub enum Row<'a> {
+    /// From SQLite.
+    Sqlite(&'a rusqlite::Row<'a>),
+    /// From Postgres.
+    Postgres(&'a postgres::Row),
+}
+
+impl Row<'_> {
+    /// An integer cell.
+    pub fn int(&self, at: usize) -> Result<i64> {
+        Ok(match self {
+            Row::Sqlite(row) => row.get(at)?,
+            Row::Postgres(row) => row.try_get(at)?,
+        })
+    }
+
+    /// An integer cell that may be NULL.
+    pub fn opt_int(&self, at: usize) -> Result<Option<i64>> {
+        Ok(match self {
+            Row::Sqlite(row) => row.get(at)?,
+            Row::Postgres(row) => row.try_get(at)?,
+        })
+    }
+
+    /// A text cell.
+    pub fn text(&self, at: usize) -> Result<String> {
+        Ok(match self {
+            Row::Sqlite(row) => row.get(at)?,
+            Row::Postgres(row) => row.try_get(at)?,
+        })
+    }
+
+    /// A text cell that may be NULL.
+    pub fn opt_text(&self, at: usize) -> Result<Option<String>> {
+        Ok(match self {
+            Row::Sqlite(row) => row.get(at)?,
+            Row::Postgres(row) => row.try_get(at)?,
+        })
+    }
+
+    /// A cell of raw bytes.
+    pub fn blob(&self, at: usize) -> Result<Vec<u8>> {
+        Ok(match self {
+            Row::Sqlite(row) => row.get(at)?,
+            Row::Postgres(row) => row.try_get(at)?,
+        })
+    }
+}
+
+/// A set of keys as one parameter: built row by row, sent as JSON.
+#[derive(Default)]
+pub struct Keys {
+    rows: Vec<serde_json::Value>,
+}
+
+impl Keys {
+    /// Keys of one integer column.
+    pub fn ints(values: impl IntoIterator<Item = i64>) -> Self {
+        Self { rows: values.into_iter().map(|value| serde_json::json!([value])).collect() }
+    }
+
+    /// Keys of several text columns.
+    pub fn texts<'a, const N: usize>(rows: impl IntoIterator<Item = [&'a str; N]>) -> Self {
+        Self { rows: rows.into_iter().map(|row| serde_json::json!(row.as_slice())).collect() }
+    }
+
+    /// Whether the set is empty.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    fn json(&self) -> String {
+        serde_json::to_string(&self.rows).unwrap_or_default()
+    }
+}
+
+/// A transaction, or a read snapshot, on either database.
+pub enum Tx<'a> {
+    /// On SQLite.
+    Sqlite(rusqlite::Transaction<'a>),
+    /// On Postgres.
+    Postgres(postgres::Transaction<'a>, &'a mut HashMap<String, postgres::Statement>),
+}
+
+impl Tx<'_> {
+    /// Reads rows.
+    pub fn query<T>(&mut self, sql: &str, params: &[Param<'_>], mut read: impl FnMut(&Row<'_>) -> Result<T>) -> Result<Vec<T>> {
+        match self {
+            Self::Sqlite(tx) => {
+                let mut statement = tx.prepare_cached(sql)?;
+                let mut rows = statement.query(rusqlite::params_from_iter(params))?;
+                let mut found = Vec::new();
+                while let Some(row) = rows.next()? {
+                    found.push(read(&Row::Sqlite(row))?);
+                }
+                Ok(found)
+            }
+            Self::Postgres(tx, statements) => {
+                let statement = prepared(tx, statements, sql)?;
+                let values = postgres_values(params, statement.params());
+                let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(AsRef::as_ref).collect();
+                tx.query(&statement, &values)?.iter().map(|row| read(&Row::Postgres(row))).collect()
+            }
+        }
+    }
+
+    /// Reads at most one row.
+    pub fn query_opt<T>(&mut self, sql: &str, params: &[Param<'_>], read: impl FnMut(&Row<'_>) -> Result<T>) -> Result<Option<T>> {
+        Ok(self.query(sql, params, read)?.into_iter().next())
+    }
+
+    /// Reads rows for a set of keys. `{keys:…}` in the text is the set; `params` start at `?2`.
+    pub fn query_keys<T>(
+        &mut self,
+        sql: &str,
+        keys: &Keys,
+        params: &[Param<'_>],
+        read: impl FnMut(&Row<'_>) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let json = keys.json();
+        let mut all = vec![Param::Text(&json)];
+        all.extend_from_slice(params);
+        let sql = self.with_keys(sql);
+        self.query(&sql, &all, read)
+    }
+
+    /// Changes rows for a set of keys; see [`Tx::query_keys`].
+    pub fn execute_keys(&mut self, sql: &str, keys: &Keys, params: &[Param<'_>]) -> Result<u64> {
+        if keys.is_empty() {
+            return Ok(0);
+        }
+        let json = keys.json();
+        let mut all = vec![Param::Text(&json)];
+        all.extend_from_slice(params);
+        let sql = self.with_keys(sql);
+        self.execute(&sql, &all)
+    }
+
+    fn with_keys(&self, sql: &str) -> String {
+        let Some((before, rest)) = sql.split_once("{keys:") else { return sql.to_owned() };
+        let Some((types, after)) = rest.split_once('}') else { return sql.to_owned() };
+        let sqlite = matches!(self, Self::Sqlite(_));
+        let mut table = String::from("(SELECT ");
+        for (at, kind) in types.chars().enumerate() {
+            let comma = if at == 0 { "" } else { ", " };
+            let _ = match (sqlite, kind) {
+                (false, 'i') => write!(table, "{comma}(value->>{at})::bigint AS k{at}"),
+                _ => write!(table, "{comma}value->>{at} AS k{at}"),
+            };
+        }
+        table.push_str(if sqlite { " FROM json_each(?1))" } else { " FROM jsonb_array_elements(?1::text::jsonb))" });
+        format!("{before}{table}{after}")
+    }
+
+    /// Changes rows and says how many.
+    pub fn execute(&mut self, sql: &str, params: &[Param<'_>]) -> Result<u64> {
+        match self {
+            Self::Sqlite(tx) => {
+                Ok(tx.prepare_cached(sql)?.execute(rusqlite::params_from_iter(params))? as u64)
+            }
+            Self::Postgres(tx, statements) => {
+                let statement = prepared(tx, statements, sql)?;
+                let values = postgres_values(params, statement.params());
+                let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(AsRef::as_ref).collect();
+                Ok(tx.execute(&statement, &values)?)
+            }
+        }
+    }
+
+    /// Inserts a set of rows; says how many were new or changed. `cells` holds the rows one after the other.
+    pub fn insert(&mut self, insert: &Insert, cells: &[Param<'_>]) -> Result<u64> {
+        let width = insert.columns.len();
+        debug_assert_eq!(cells.len() % width, 0, "{}: ragged rows", insert.table);
+        if cells.is_empty() {
+            return Ok(0);
+        }
+        let names = insert.columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+        match self {
+            Self::Sqlite(tx) => {
+                let marks = (1..=width).map(|at| format!("?{at}")).collect::<Vec<_>>().join(", ");
+                let sql = format!("INSERT INTO {} ({names}) VALUES ({marks}) {}", insert.table, insert.conflict);
+                let mut statement = tx.prepare_cached(&sql)?;
+                let mut changed = 0;
+                for row in cells.chunks_exact(width) {
+                    changed += statement.execute(rusqlite::params_from_iter(row))? as u64;
+                }
+                Ok(changed)
+            }
+            Self::Postgres(tx, statements) => {
+                let arrays = insert.columns.iter().enumerate().map(|(at, (_, col))| {
+                    format!("?{}::{}[]", at + 1, match col { Col::Int => "bigint", Col::Text => "text", Col::Blob => "bytea" })
+                });
+                let sql = format!(
+                    "INSERT INTO {} ({names}) SELECT * FROM UNNEST({}) {}",
+                    insert.table,
+                    arrays.collect::<Vec<_>>().join(", "),
+                    insert.conflict
+                );
+                let statement = prepared(tx, statements, &sql)?;
+                let columns: Vec<Box<dyn ToSql + Sync>> =
+                    insert.columns.iter().enumerate().map(|(at, (_, col))| column(cells, width, at, *col)).collect();
+                let values: Vec<&(dyn ToSql + Sync)> = columns.iter().map(AsRef::as_ref).collect();
+                Ok(tx.execute(&statement, &values)?)
+            }
+        }
+    }
+
+    /// The largest value of an integer column, 0 for an empty table.
+    pub fn max(&mut self, column: &str, table: &str) -> Result<i64> {
+        let sql = format!("SELECT COALESCE(MAX({column}), 0) FROM {table}");
+        Ok(self.query_opt(&sql, &[], |row| row.int(0))?.unwrap_or(0))
+    }
+
+    /// Takes a lock that other writers of this kind, on any node, wait for; it ends with the transaction. SQLite has
+    /// one writer anyway.
+    pub fn lock(&mut self, number: i64) -> Result<()> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(tx, _) => Ok(tx.batch_execute(&format!("SELECT pg_advisory_xact_lock({number})"))?),
+        }
+    }
+
+    fn batch(&mut self, sql: &str) -> Result<()> {
+        match self {
+            Self::Sqlite(tx) => Ok(tx.execute_batch(sql)?),
+            Self::Postgres(tx, _) => Ok(tx.batch_execute(sql)?),
+        }
+    }
+}
+
+fn column(cells: &[Param<'_>], width: usize, at: usize, col: Col) -> Box<dyn ToSql + Sync> {
+    let cells = cells.iter().skip(at).step_by(width);
+    match col {
+        Col::Int => Box::new(cells.map(|cell| if let Param::Int(n) = cell { Some(*n) } else { None }).collect::<Vec<_>>()),
+        Col::Text => Box::new(
+            cells.map(|cell| if let Param::Text(text) = cell { Some((*text).to_owned()) } else { None }).collect::<Vec<_>>(),
+        ),
+        Col::Blob => Box::new(
+            cells.map(|cell| if let Param::Blob(bytes) = cell { Some(bytes.to_vec()) } else { None }).collect::<Vec<_>>(),
+        ),
+    }
+}
+
+fn prepared(
+    tx: &mut postgres::Transaction<'_>,
+    statements: &mut HashMap<String, postgres::Statement>,
+    sql: &str,
+) -> Result<postgres::Statement> {
+    if let Some(known) = statements.get(sql) {
+        return Ok(known.clone());
+    }
+    let mut text = String::with_capacity(sql.len());
+    let mut rest = sql.chars().peekable();
+    while let Some(c) = rest.next() {
+        text.push(if c == '?' && rest.peek().is_some_and(char::is_ascii_digit) { '$' } else { c });
+    }
+    let statement = tx.prepare(&text)?;
+    statements.insert(sql.to_owned(), statement.clone());
+    Ok(statement)
+}
+
+fn postgres_values(params: &[Param<'_>], types: &[Type]) -> Vec<Box<dyn ToSql + Sync>> {
+    params
+        .iter()
+        .enumerate()
+        .map(|(at, param)| -> Box<dyn ToSql + Sync> {
+            match param {
+                Param::Null => match types.get(at) {
+                    Some(kind) if *kind == Type::INT8 => Box::new(None::<i64>),
+                    Some(kind) if *kind == Type::BYTEA => Box::new(None::<Vec<u8>>),
+                    _ => Box::new(None::<String>),
+                },
+                Param::Int(number) => Box::new(*number),
+                Param::Text(text) => Box::new((*text).to_owned()),
+                Param::Blob(bytes) => Box::new(bytes.to_vec()),
+            }
+        })
+        .collect()
+}
+
+struct PostgresConnection {
+    client: postgres::Client,
+    statements: HashMap<String, postgres::Statement>,
+}
+
+enum Backend {
+    Sqlite { path: PathBuf, writer: Mutex<rusqlite::Connection>, readers: Mutex<Vec<rusqlite::Connection>> },
+    Postgres { config: Box<postgres::Config>, tls: postgres_tls::Tls, idle: Mutex<Vec<PostgresConnection>> },
+}
+
+/// The durable store. Clones share it.
+#[derive(Clone)]
+pub struct Store(Arc<Backend>);
+
+/// Idle connections kept for reuse; the stages use at most this many at once (process, plan, push, intake, console).
+const IDLE_MAX: usize = 6;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic while a connection was held rolled its transaction back; the connection itself stays good.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Store {
+    /// Opens `sqlite:PATH` or `postgres://…`, and brings the schema up to date.
+    pub fn open(url: &str) -> Result<Self> {
+        let backend = if let Some(path) = url.strip_prefix("sqlite:") {
+            let path = PathBuf::from(path);
+            let writer = open_sqlite(&path, false)?;
+            Backend::Sqlite { path, writer: Mutex::new(writer), readers: Mutex::default() }
+        } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            let config = url.parse::<postgres::Config>().map_err(|_| {
+                StoreError::Open("store: not a Postgres URL; write postgres://user:password@host:5432/database".to_owned())
+            })?;
+            Backend::Postgres { config: Box::new(config), tls: postgres_tls::tls()?, idle: Mutex::default() }
+        } else {
+            return Err(StoreError::Open(
+                "store: write sqlite:PATH for a file, or postgres://user:password@host:5432/database".to_owned(),
+            ));
+        };
+        let store = Self(Arc::new(backend));
+        store.migrate()?;
+        Ok(store)
+    }
+
+    /// `sqlite` or `postgres`.
+    pub fn kind(&self) -> &'static str {
+        match *self.0 {
+            Backend::Sqlite { .. } => "sqlite",
+            Backend::Postgres { .. } => "postgres",
+        }
+    }
+
+    /// Runs one writing transaction: commits if `work` returns Ok, else nothing happened.
+    pub fn write<T>(&self, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+        match &*self.0 {
+            Backend::Sqlite { writer, .. } => {
+                let mut connection = lock(writer);
+                let tx = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+                finish(Tx::Sqlite(tx), work)
+            }
+            Backend::Postgres { .. } => self.postgres(work),
+        }
+    }
+
+    /// Runs reads on one snapshot, beside the writer.
+    pub fn read<T>(&self, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+        match &*self.0 {
+            Backend::Sqlite { path, readers, .. } => {
+                let known = lock(readers).pop();
+                let mut connection = match known {
+                    Some(connection) => connection,
+                    None => open_sqlite(path, true)?,
+                };
+                let result = finish(Tx::Sqlite(connection.transaction()?), work);
+                let mut readers = lock(readers);
+                if readers.len() < IDLE_MAX {
+                    readers.push(connection);
+                }
+                result
+            }
+            Backend::Postgres { .. } => self.postgres(work),
+        }
+    }
+
+    fn postgres<T>(&self, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+        let Backend::Postgres { config, tls, idle } = &*self.0 else {
+            return Err(StoreError::Open("not a Postgres store".to_owned()));
+        };
+        let known = lock(idle).pop();
+        let mut connection = match known.filter(|connection| !connection.client.is_closed()) {
+            Some(connection) => connection,
+            None => PostgresConnection { client: config.connect(tls.clone())?, statements: HashMap::new() },
+        };
+        let tx = connection.client.transaction()?;
+        let result = finish(Tx::Postgres(tx, &mut connection.statements), work);
+        let mut idle = lock(idle);
+        if idle.len() < IDLE_MAX {
+            idle.push(connection);
+        }
+        result
+    }
+
+    fn migrate(&self) -> Result<()> {
+        let sqlite = matches!(*self.0, Backend::Sqlite { .. });
+        self.write(|tx| {
+            tx.lock(MIGRATION_LOCK)?;
+            tx.batch("CREATE TABLE IF NOT EXISTS migration (number BIGINT PRIMARY KEY)")?;
+            let done = tx.max("number", "migration")?;
+            for (number, text) in (1i64..).zip(MIGRATIONS) {
+                if number > done {
+                    let (serial, blob, clustered) = if sqlite {
+                        ("INTEGER PRIMARY KEY AUTOINCREMENT", "BLOB", " WITHOUT ROWID")
+                    } else {
+                        ("BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY", "BYTEA", "")
+                    };
+                    let text = text.replace("{serial}", serial).replace("{blob}", blob).replace("{clustered}", clustered);
+                    tx.batch(&text)?;
+                    tx.execute("INSERT INTO migration (number) VALUES (?1)", &[Param::Int(number)])?;
+                }
+            }
+            if done > MIGRATIONS.len() as i64 {
+                return Err(StoreError::Open(format!(
+                    "the store has schema {done}, this version knows {}: run the newer version that wrote it",
+                    MIGRATIONS.len()
+                )));
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Numbered, applied once each, in order.
+const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_spine.sql")];
+const MIGRATION_LOCK: i64 = 0x6875_696c_6975;
+
+fn finish<T>(mut tx: Tx<'_>, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+    let result = work(&mut tx)?;
+    match tx {
+        Tx::Sqlite(tx) => tx.commit()?,
+        Tx::Postgres(tx, _) => tx.commit()?,
+    }
+    Ok(result)
+}
+
+fn open_sqlite(path: &Path, reader: bool) -> Result<rusqlite::Connection> {
+    let connection = rusqlite::Connection::open(path).map_err(|error| {
+        StoreError::Open(format!("cannot open the store {}: {error}; does its folder exist and may this user write there?", path.display()))
+    })?;
+    // WAL with FULL: a commit is on disk before it returns. The caches are bounded: 64 MiB for the writer, 16 for a reader.
+    let cache_kib = if reader { 16 << 10 } else { 64 << 10 };
+    connection.execute_batch(&format!(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10000; PRAGMA cache_size = -{cache_kib};
+         PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 67108864; PRAGMA wal_autocheckpoint = 4000;"
+    ))?;
+    connection.set_prepared_statement_cache_capacity(128);
+    Ok(connection)
+}
+
+mod postgres_tls {
+    //! TLS to Postgres by rustls, where the URL asks for it.
+
+    /// The connector handed to each new connection.
+    pub type Tls = tokio_postgres_rustls::MakeRustlsConnect;
+
+    /// Trusts the public roots; `sslmode` in the URL decides whether TLS is used.
+    pub fn tls() -> super::Result<Tls> {
+        let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| super::StoreError::Open(format!("TLS cannot start: {error}")))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Tls::new(config))
+    }
+}

@@ -1,0 +1,173 @@
+//! Golden records, pins and the change log.
+
+use std::collections::BTreeMap;
+
+use huiliu_mappings::merge::Pin;
+use huiliu_mappings::value::{EntityName, FieldName, Fields};
+use serde_json::Value;
+
+use super::db::{Col, Insert, Keys, Param, Result, StoreError, Tx};
+
+/// A golden record as stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Golden {
+    /// Its id.
+    pub id: i64,
+    /// What it is.
+    pub entity: EntityName,
+    /// The surviving values.
+    pub fields: Fields,
+    /// The record that absorbed it, if one did.
+    pub merged_into: Option<i64>,
+    /// Position of its last change.
+    pub change: i64,
+}
+
+/// These golden records.
+pub fn by_ids(tx: &mut Tx<'_>, ids: impl IntoIterator<Item = i64>) -> Result<Vec<Golden>> {
+    let sql = "SELECT g.id, g.entity, g.fields, g.merged_into, g.change FROM {keys:i} AS k CROSS JOIN golden AS g
+               WHERE g.id = k.k0 ORDER BY g.id";
+    tx.query_keys(sql, &Keys::ints(ids), &[], read)
+}
+
+/// Living golden records of an entity after an id, in order.
+pub fn after(tx: &mut Tx<'_>, entity: &str, id: i64, count: i64) -> Result<Vec<Golden>> {
+    tx.query(
+        "SELECT id, entity, fields, merged_into, change FROM golden
+         WHERE id > ?1 AND entity = ?2 AND merged_into IS NULL ORDER BY id LIMIT ?3",
+        &[Param::Int(id), Param::Text(entity), Param::Int(count)],
+        read,
+    )
+}
+
+fn read(row: &super::db::Row<'_>) -> Result<Golden> {
+    let id = row.int(0)?;
+    let fields = serde_json::from_str(&row.text(2)?).map_err(|e| StoreError::Corrupt(format!("golden {id}: {e}")))?;
+    Ok(Golden { id, entity: row.text(1)?.into(), fields, merged_into: row.opt_int(3)?, change: row.int(4)? })
+}
+
+const GOLDEN: Insert = Insert {
+    table: "golden",
+    columns: &[
+        ("id", Col::Int),
+        ("entity", Col::Text),
+        ("fields", Col::Text),
+        ("merged_into", Col::Int),
+        ("change", Col::Int),
+    ],
+    conflict: "ON CONFLICT (id) DO UPDATE SET fields = excluded.fields, merged_into = excluded.merged_into,
+               change = excluded.change",
+};
+
+/// Writes golden records, new and changed.
+pub fn put<'a>(tx: &mut Tx<'_>, goldens: impl IntoIterator<Item = &'a Golden>) -> Result<()> {
+    let rows: Vec<(&Golden, String)> =
+        goldens.into_iter().map(|golden| (golden, serde_json::to_string(&golden.fields).unwrap_or_default())).collect();
+    let mut cells = Vec::with_capacity(rows.len() * GOLDEN.columns.len());
+    for (golden, fields) in &rows {
+        cells.extend_from_slice(&[
+            Param::Int(golden.id),
+            Param::Text(golden.entity.as_str()),
+            Param::Text(fields),
+            golden.merged_into.into(),
+            Param::Int(golden.change),
+        ]);
+    }
+    tx.insert(&GOLDEN, &cells).map(|_| ())
+}
+
+/// The pins of these golden records.
+pub fn pins(tx: &mut Tx<'_>, ids: impl IntoIterator<Item = i64>) -> Result<BTreeMap<i64, BTreeMap<FieldName, Pin>>> {
+    let sql = "SELECT p.golden, p.field, p.value, p.made_by, p.made_us FROM {keys:i} AS k CROSS JOIN pin AS p
+               WHERE p.golden = k.k0";
+    let rows = tx.query_keys(sql, &Keys::ints(ids), &[], |row| {
+        let value: Value = serde_json::from_str(&row.text(2)?)?;
+        Ok((row.int(0)?, FieldName::from(row.text(1)?), Pin { value, by: row.text(3)?, at_us: row.int(4)? }))
+    })?;
+    let mut pins: BTreeMap<i64, BTreeMap<FieldName, Pin>> = BTreeMap::new();
+    for (golden, field, pin) in rows {
+        pins.entry(golden).or_default().insert(field, pin);
+    }
+    Ok(pins)
+}
+
+/// A golden record's before and after, with cause.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Change {
+    /// Its place in the change log.
+    pub position: i64,
+    /// The golden record.
+    pub golden: i64,
+    /// What it is.
+    pub entity: EntityName,
+    /// `create`, `update`, `merge`, `split`, `empty`.
+    pub kind: String,
+    /// Before and after by field; null for a value that is not there.
+    pub diff: BTreeMap<FieldName, (Value, Value)>,
+    /// `inbox:POSITION` or `steward:NAME`.
+    pub cause: String,
+    /// When, microseconds since 1970 UTC.
+    pub at_us: i64,
+}
+
+const CHANGE: Insert = Insert {
+    table: "change_log",
+    columns: &[
+        ("position", Col::Int),
+        ("golden", Col::Int),
+        ("entity", Col::Text),
+        ("kind", Col::Text),
+        ("diff", Col::Text),
+        ("cause", Col::Text),
+        ("at_us", Col::Int),
+    ],
+    conflict: "",
+};
+
+/// Appends to the change log.
+pub fn log(tx: &mut Tx<'_>, changes: &[Change]) -> Result<()> {
+    let diffs: Vec<String> =
+        changes.iter().map(|change| serde_json::to_string(&change.diff).unwrap_or_default()).collect();
+    let mut cells = Vec::with_capacity(changes.len() * CHANGE.columns.len());
+    for (change, diff) in changes.iter().zip(&diffs) {
+        cells.extend_from_slice(&[
+            Param::Int(change.position),
+            Param::Int(change.golden),
+            Param::Text(change.entity.as_str()),
+            Param::Text(&change.kind),
+            Param::Text(diff),
+            Param::Text(&change.cause),
+            Param::Int(change.at_us),
+        ]);
+    }
+    tx.insert(&CHANGE, &cells).map(|_| ())
+}
+
+/// Changes after a position, in order: golden record and position.
+pub fn changed_after(tx: &mut Tx<'_>, position: i64, count: i64) -> Result<Vec<(i64, i64)>> {
+    tx.query(
+        "SELECT position, golden FROM change_log WHERE position > ?1 ORDER BY position LIMIT ?2",
+        &[Param::Int(position), Param::Int(count)],
+        |row| Ok((row.int(0)?, row.int(1)?)),
+    )
+}
+
+/// The history of a golden record, oldest first.
+pub fn changes_of(tx: &mut Tx<'_>, golden: i64, count: i64) -> Result<Vec<Change>> {
+    tx.query(
+        "SELECT position, golden, entity, kind, diff, cause, at_us FROM change_log WHERE golden = ?1
+         ORDER BY position LIMIT ?2",
+        &[Param::Int(golden), Param::Int(count)],
+        |row| {
+            Ok(Change {
+                position: row.int(0)?,
+                golden: row.int(1)?,
+                entity: row.text(2)?.into(),
+                kind: row.text(3)?,
+                diff: serde_json::from_str(&row.text(4)?)?,
+                cause: row.text(5)?,
+                at_us: row.int(6)?,
+            })
+        },
+    )
+}

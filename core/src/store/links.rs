@@ -1,0 +1,187 @@
+//! Links, the blocks that find candidates, the references that find a customer's orders, and the journal.
+
+use super::db::{Col, Insert, Keys, Param, Result, StoreError, Tx};
+use crate::link::{Link, LinkKey, LinkState};
+
+const COLUMNS: &str = "l.id, l.connection, l.lens, l.external_id, l.entity, l.golden, l.state, l.version, l.open";
+
+fn select(tx: &mut Tx<'_>, joins: &str, keys: &Keys) -> Result<Vec<Link>> {
+    let sql = format!("SELECT {COLUMNS} FROM {joins}");
+    tx.query_keys(&sql, keys, &[], |row| {
+        let number = row.int(0)?;
+        let bad = |error: serde_json::Error| StoreError::Corrupt(format!("link {number}: {error}"));
+        let version = row.opt_text(7)?.map(|text| serde_json::from_str(&text)).transpose().map_err(bad)?;
+        Ok(Link {
+            number,
+            key: LinkKey { connection: row.text(1)?.into(), lens: row.text(2)?, id: row.text(3)?.into() },
+            entity: row.text(4)?.into(),
+            golden: row.int(5)?,
+            state: LinkState::from_json(&row.text(6)?).map_err(bad)?,
+            version,
+            open: row.int(8)? == 1,
+        })
+    })
+}
+
+/// The links of these names that exist.
+pub fn by_keys<'a>(tx: &mut Tx<'_>, keys: impl IntoIterator<Item = &'a LinkKey>) -> Result<Vec<Link>> {
+    let keys = Keys::texts(keys.into_iter().map(|key| [key.connection.as_str(), key.lens.as_str(), key.id.as_str()]));
+    select(
+        tx,
+        "{keys:ttt} AS k CROSS JOIN link AS l WHERE l.connection = k.k0 AND l.lens = k.k1 AND l.external_id = k.k2",
+        &keys,
+    )
+}
+
+/// Every link of these golden records, in the order of their numbers.
+pub fn by_goldens(tx: &mut Tx<'_>, goldens: impl IntoIterator<Item = i64>) -> Result<Vec<Link>> {
+    let keys = Keys::ints(goldens);
+    select(tx, "{keys:i} AS k CROSS JOIN link AS l WHERE l.golden = k.k0 ORDER BY l.id", &keys)
+}
+
+/// The links of these numbers.
+pub fn by_numbers(tx: &mut Tx<'_>, numbers: impl IntoIterator<Item = i64>) -> Result<Vec<Link>> {
+    let keys = Keys::ints(numbers);
+    select(tx, "{keys:i} AS k CROSS JOIN link AS l WHERE l.id = k.k0", &keys)
+}
+
+/// Golden records that share a block with each of these hashes: `(hash, golden)`, at most `limit` for a hash, so that
+/// a value shared by thousands cannot make a batch slow.
+pub fn candidates(tx: &mut Tx<'_>, hashes: impl IntoIterator<Item = i64>, limit: i64) -> Result<Vec<(i64, i64)>> {
+    let keys = Keys::ints(hashes);
+    tx.query_keys(
+        "SELECT k.k0, b.golden FROM {keys:i} AS k CROSS JOIN block AS b WHERE b.hash = k.k0
+         AND b.link IN (SELECT c.link FROM block AS c WHERE c.hash = k.k0 ORDER BY c.link LIMIT ?2)",
+        &keys,
+        &[Param::Int(limit)],
+        |row| Ok((row.int(0)?, row.int(1)?)),
+    )
+}
+
+const LINK: Insert = Insert {
+    table: "link",
+    columns: &[
+        ("id", Col::Int),
+        ("connection", Col::Text),
+        ("lens", Col::Text),
+        ("external_id", Col::Text),
+        ("entity", Col::Text),
+        ("golden", Col::Int),
+        ("state", Col::Text),
+        ("version", Col::Text),
+        ("open", Col::Int),
+    ],
+    conflict: "ON CONFLICT (id) DO UPDATE SET golden = excluded.golden, state = excluded.state,
+               version = excluded.version, open = excluded.open",
+};
+
+/// Writes links, new and changed.
+pub fn put<'a>(tx: &mut Tx<'_>, links: impl IntoIterator<Item = &'a Link>) -> Result<()> {
+    let rows: Vec<(&Link, String, Option<String>)> = links
+        .into_iter()
+        .map(|link| (link, link.state.to_json(), link.version.as_ref().and_then(|it| serde_json::to_string(it).ok())))
+        .collect();
+    let mut cells = Vec::with_capacity(rows.len() * LINK.columns.len());
+    for (link, state, version) in &rows {
+        cells.extend_from_slice(&[
+            Param::Int(link.number),
+            Param::Text(link.key.connection.as_str()),
+            Param::Text(&link.key.lens),
+            Param::Text(link.key.id.as_str()),
+            Param::Text(link.entity.as_str()),
+            Param::Int(link.golden),
+            Param::Text(state),
+            version.as_deref().into(),
+            Param::Int(i64::from(link.open)),
+        ]);
+    }
+    tx.insert(&LINK, &cells).map(|_| ())
+}
+
+const BLOCK: Insert = Insert {
+    table: "block",
+    columns: &[("hash", Col::Int), ("link", Col::Int), ("golden", Col::Int)],
+    conflict: "ON CONFLICT (hash, link) DO UPDATE SET golden = excluded.golden",
+};
+
+/// Writes blocks: hash, link, golden. Sorted first: neighbours share pages.
+pub fn put_blocks(tx: &mut Tx<'_>, mut blocks: Vec<(i64, i64, i64)>) -> Result<()> {
+    blocks.sort_unstable();
+    blocks.dedup_by_key(|block| (block.0, block.1));
+    let cells: Vec<Param<'_>> =
+        blocks.iter().flat_map(|&(hash, link, golden)| [Param::Int(hash), Param::Int(link), Param::Int(golden)]).collect();
+    tx.insert(&BLOCK, &cells).map(|_| ())
+}
+
+/// Takes blocks away: hash and link.
+pub fn drop_blocks(tx: &mut Tx<'_>, blocks: &[(i64, i64)]) -> Result<()> {
+    for (hash, link) in blocks {
+        tx.execute("DELETE FROM block WHERE hash = ?1 AND link = ?2", &[Param::Int(*hash), Param::Int(*link)])?;
+    }
+    Ok(())
+}
+
+const REFERENCE: Insert = Insert {
+    table: "reference",
+    columns: &[("hash", Col::Int), ("link", Col::Int)],
+    conflict: "ON CONFLICT (hash, link) DO NOTHING",
+};
+
+/// Writes references: hash and link.
+pub fn put_references(tx: &mut Tx<'_>, references: &[(i64, i64)]) -> Result<()> {
+    let cells: Vec<Param<'_>> =
+        references.iter().flat_map(|&(hash, link)| [Param::Int(hash), Param::Int(link)]).collect();
+    tx.insert(&REFERENCE, &cells).map(|_| ())
+}
+
+/// Links that refer to any of these hashes.
+pub fn referring(tx: &mut Tx<'_>, hashes: impl IntoIterator<Item = i64>) -> Result<Vec<i64>> {
+    let sql = "SELECT DISTINCT r.link FROM {keys:i} AS k CROSS JOIN reference AS r WHERE r.hash = k.k0 ORDER BY r.link";
+    tx.query_keys(sql, &Keys::ints(hashes), &[], |row| row.int(0))
+}
+
+/// One line of a record's history.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct JournalLine {
+    /// The link.
+    pub link: i64,
+    /// The inbox position.
+    pub position: i64,
+    /// `created`, `linked`, `changed`, `echo`, `stale`, `deleted`, `review`.
+    pub outcome: String,
+    /// Issues and reasons, as JSON.
+    pub detail: Option<String>,
+}
+
+const JOURNAL: Insert = Insert {
+    table: "journal",
+    columns: &[("link", Col::Int), ("position", Col::Int), ("outcome", Col::Text), ("detail", Col::Text)],
+    conflict: "ON CONFLICT (link, position) DO NOTHING",
+};
+
+/// Writes what became of arrivals.
+pub fn journal(tx: &mut Tx<'_>, lines: &[JournalLine]) -> Result<()> {
+    let mut cells = Vec::with_capacity(lines.len() * JOURNAL.columns.len());
+    for line in lines {
+        cells.extend_from_slice(&[
+            Param::Int(line.link),
+            Param::Int(line.position),
+            Param::Text(&line.outcome),
+            line.detail.as_deref().into(),
+        ]);
+    }
+    tx.insert(&JOURNAL, &cells).map(|_| ())
+}
+
+/// A link's history, oldest first, the last `count` lines.
+pub fn history(tx: &mut Tx<'_>, link: i64, count: i64) -> Result<Vec<JournalLine>> {
+    let mut lines = tx.query(
+        "SELECT link, position, outcome, detail FROM journal WHERE link = ?1 ORDER BY position DESC LIMIT ?2",
+        &[Param::Int(link), Param::Int(count)],
+        |row| {
+            Ok(JournalLine { link: row.int(0)?, position: row.int(1)?, outcome: row.text(2)?, detail: row.opt_text(3)? })
+        },
+    )?;
+    lines.reverse();
+    Ok(lines)
+}
