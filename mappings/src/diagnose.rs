@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn a_place_counts_lines_and_characters() {
-        let diagnostic = Diagnostic::at("a.toml", "客户 = 1\n名字 = x\n", &(15..16), "bad");
+        let diagnostic = Diagnostic::at("a.toml", "客户 = 1\n名字 = x\n", &(18..19), "bad");
         assert_eq!(diagnostic.to_string(), "a.toml:2:4: bad");
     }
 

@@ -1,10 +1,22 @@
 //! A two-way mapping between a stream of one system and a canonical entity.
+//!
+//! [`parse`] compiles a file to rules, [`read`] makes canonical fields of a record, [`write`] makes a record's JSON of
+//! canonical fields, and [`laws`] says what must hold between the two. [`schema`] describes the files for editors.
+
+pub mod laws;
+pub mod parse;
+pub mod path;
+pub mod read;
+pub mod schema;
+pub mod write;
 
 use serde_json::Value;
 
 use crate::diagnose::Diagnostic;
-use crate::model::Model;
-use crate::value::{EntityName, Fields, Issue, MappedRecord};
+use crate::model::{FieldType, Model};
+use crate::normalize::Options;
+use crate::value::{EntityName, FieldName, Fields, IdentityKind, Issue, MappedRecord};
+use path::Path;
 
 /// One table of a mapping file, compiled to paths and steps.
 #[derive(Clone, Debug)]
@@ -12,12 +24,60 @@ pub struct Lens {
     name: String,
     stream: String,
     entity: EntityName,
+    creates: bool,
+    fields: Vec<FieldRule>,
+    identities: Vec<IdentityRule>,
+    references: Vec<ReferenceRule>,
+}
+
+/// Which way a field travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Read only.
+    In,
+    /// Written only.
+    Out,
+    /// Both.
+    Both,
+}
+
+#[derive(Clone, Debug)]
+struct FieldRule {
+    field: FieldName,
+    kind: FieldType,
+    from: Option<Path>,
+    to: Option<Path>,
+    constant: Option<Value>,
+    options: Options,
+    /// Canonical word and vendor word.
+    values: Vec<(String, String)>,
+    direction: Direction,
+    item: Option<Path>,
+    limit: Option<usize>,
+    empty_clears: bool,
+    number: bool,
+    each: Vec<FieldRule>,
+}
+
+#[derive(Clone, Debug)]
+struct IdentityRule {
+    kind: IdentityKind,
+    form: FieldType,
+    from: Path,
+    scope: Option<Path>,
+    options: Options,
+}
+
+#[derive(Clone, Debug)]
+enum ReferenceRule {
+    Record { lens: String, from: Path },
+    Identity(IdentityRule),
 }
 
 impl Lens {
     /// Compiles every lens of a mapping file (`mappings/systems/<system>.toml`); all mistakes at once.
-    pub fn parse_file(_file: &str, _text: &str, _model: &Model) -> Result<Vec<Self>, Vec<Diagnostic>> {
-        Ok(Vec::new())
+    pub fn parse_file(file: &str, text: &str, model: &Model) -> Result<Vec<Self>, Vec<Diagnostic>> {
+        parse::file(file, text, model)
     }
 
     /// The table's name in the file: the stream, unless several lenses read one stream.
@@ -35,25 +95,39 @@ impl Lens {
         &self.entity
     }
 
-    /// Whether a record that matches nobody makes a golden record (`create = false` in the file says no: the sender
-    /// of a mail is not a customer by that alone).
+    /// Whether a record that matches nobody makes a golden record (`create = false` in the file says no).
     pub fn creates_golden(&self) -> bool {
-        true
+        self.creates
+    }
+
+    /// The canonical fields that can be written to the system.
+    pub fn writable_fields(&self) -> impl Iterator<Item = &FieldName> {
+        self.fields.iter().filter(|rule| rule.writes()).map(|rule| &rule.field)
     }
 
     /// The record in canonical words, and what could not be mapped.
-    pub fn map(&self, _body: &Value) -> (MappedRecord, Vec<Issue>) {
-        (MappedRecord::default(), Vec::new())
+    pub fn map(&self, body: &Value) -> (MappedRecord, Vec<Issue>) {
+        read::map(self, body)
     }
 
     /// What a record of this system ought to hold, given the golden fields: only fields that this lens writes, in the
     /// canonical form in which they would read back. A field the golden record does not have is null.
-    pub fn project(&self, _golden: &Fields) -> Fields {
-        Fields::new()
+    pub fn project(&self, golden: &Fields) -> Fields {
+        write::project(self, golden)
     }
 
     /// The vendor's JSON for exactly these canonical fields, nested as the vendor nests them.
-    pub fn render(&self, _fields: &Fields) -> Value {
-        Value::Null
+    pub fn render(&self, fields: &Fields) -> Value {
+        write::render(self, fields)
+    }
+}
+
+impl FieldRule {
+    fn writes(&self) -> bool {
+        self.direction != Direction::In && self.to.is_some()
+    }
+
+    fn vendor_word(&self, canonical: &str) -> Option<&str> {
+        self.values.iter().find(|(known, _)| known == canonical).map(|(_, vendor)| vendor.as_str())
     }
 }

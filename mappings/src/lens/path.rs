@@ -1,0 +1,85 @@
+//! JSON pointers (RFC 6901), cut once when the file is compiled.
+
+use serde_json::{Map, Value};
+
+/// A compiled pointer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Path(Vec<(String, Option<usize>)>);
+
+/// An array is grown to this many elements at most when a pointer writes into it: `/emails/0` is meant, not `/x/9999`.
+const INDEX_MAX: usize = 15;
+
+impl Path {
+    /// Compiles a pointer, or says what is wrong.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Ok(Self(Vec::new()));
+        }
+        let rest = text.strip_prefix('/').ok_or_else(|| format!("`{text}` is not a JSON pointer; did you mean `/{text}`?"))?;
+        let parts = rest.split('/').map(|part| {
+            let part = part.replace("~1", "/").replace("~0", "~");
+            let index = part.parse::<usize>().ok().filter(|_| part == "0" || !part.starts_with('0'));
+            if index.is_some_and(|index| index > INDEX_MAX) {
+                return Err(format!("`{text}`: an index above {INDEX_MAX} is not supported"));
+            }
+            Ok((part, index))
+        });
+        Ok(Self(parts.collect::<Result<_, String>>()?))
+    }
+
+    /// The value there.
+    pub fn get<'a>(&self, body: &'a Value) -> Option<&'a Value> {
+        self.0.iter().try_fold(body, |at, (part, index)| match at {
+            Value::Object(object) => object.get(part),
+            Value::Array(array) => index.and_then(|index| array.get(index)),
+            _ => None,
+        })
+    }
+
+    /// Puts a value there; objects and arrays on the way are made.
+    pub fn put(&self, body: &mut Value, value: Value) {
+        let mut at = body;
+        for (part, index) in &self.0 {
+            if at.is_null() {
+                *at = if index.is_some() { Value::Array(Vec::new()) } else { Value::Object(Map::new()) };
+            }
+            at = match at {
+                Value::Array(array) => {
+                    let index = index.unwrap_or(0);
+                    while array.len() <= index {
+                        array.push(Value::Null);
+                    }
+                    &mut array[index]
+                }
+                Value::Object(object) => object.entry(part.as_str()).or_insert(Value::Null),
+                _ => return,
+            };
+        }
+        *at = value;
+    }
+}
+
+impl std::fmt::Display for Path {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|(part, _)| write!(f, "/{}", part.replace('~', "~0").replace('/', "~1")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_pointer_reads_and_writes() {
+        let path = Path::parse("/emails/0/value").unwrap();
+        assert_eq!(path.get(&json!({"emails": [{"value": 1}]})), Some(&json!(1)));
+        assert_eq!(path.get(&json!({"emails": []})), None);
+        let mut made = Value::Null;
+        path.put(&mut made, json!("x"));
+        assert_eq!(made, json!({"emails": [{"value": "x"}]}));
+        assert_eq!(path.to_string(), "/emails/0/value");
+        assert!(Path::parse("emails").unwrap_err().contains("did you mean `/emails`"));
+        assert!(Path::parse("/a/99").is_err());
+    }
+}

@@ -1,0 +1,134 @@
+//! Mapping files: what they make of records, and what is said about mistakes in them.
+
+use huiliu_mappings::lens::{Lens, laws};
+use huiliu_mappings::model::Model;
+use huiliu_mappings::value::Fields;
+use serde_json::{Value, json};
+
+const SHOP: &str = r#"
+[customers]
+entity = "customer"
+
+[customers.identities]
+email = "/email"
+phone = { from = "/phone", region = "CN" }
+external_userid = { from = "/user", scope = "/corp" }
+
+[customers.fields]
+kind = { const = "person" }
+given_name = "/first"
+family_name = "/last"
+emails.main = { from = "/email", normalize = "email" }
+phones.main = { from = "/phone", region = "CN" }
+birth_date = { from = "/birthday", format = "%d/%m/%Y" }
+lifecycle = { from = "/level", values = { lead = "1", customer = "2" } }
+consent.email = { from = "/mail_ok", values = { subscribed = "true", unsubscribed = "false" }, direction = "in" }
+tags = { from = "/tags", item = "/name" }
+remark = { from = "/note/text", to = "/note_text", limit = 5, lossy = true, empty = "cleared" }
+
+[orders]
+entity = "order"
+
+[orders.fields]
+number = "/no"
+total = { from = "/total", currency = "CNY" }
+lines = { from = "/items", each = { sku = "/sku", quantity = "/qty", price = { from = "/fen", unit = "minor", currency = "CNY" } } }
+
+[orders.references]
+record = { lens = "customers", from = "/customer/id" }
+email = "/email"
+"#;
+
+fn lenses() -> Vec<Lens> {
+    Lens::parse_file("shop.toml", SHOP, &Model::shipped()).unwrap()
+}
+
+fn customer() -> Value {
+    json!({"email": "Li.Lei@Example.com", "phone": "138 0013 8000", "first": "雷 ", "last": "李", "birthday": "31/01/1990",
+        "level": 2, "mail_ok": true, "tags": [{"name": "vip"}, {"name": "a"}], "note": {"text": "老客户一二三"},
+        "user": "u1", "corp": "c1"})
+}
+
+#[test]
+fn a_record_becomes_canonical() {
+    let (mapped, issues) = lenses()[0].map(&customer());
+    assert_eq!(issues, []);
+    let expected = json!({"birth_date": "1990-01-31", "consent.email": "subscribed", "emails.main": "li.lei@example.com",
+        "family_name": "李", "given_name": "雷", "kind": "person", "lifecycle": "customer",
+        "phones.main": {"number": "+8613800138000", "type": "mobile"}, "remark": "老客户一二三", "tags": ["a", "vip"]});
+    assert_eq!(serde_json::to_value(&mapped.fields).unwrap(), expected);
+    let identities: Vec<String> = mapped.identities.iter().map(|it| format!("{}={}", it.kind, it.value)).collect();
+    assert_eq!(identities, ["email=li.lei@example.com", "external_userid=c1:u1", "phone=+8613800138000"]);
+}
+
+#[test]
+fn an_order_keeps_exact_money_and_names_its_customer() {
+    let body = json!({"no": 7, "total": "19.9", "email": "a@example.com", "customer": {"id": 9_007_199_254_740_993_i64},
+        "items": [{"sku": "A", "qty": "2", "fen": 995}]});
+    let (mapped, issues) = lenses()[1].map(&body);
+    assert_eq!(issues, []);
+    let lines = json!([{"sku": "A", "quantity": "2", "price": {"amount": "9.95", "currency": "CNY"}}]);
+    assert_eq!(mapped.fields["lines"], lines);
+    assert_eq!(mapped.fields["number"], "7");
+    assert_eq!(serde_json::to_value(&mapped.references[0]).unwrap(), json!({"record": {"lens": "customers", "id": "9007199254740993"}}));
+}
+
+#[test]
+fn one_bad_value_does_not_lose_the_customer() {
+    let mut body = customer();
+    body["phone"] = json!("call me");
+    body["level"] = json!(9);
+    body["first"] = json!("");
+    let (mapped, issues) = lenses()[0].map(&body);
+    let mut codes: Vec<&str> = issues.iter().map(|issue| issue.code.as_str()).collect();
+    codes.sort_unstable();
+    assert_eq!(codes, ["empty_text", "not_a_phone", "unknown_value"]);
+    assert!(mapped.fields.contains_key("family_name"));
+    assert!(!serde_json::to_string(&issues).unwrap().contains("call me"), "an issue never repeats the value");
+}
+
+#[test]
+fn absent_null_and_empty_are_three_things() {
+    let (mapped, _) = lenses()[0].map(&json!({"first": null, "note": {"text": ""}}));
+    assert_eq!(mapped.fields.get("given_name"), Some(&Value::Null));
+    assert_eq!(mapped.fields.get("remark"), Some(&Value::Null));
+    assert_eq!(mapped.fields.get("family_name"), None);
+}
+
+#[test]
+fn the_laws_hold() {
+    assert_eq!(laws::broken(&lenses()[0], &customer()), Vec::<String>::new());
+    let (mapped, _) = lenses()[0].map(&customer());
+    let mut golden = mapped.fields.clone();
+    golden.insert("given_name".into(), json!("蕾"));
+    let patch: Fields = lenses()[0].project(&golden).into_iter().filter(|(f, v)| mapped.fields.get(f) != Some(v)).collect();
+    let names: Vec<&str> = patch.keys().map(|it| it.as_str()).collect();
+    assert_eq!(names, ["given_name", "remark"]);
+    assert_eq!(lenses()[0].render(&patch), json!({"first": "蕾", "note_text": "老客户一二"}));
+}
+
+#[test]
+fn mistakes_name_file_line_and_the_right_word() {
+    let text = "[customers]\nentity = \"custmer\"\n[orders]\nentity = \"order\"\n[orders.fields]\nnumbr = \"/no\"\ntotal = { form = \"/t\" }\nnote = \"n\"\nstatus = { from = \"/s\", zone = \"Mars\", limit = 3 }\n";
+    let told: Vec<String> =
+        Lens::parse_file("m.toml", text, &Model::shipped()).unwrap_err().iter().map(ToString::to_string).collect();
+    let all = told.join("\n");
+    for expected in [
+        "m.toml:2:10: unknown entity `custmer`; did you mean `customer`?",
+        "m.toml:6:1: `order` has no field `numbr`; did you mean `number`?",
+        "m.toml:7:11: unknown key `form`; did you mean `from`?",
+        "m.toml:8:8: `n` is not a JSON pointer; did you mean `/n`?",
+        "unknown time zone `Mars`",
+        "say so with lossy = true",
+    ] {
+        assert!(all.contains(expected), "{expected}\nnot in\n{all}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn the_laws_hold_on_any_record(first in "\\PC{0,12}", mail in "[a-zA-Z.]{1,8}@[a-z]{1,8}\\.cn", level in 0..4, phone in "1[3-9][0-9]{9}") {
+        let body = json!({"first": first, "email": mail, "level": level, "phone": phone});
+        proptest::prop_assert_eq!(laws::broken(&lenses()[0], &body), Vec::<String>::new());
+    }
+}
