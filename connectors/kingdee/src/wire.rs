@@ -1,0 +1,185 @@
+//! Carries one signed call out and sorts what can go wrong by what the hub does next.
+
+use std::time::Duration;
+
+use huiliu_core::connector::{ConnectorError, Cx, Result};
+use huiliu_core::manifest::Limits;
+use serde_json::Value;
+use url::Url;
+
+use crate::headers::Signer;
+use crate::reply::{self, Failure};
+
+/// What a call does to the system. It decides what may be repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intent {
+    /// Repeating it costs nothing.
+    Read,
+    /// Never repeated here, whatever the answer says: the delivery is retried as a whole, and reads the state first.
+    Write,
+}
+
+/// The way to the system.
+pub struct Wire {
+    client: reqwest::Client,
+    limits: Limits,
+}
+
+/// A reason longer than this is cut: it is for a person to read.
+const REASON_CHARS_MAX: usize = 300;
+
+/// A record that somebody holds open is free again after minutes, not seconds.
+const BUSY_RETRY: Duration = Duration::from_secs(60);
+
+/// Texts of the system's record locks (网络控制). Not in a published list: an unknown text is treated as a refusal.
+const BUSY_TEXTS: &[&str] = &["网络控制", "网控"];
+
+impl Wire {
+    /// A way to the system within these bounds.
+    ///
+    /// # Errors
+    /// [`ConnectorError::Broken`] if no client can be set up.
+    pub fn new(limits: Limits) -> Result<Self> {
+        let client = reqwest::Client::builder()
+            // Over HTTP/2 the vendor's gateway has answered 502.
+            .http1_only()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(Duration::from_millis(limits.timeout_ms))
+            .build()
+            .map_err(|error| ConnectorError::broken(format!("no HTTP client: {error}")))?;
+        Ok(Self { client, limits })
+    }
+
+    /// Calls a service with a JSON body and opens the answer.
+    pub async fn call(&self, cx: &Cx, service: &str, body: &Value, intent: Intent) -> Result<Value> {
+        let sent = body.to_string();
+        let first = self.once(cx, service, &sent).await?;
+        let failure = match (reply::open(&first), intent) {
+            (Ok(value), _) => return Ok(value),
+            // A signed call needs no login, so asking again is the whole of a new session.
+            (Err(Failure::NoSession), Intent::Read) => {
+                let second = self.once(cx, service, &sent).await?;
+                match reply::open(&second) {
+                    Ok(value) => return Ok(value),
+                    Err(failure) => failure,
+                }
+            }
+            (Err(failure), _) => failure,
+        };
+        Err(sort(service, failure, body, intent))
+    }
+
+    async fn once(&self, cx: &Cx, service: &str, body: &str) -> Result<Vec<u8>> {
+        let base = cx.setting("base_url")?.trim_end_matches('/');
+        let url = Url::parse(&format!("{base}/{service}.common.kdsvc")).map_err(|_| {
+            ConnectorError::broken(format!("config.base_url of connection {} is not a URL", cx.connection))
+        })?;
+        let mut request = self.client.post(url.clone()).header("Content-Type", "application/json");
+        for (name, value) in Signer::of(cx)?.sign(url.path(), cx.clock.now().as_second())? {
+            request = request.header(name, value);
+        }
+        cx.quota.acquire().await;
+        let what = short(service);
+        let lost = |error: &reqwest::Error| {
+            ConnectorError::transient(format!("{what}: no complete answer from the system ({})", kind_of(error)))
+        };
+        let mut response = request.body(body.to_owned()).send().await.map_err(|error| lost(&error))?;
+        accept(response.status().as_u16(), what)?;
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| lost(&error))? {
+            if (bytes.len() + chunk.len()) as u64 > self.limits.response_bytes_max {
+                return Err(ConnectorError::broken(format!("{what}: the answer is too long; lower config.page_size")));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes)
+    }
+}
+
+/// `Save` of `Kingdee.BOS.WebApi.ServicesStub.DynamicFormService.Save`.
+fn short(service: &str) -> &str {
+    service.rsplit('.').next().unwrap_or(service)
+}
+
+/// What failed, without the URL.
+fn kind_of(error: &reqwest::Error) -> &'static str {
+    if error.is_timeout() {
+        "timeout"
+    } else if error.is_connect() {
+        "no connection"
+    } else {
+        "connection cut"
+    }
+}
+
+/// The system answers with 200 or 206; anything else comes from what stands before it.
+fn accept(status: u16, what: &str) -> Result<()> {
+    let detail = || format!("{what}: HTTP {status}");
+    match status {
+        200 | 206 => Ok(()),
+        401 | 403 => Err(ConnectorError::Unauthorized { detail: detail() }),
+        429 => Err(ConnectorError::RateLimited { detail: detail(), after: None }),
+        408 | 500..=599 => Err(ConnectorError::transient(detail())),
+        _ => Err(ConnectorError::broken(format!("{}; check config.base_url", detail()))),
+    }
+}
+
+fn sort(service: &str, failure: Failure, sent: &Value, intent: Intent) -> ConnectorError {
+    let what = short(service);
+    match (failure, intent) {
+        (Failure::NoSession, Intent::Read) => ConnectorError::Unauthorized {
+            detail: format!(
+                "{what}: the system gave no session twice; check app id, app secret, user and account set, and that \
+                 the app is enabled in the third-party login list"
+            ),
+        },
+        (Failure::NoSession, Intent::Write) => {
+            ConnectorError::transient(format!("{what}: the session was lost; the delivery starts over"))
+        }
+        (Failure::Fault { message }, _) => {
+            ConnectorError::transient(format!("{what}: the system failed inside: {}", redact(&message, sent)))
+        }
+        (Failure::Malformed, Intent::Read) => {
+            ConnectorError::broken(format!("{what}: the answer is not JSON; check config.base_url"))
+        }
+        // The write may have happened; the retried delivery finds out.
+        (Failure::Malformed, Intent::Write) => ConnectorError::transient(format!("{what}: the answer is not JSON")),
+        (Failure::Refused { message, .. }, Intent::Read) => {
+            ConnectorError::broken(format!("{what}: refused: {}", redact(&message, sent)))
+        }
+        (Failure::Refused { field, message }, Intent::Write) => {
+            let reason = format!("{what}: {}", redact(&message, sent));
+            if BUSY_TEXTS.iter().any(|busy| message.contains(busy)) {
+                ConnectorError::Transient { detail: reason, after: Some(BUSY_RETRY) }
+            } else {
+                ConnectorError::Rejected { at: field, reason }
+            }
+        }
+    }
+}
+
+/// The system's message without the values we sent, which may be personal, and not longer than a person reads.
+fn redact(message: &str, sent: &Value) -> String {
+    let mut text = message.to_owned();
+    hide(&mut text, sent);
+    match text.char_indices().nth(REASON_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+fn hide(text: &mut String, sent: &Value) {
+    match sent {
+        // The model travels as JSON inside a text.
+        Value::String(value) if value.starts_with('{') => {
+            if let Ok(inner) = serde_json::from_str::<Value>(value) {
+                hide(text, &inner);
+            }
+        }
+        // One character says nothing about anybody, and hiding it would make the message unreadable.
+        Value::String(value) if value.trim().chars().count() > 1 => *text = text.replace(value.trim(), "…"),
+        Value::Array(list) => list.iter().for_each(|value| hide(text, value)),
+        Value::Object(map) => map.values().for_each(|value| hide(text, value)),
+        _ => {}
+    }
+}
