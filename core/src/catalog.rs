@@ -1,1 +1,87 @@
-//! catalog
+//! Manifests and mapping files, loaded and checked together.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use huiliu_mappings::diagnose::{Diagnostic, suggest};
+use huiliu_mappings::lens::Lens;
+use huiliu_mappings::model::Model;
+
+use crate::manifest::Manifest;
+
+/// One external system: how it speaks and what its records mean.
+#[derive(Clone, Debug)]
+pub struct System {
+    /// The manifest.
+    pub manifest: Arc<Manifest>,
+    /// The lenses of its mapping file.
+    pub lenses: Vec<Arc<Lens>>,
+}
+
+/// All systems by name.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    systems: BTreeMap<String, System>,
+}
+
+/// A file of the catalog: its name as the user knows it, and its text.
+pub type File<'a> = (&'a str, &'a str);
+
+impl Catalog {
+    /// Loads manifests and mapping files; a mapping file `shop.toml` belongs to the system `shop`. All mistakes at once.
+    pub fn load<'a>(
+        model: &Model,
+        manifests: impl IntoIterator<Item = File<'a>>,
+        mappings: impl IntoIterator<Item = File<'a>>,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let mut catalog = Self::default();
+        let mut mistakes = Vec::new();
+        for (file, text) in manifests {
+            match Manifest::parse(file, text) {
+                Ok(manifest) => {
+                    let name = manifest.connector.name.clone();
+                    catalog.systems.insert(name, System { manifest: Arc::new(manifest), lenses: Vec::new() });
+                }
+                Err(mistake) => mistakes.push(mistake),
+            }
+        }
+        for (file, text) in mappings {
+            match Lens::parse_file(file, text, model) {
+                Ok(lenses) => mistakes.extend(catalog.attach(file, text, lenses)),
+                Err(told) => mistakes.extend(told),
+            }
+        }
+        if mistakes.is_empty() { Ok(catalog) } else { Err(mistakes) }
+    }
+
+    fn attach(&mut self, file: &str, text: &str, lenses: Vec<Lens>) -> Vec<Diagnostic> {
+        let name = file.rsplit('/').next().unwrap_or(file).trim_end_matches(".toml");
+        let Some(system) = self.systems.get_mut(name) else {
+            let hint = suggest(name, self.systems.keys().map(String::as_str));
+            let message = format!("no connector is called `{name}`{hint}; a mapping file bears its connector's name");
+            return vec![Diagnostic::at(file, text, &(0..0), message)];
+        };
+        let streams = &system.manifest.streams;
+        let unknown = lenses.iter().filter(|lens| !streams.contains_key(lens.stream())).map(|lens| {
+            let place = text.find(&format!("[{}", lens.name())).unwrap_or(0);
+            let hint = suggest(lens.stream(), streams.keys().map(String::as_str));
+            let message = format!("`{name}` has no stream `{}`{hint}", lens.stream());
+            Diagnostic::at(file, text, &(place..place), message)
+        });
+        let unknown: Vec<Diagnostic> = unknown.collect();
+        system.lenses.extend(lenses.into_iter().map(Arc::new));
+        unknown
+    }
+
+    /// A system by name, or the nearest known name.
+    pub fn system(&self, name: &str) -> Result<&System, String> {
+        self.systems.get(name).ok_or_else(|| {
+            format!("no connector is called `{name}`{}", suggest(name, self.systems.keys().map(String::as_str)))
+        })
+    }
+
+    /// All systems.
+    pub fn systems(&self) -> impl Iterator<Item = (&String, &System)> {
+        self.systems.iter()
+    }
+}

@@ -1,1 +1,3 @@
-//! The stages of the pipeline, one file each.
+//! The stages of the pipeline, one file each, in flow order.
+
+pub mod process;

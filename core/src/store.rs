@@ -8,5 +8,6 @@ pub mod db;
 pub mod goldens;
 pub mod inbox;
 pub mod links;
+pub mod stewards;
 
 pub use db::{Store, StoreError, Tx};

@@ -1,1 +1,4 @@
-//! huiliu-tests
+//! The kit of the tests: stores of both kinds, and small deployments to run the pipeline on.
+
+pub mod kit;
+pub mod postgres;

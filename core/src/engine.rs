@@ -1,0 +1,59 @@
+//! What every stage needs: the store, the rules, the connections, the time.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use huiliu_mappings::{matching, merge};
+
+use crate::clock::Clock;
+use crate::connection::Connection;
+use crate::store::Store;
+
+/// The running pieces of core. Clones share it.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+/// See [`Engine`].
+pub struct Inner {
+    /// The durable store.
+    pub store: Store,
+    /// Who is who.
+    pub matching: matching::Rules,
+    /// What survives.
+    pub survive: merge::Rules,
+    /// The connections by name.
+    pub connections: BTreeMap<String, Connection>,
+    /// The time.
+    pub clock: Clock,
+    /// Held by whoever computes meaning (process, plan, the end of a push, a steward's command): they read, think and
+    /// write as one, while the inbox goes on taking arrivals.
+    meaning: Mutex<()>,
+}
+
+impl std::ops::Deref for Engine {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl Engine {
+    /// Puts the pieces together.
+    pub fn new(
+        store: Store,
+        matching: matching::Rules,
+        survive: merge::Rules,
+        connections: impl IntoIterator<Item = Connection>,
+        clock: Clock,
+    ) -> Self {
+        let connections = connections.into_iter().map(|it| (it.name.as_str().to_owned(), it)).collect();
+        Self(Arc::new(Inner { store, matching, survive, connections, clock, meaning: Mutex::new(()) }))
+    }
+
+    /// Takes the turn to compute meaning.
+    pub fn meaning(&self) -> MutexGuard<'_, ()> {
+        // The mutex guards no data: after a panic the next holder reads everything anew from the store.
+        self.meaning.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

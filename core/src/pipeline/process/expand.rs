@@ -1,0 +1,142 @@
+//! From inbox items to arrivals: records in canonical words, deletions, hints.
+
+use std::collections::BTreeMap;
+
+use huiliu_mappings::lens::Lens;
+use huiliu_mappings::value::{Issue, MappedRecord};
+use serde_json::Value;
+use std::sync::Arc;
+
+use crate::connection::Connection;
+use crate::connector::{RawRequest, Received, Record, Verified, Version};
+use crate::engine::Engine;
+use crate::link::LinkKey;
+use crate::store::inbox::{DeadLetter, InboxItem, ItemKind};
+
+/// One record or deletion for one lens.
+pub(super) struct Arrival {
+    pub position: i64,
+    pub key: LinkKey,
+    pub lens: Arc<Lens>,
+    /// None: the system says that the record is gone.
+    pub mapped: Option<MappedRecord>,
+    pub issues: Vec<Issue>,
+    pub version: Option<Version>,
+    pub received_us: i64,
+}
+
+#[derive(Default)]
+pub(super) struct Expanded {
+    pub arrivals: Vec<Arrival>,
+    /// Connection, stream, external id, position.
+    pub hints: Vec<(String, String, String, i64)>,
+    pub dead: Vec<DeadLetter>,
+}
+
+pub(super) fn expand(engine: &Engine, items: Vec<InboxItem>) -> Expanded {
+    let mut expanded = Expanded::default();
+    for item in items {
+        if let Err(reason) = one(engine, &item, &mut expanded) {
+            expanded.dead.push(DeadLetter {
+                number: 0,
+                stage: "process".to_owned(),
+                connection: item.connection,
+                stream: item.stream,
+                external_id: item.external_id,
+                item: item.position,
+                reason,
+                at_us: engine.clock.now_us(),
+            });
+        }
+    }
+    let mut unique: BTreeMap<_, i64> = BTreeMap::new();
+    for (connection, stream, id, position) in std::mem::take(&mut expanded.hints) {
+        unique.entry((connection, stream, id)).or_insert(position);
+    }
+    expanded.hints = unique.into_iter().map(|((connection, stream, id), at)| (connection, stream, id, at)).collect();
+    expanded
+}
+
+fn one(engine: &Engine, item: &InboxItem, expanded: &mut Expanded) -> Result<(), String> {
+    let connection = engine.connections.get(&item.connection).ok_or_else(|| {
+        format!("connection {} is not configured any more; add it again, then `huiliu dead-letters retry`", item.connection)
+    })?;
+    for received in received(connection, item)? {
+        match received {
+            Received::Record(record) => {
+                for lens in lenses(connection, record.stream.as_str()) {
+                    let (mapped, issues) = lens.map(&record.body);
+                    expanded.arrivals.push(Arrival {
+                        position: item.position,
+                        key: key(connection, &lens, &record.id),
+                        lens,
+                        mapped: Some(mapped),
+                        issues,
+                        version: record.version.clone(),
+                        received_us: item.received_us,
+                    });
+                }
+            }
+            Received::Deleted { stream, id, version } => {
+                for lens in lenses(connection, stream.as_str()) {
+                    expanded.arrivals.push(Arrival {
+                        position: item.position,
+                        key: key(connection, &lens, &id),
+                        lens,
+                        mapped: None,
+                        issues: Vec::new(),
+                        version: version.clone(),
+                        received_us: item.received_us,
+                    });
+                }
+            }
+            Received::Hint { stream, id } => {
+                let hint = (item.connection.clone(), stream.as_str().to_owned(), id.as_str().to_owned(), item.position);
+                expanded.hints.push(hint);
+            }
+            // The schedule pulls every stream; a poke only brings it forward, and the intake has done so already.
+            Received::Poke { .. } => {}
+        }
+    }
+    Ok(())
+}
+
+fn key(connection: &Connection, lens: &Lens, id: &crate::connector::ExternalId) -> LinkKey {
+    LinkKey { connection: connection.name.clone(), lens: lens.name().to_owned(), id: id.clone() }
+}
+
+fn lenses(connection: &Connection, stream: &str) -> Vec<Arc<Lens>> {
+    connection.lenses.iter().filter(|lens| lens.stream() == stream).cloned().collect()
+}
+
+fn received(connection: &Connection, item: &InboxItem) -> Result<Vec<Received>, String> {
+    let version = item.version.as_deref().map(serde_json::from_str::<Version>).transpose().map_err(|e| e.to_string())?;
+    let named = || {
+        let (Some(stream), Some(id)) = (&item.stream, &item.external_id) else {
+            return Err("the item names no record".to_owned());
+        };
+        Ok((stream.as_str().into(), id.as_str().into()))
+    };
+    match item.kind {
+        ItemKind::Record => {
+            let (stream, id) = named()?;
+            let body: Value = serde_json::from_slice(&item.body).map_err(|error| format!("the record is not JSON: {error}"))?;
+            Ok(vec![Received::Record(Record { stream, id, version, body })])
+        }
+        ItemKind::Deleted => {
+            let (stream, id) = named()?;
+            Ok(vec![Received::Deleted { stream, id, version }])
+        }
+        ItemKind::Webhook => {
+            let connector = connection.connector.as_ref().ok_or("this connection receives no webhooks")?;
+            let headers = item.headers.as_deref().map_or(Ok(Vec::new()), serde_json::from_str);
+            let request = RawRequest {
+                method: "POST".to_owned(),
+                target: item.target.clone().unwrap_or_default(),
+                headers: headers.map_err(|error| error.to_string())?,
+                body: item.body.clone().into(),
+            };
+            connector.receive(&connection.cx, &Verified { request }).map_err(|error| error.to_string())
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! Which golden record each arrival belongs to, for a whole batch in memory.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use huiliu_mappings::matching::{self, Candidate, Decision, Explanation};
+use huiliu_mappings::value::{EntityName, FieldName, Fields, Reference};
+use huiliu_mappings::merge::Pin;
+
+use super::expand::Arrival;
+use crate::engine::Engine;
+use crate::link::{Link, LinkKey, LinkState};
+use crate::store::db::{Result, Tx};
+use crate::store::goldens::{self, Golden};
+use crate::store::links::{self, JournalLine};
+use crate::store::stewards::{self, Review};
+
+/// A block shared by more links than this stops being a reason to compare: nobody is that many customers.
+const BLOCK_LINKS_MAX: i64 = 64;
+
+/// The part of the crosswalk that a batch touches.
+#[derive(Default)]
+pub(super) struct Batch {
+    links: BTreeMap<i64, Link>,
+    by_key: HashMap<LinkKey, i64>,
+    clusters: BTreeMap<i64, BTreeSet<i64>>,
+    blocks: HashMap<i64, BTreeSet<i64>>,
+    apart: HashSet<(i64, i64)>,
+    touched: BTreeSet<i64>,
+    moved: BTreeSet<i64>,
+    next_link: i64,
+    next_golden: i64,
+    next_review: i64,
+    pub next_change: i64,
+    pub goldens: BTreeMap<i64, Golden>,
+    pub pins: BTreeMap<i64, BTreeMap<FieldName, Pin>>,
+    /// Golden records to recompute, with the position that caused it and the kind of change.
+    pub dirty: BTreeMap<i64, (i64, &'static str)>,
+    pub created: usize,
+    pub new_blocks: Vec<(i64, i64, i64)>,
+    pub dropped_blocks: Vec<(i64, i64)>,
+    pub new_references: Vec<(i64, i64)>,
+    pub journal: Vec<JournalLine>,
+    pub reviews: Vec<Review>,
+}
+
+impl Batch {
+    /// Loads links, candidates, golden records, pins and rulings: a handful of queries for the whole batch.
+    pub fn load(engine: &Engine, tx: &mut Tx<'_>, arrivals: &[Arrival]) -> Result<Self> {
+        let keys: BTreeSet<&LinkKey> = arrivals.iter().map(|arrival| &arrival.key).collect();
+        let known = links::by_keys(tx, keys)?;
+        let hashes: BTreeSet<i64> = arrivals.iter().flat_map(|arrival| keys_of(engine, arrival)).collect();
+        let candidates = links::candidates(tx, hashes, BLOCK_LINKS_MAX)?;
+        let golden_ids: BTreeSet<i64> =
+            candidates.iter().map(|(_, golden)| *golden).chain(known.iter().map(|link| link.golden)).filter(|id| *id != 0).collect();
+        let mut batch = Self {
+            next_link: tx.max("id", "link")? + 1,
+            next_golden: tx.max("id", "golden")? + 1,
+            next_review: tx.max("id", "review")? + 1,
+            next_change: tx.max("position", "change_log")? + 1,
+            ..Self::default()
+        };
+        for (hash, golden) in candidates {
+            batch.blocks.entry(hash).or_default().insert(golden);
+        }
+        let members = links::by_goldens(tx, golden_ids.iter().copied())?;
+        for link in known.into_iter().chain(members) {
+            batch.by_key.insert(link.key.clone(), link.number);
+            batch.clusters.entry(link.golden).or_default().insert(link.number);
+            batch.links.insert(link.number, link);
+        }
+        batch.goldens = goldens::by_ids(tx, golden_ids.iter().copied())?.into_iter().map(|it| (it.id, it)).collect();
+        batch.pins = goldens::pins(tx, golden_ids)?;
+        batch.apart = stewards::ruled_apart(tx, batch.links.keys().copied())?;
+        Ok(batch)
+    }
+
+    /// The links that this batch made or changed.
+    pub fn touched_links(&self) -> impl Iterator<Item = &Link> {
+        self.touched.iter().filter_map(|number| self.links.get(number))
+    }
+
+    /// The links of a golden record.
+    pub fn cluster(&self, golden: i64) -> impl Iterator<Item = &Link> {
+        self.clusters.get(&golden).into_iter().flatten().filter_map(|number| self.links.get(number))
+    }
+
+    /// Takes in every arrival, in order.
+    pub fn resolve(&mut self, engine: &Engine, arrivals: Vec<Arrival>) {
+        for arrival in arrivals {
+            match self.by_key.get(&arrival.key).copied() {
+                Some(number) => self.hear_again(engine, number, arrival),
+                None => self.hear_first(engine, arrival),
+            }
+        }
+        self.reblock_moved(engine);
+    }
+
+    fn hear_again(&mut self, engine: &Engine, number: i64, arrival: Arrival) {
+        let at_us = said_at_us(&arrival);
+        let Some(link) = self.links.get_mut(&number) else { return };
+        if is_stale(link, &arrival) {
+            self.note(number, &arrival, "stale");
+            return;
+        }
+        let Arrival { mapped, position, version, lens, issues, key, received_us } = arrival;
+        let arrival = Arrival { mapped: None, position, version: version.clone(), lens, issues, key, received_us };
+        let Some(mapped) = mapped else {
+            let outcome = if link.open { "deleted" } else { "echo" };
+            link.open = false;
+            link.version = version.or(link.version.take());
+            self.touched.insert(number);
+            self.note(number, &arrival, outcome);
+            return;
+        };
+        let before = (link.state.identities.clone(), link.state.references.clone(), link.version.clone(), link.open);
+        let old_keys = block_keys(engine, link);
+        let heard = link.state.hear(mapped, at_us);
+        link.open = true;
+        link.version = version.or(link.version.take());
+        let evidence_moved = !heard.is_empty() || before.0 != link.state.identities;
+        if !evidence_moved && before.1 == link.state.references {
+            if before.2 != link.version || before.3 != link.open {
+                self.touched.insert(number);
+            }
+            self.note(number, &arrival, "echo");
+            return;
+        }
+        self.touched.insert(number);
+        self.reblock(engine, number, &old_keys);
+        self.note(number, &arrival, "changed");
+        self.attach(engine, number, position);
+    }
+
+    fn hear_first(&mut self, engine: &Engine, arrival: Arrival) {
+        let at_us = said_at_us(&arrival);
+        let Arrival { mapped, position, version, lens, issues, key, received_us } = arrival;
+        // A deletion of a record that was never seen says nothing about anybody.
+        let Some(mapped) = mapped else { return };
+        let number = self.next_link;
+        self.next_link += 1;
+        let mut state = LinkState::default();
+        state.hear(mapped, at_us);
+        let entity = lens.entity().clone();
+        let link = Link { number, key: key.clone(), entity, golden: 0, state, version: version.clone(), open: true };
+        self.by_key.insert(key.clone(), number);
+        self.links.insert(number, link);
+        self.touched.insert(number);
+        let creates = lens.creates_golden();
+        let arrival = Arrival { mapped: None, position, version, lens, issues, key, received_us };
+        let (golden, outcome) = match self.decide(engine, number) {
+            Decision::Link { golden, .. } => (self.absorb(&golden, position), "linked"),
+            Decision::Create if !creates => (0, "unattached"),
+            Decision::Create => (self.create(number), "created"),
+            Decision::Review { candidates } => {
+                let golden = self.create(number);
+                self.ask(engine, number, golden, candidates);
+                (golden, "review")
+            }
+        };
+        if let Some(link) = self.links.get_mut(&number) {
+            link.golden = golden;
+        }
+        self.clusters.entry(golden).or_default().insert(number);
+        if golden != 0 {
+            self.dirty(golden, position, if outcome == "linked" { "link" } else { "create" });
+        }
+        self.reblock(engine, number, &[]);
+        self.note(number, &arrival, outcome);
+    }
+
+    /// A known link said something new: it may now prove its golden record to be another one, too.
+    fn attach(&mut self, engine: &Engine, number: i64, position: i64) {
+        let Some(own) = self.links.get(&number).map(|link| link.golden) else { return };
+        if own != 0 {
+            self.dirty(own, position, "update");
+        }
+        let Decision::Link { mut golden, .. } = self.decide(engine, number) else { return };
+        if own != 0 && !golden.contains(&own) {
+            golden.push(own);
+            golden.sort_unstable();
+        }
+        if golden == [own] {
+            return;
+        }
+        let survivor = self.absorb(&golden, position);
+        if own == 0 {
+            self.move_link(number, survivor);
+            self.dirty(survivor, position, "link");
+            self.reblock(engine, number, &[]);
+        }
+    }
+
+    fn decide(&self, engine: &Engine, number: i64) -> Decision {
+        let Some(link) = self.links.get(&number) else { return Decision::Create };
+        let evidence = link.state.evidence();
+        let entity = link.entity.as_str();
+        let found = matching::block_keys(&engine.matching, entity, &evidence);
+        let golden: BTreeSet<i64> = found.iter().filter_map(|hash| self.blocks.get(hash)).flatten().copied().collect();
+        let candidates: Vec<Candidate> = golden
+            .into_iter()
+            .filter(|golden| *golden != 0 && *golden != link.golden && !self.is_apart(number, link.golden, *golden))
+            .map(|golden| Candidate { golden, evidence: self.cluster(golden).map(|it| it.state.evidence()).collect() })
+            .collect();
+        matching::decide(&engine.matching, entity, &evidence, &candidates)
+    }
+
+    /// Whether a steward ruled that these are different.
+    fn is_apart(&self, number: i64, own: i64, other: i64) -> bool {
+        let mine = self.clusters.get(&own).into_iter().flatten().copied().filter(|_| own != 0).chain([number]);
+        let theirs: Vec<i64> = self.clusters.get(&other).into_iter().flatten().copied().collect();
+        !self.apart.is_empty()
+            && mine.into_iter().any(|a| theirs.iter().any(|b| self.apart.contains(&(a.min(*b), a.max(*b)))))
+    }
+
+    fn create(&mut self, number: i64) -> i64 {
+        let id = self.next_golden;
+        self.next_golden += 1;
+        self.created += 1;
+        let entity = self.links.get(&number).map_or_else(|| EntityName::from("customer"), |link| link.entity.clone());
+        self.goldens.insert(id, Golden { id, entity, fields: Fields::new(), merged_into: None, change: 0 });
+        id
+    }
+
+    /// The lowest id survives and takes the links of the others.
+    fn absorb(&mut self, golden: &[i64], position: i64) -> i64 {
+        let survivor = golden[0];
+        for &lost in &golden[1..] {
+            for number in self.clusters.remove(&lost).unwrap_or_default() {
+                self.move_link(number, survivor);
+            }
+            if let Some(record) = self.goldens.get_mut(&lost) {
+                record.merged_into = Some(survivor);
+            }
+            for known in self.blocks.values_mut() {
+                if known.remove(&lost) {
+                    known.insert(survivor);
+                }
+            }
+            self.dirty.insert(lost, (position, "merged"));
+            self.dirty(survivor, position, "merge");
+        }
+        survivor
+    }
+
+    fn move_link(&mut self, number: i64, golden: i64) {
+        let Some(link) = self.links.get_mut(&number) else { return };
+        if let Some(cluster) = self.clusters.get_mut(&link.golden) {
+            cluster.remove(&number);
+        }
+        link.golden = golden;
+        self.clusters.entry(golden).or_default().insert(number);
+        self.touched.insert(number);
+        self.moved.insert(number);
+    }
+
+    /// Blocks name the golden record: those of links that moved are written anew, last word first.
+    fn reblock_moved(&mut self, engine: &Engine) {
+        let moved = std::mem::take(&mut self.moved);
+        self.new_blocks.retain(|block| !moved.contains(&block.1));
+        for link in moved.iter().filter_map(|number| self.links.get(number)) {
+            self.new_blocks.extend(block_keys(engine, link).into_iter().map(|hash| (hash, link.number, link.golden)));
+        }
+    }
+
+    fn ask(&mut self, engine: &Engine, link: i64, golden: i64, candidates: Vec<(i64, Explanation)>) {
+        let number = self.next_review;
+        self.next_review += 1;
+        self.reviews.push(Review { number, link, golden, candidates, made_us: engine.clock.now_us() });
+    }
+
+    fn dirty(&mut self, golden: i64, position: i64, kind: &'static str) {
+        let entry = self.dirty.entry(golden).or_insert((position, kind));
+        // A create stays a create whatever follows in the same batch; a merge outranks an update.
+        if entry.1 != "create" && kind != "update" {
+            *entry = (position, kind);
+        }
+    }
+
+    fn reblock(&mut self, engine: &Engine, number: i64, old: &[i64]) {
+        let Some(link) = self.links.get(&number) else { return };
+        let keys = block_keys(engine, link);
+        let golden = link.golden;
+        self.dropped_blocks.extend(old.iter().filter(|hash| !keys.contains(hash)).map(|hash| (*hash, number)));
+        self.new_blocks.extend(keys.iter().map(|hash| (*hash, number, golden)));
+        for hash in keys {
+            self.blocks.entry(hash).or_default().insert(golden);
+        }
+        let link = &self.links[&number];
+        let references = link.state.references.iter().map(|it| (reference_hash(link, it), number));
+        self.new_references.extend(references);
+    }
+
+    fn note(&mut self, link: i64, arrival: &Arrival, outcome: &str) {
+        let detail = (!arrival.issues.is_empty()).then(|| serde_json::to_string(&arrival.issues).unwrap_or_default());
+        self.journal.push(JournalLine { link, position: arrival.position, outcome: outcome.to_owned(), detail });
+    }
+}
+
+fn keys_of(engine: &Engine, arrival: &Arrival) -> Vec<i64> {
+    let Some(mapped) = &arrival.mapped else { return Vec::new() };
+    let fields = mapped.fields.iter().filter(|(_, value)| !value.is_null()).map(|(f, v)| (f.clone(), v.clone())).collect();
+    let evidence = matching::Evidence { fields, identities: mapped.identities.clone() };
+    matching::block_keys(&engine.matching, arrival.lens.entity().as_str(), &evidence)
+}
+
+fn block_keys(engine: &Engine, link: &Link) -> Vec<i64> {
+    matching::block_keys(&engine.matching, link.entity.as_str(), &link.state.evidence())
+}
+
+/// The hash under which a golden customer finds what refers to it.
+fn reference_hash(link: &Link, reference: &Reference) -> i64 {
+    match reference {
+        Reference::Record { lens, id } => matching::hash(&["record", link.key.connection.as_str(), lens, id]),
+        Reference::Identity(identity) => matching::identity_hash("customer", identity),
+    }
+}
+
+/// When the system said it: the source's own instant, never later than the arrival.
+fn said_at_us(arrival: &Arrival) -> i64 {
+    let told = arrival.version.as_ref().filter(|version| version.is_instant).and_then(|version| version.order);
+    told.map_or(arrival.received_us, |told| told.min(arrival.received_us))
+}
+
+fn is_stale(link: &Link, arrival: &Arrival) -> bool {
+    let order = |version: &Option<crate::connector::Version>| version.as_ref().and_then(|version| version.order);
+    match (order(&arrival.version), order(&link.version)) {
+        (Some(new), Some(known)) => new < known,
+        _ => false,
+    }
+}

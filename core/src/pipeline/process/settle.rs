@@ -1,0 +1,75 @@
+//! Golden records of a batch, recomputed from everything their links said.
+
+use std::collections::BTreeMap;
+
+use huiliu_mappings::merge::{Contribution, survive};
+use huiliu_mappings::value::{FieldName, Fields};
+use serde_json::Value;
+
+use super::resolve::Batch;
+use crate::engine::Engine;
+use crate::store::goldens::{Change, Golden};
+
+/// What a batch writes about golden records.
+#[derive(Default)]
+pub(super) struct Settled {
+    pub goldens: Vec<Golden>,
+    pub changes: Vec<Change>,
+}
+
+pub(super) fn settle(engine: &Engine, batch: &mut Batch) -> Settled {
+    let mut settled = Settled::default();
+    let at_us = engine.clock.now_us();
+    for (id, (position, kind)) in std::mem::take(&mut batch.dirty) {
+        let Some(before) = batch.goldens.get(&id) else { continue };
+        let fields = if before.merged_into.is_some() { before.fields.clone() } else { golden_fields(engine, batch, before) };
+        let diff = diff(&before.fields, &fields);
+        // A new member changes nothing by itself, yet it must be told what the others know: it is logged all the same.
+        if diff.is_empty() && kind == "update" {
+            continue;
+        }
+        let change = Change {
+            position: batch.next_change,
+            golden: id,
+            entity: before.entity.clone(),
+            kind: kind.to_owned(),
+            diff,
+            cause: format!("inbox:{position}"),
+            at_us,
+        };
+        settled.goldens.push(Golden { fields, change: change.position, ..before.clone() });
+        settled.changes.push(change);
+        batch.next_change += 1;
+    }
+    settled
+}
+
+fn golden_fields(engine: &Engine, batch: &Batch, golden: &Golden) -> Fields {
+    let links: Vec<(String, &crate::link::Link)> = batch.cluster(golden.id).map(|it| (it.key.to_string(), it)).collect();
+    let contributions: Vec<Contribution<'_>> = links
+        .iter()
+        .map(|(name, link)| {
+            let connection = engine.connections.get(link.key.connection.as_str());
+            Contribution {
+                link: name,
+                connection: link.key.connection.as_str(),
+                connector: connection.map_or("", |it| &it.system),
+                rank: connection.map_or(i32::MAX, |it| it.rank),
+                said: &link.state.said,
+            }
+        })
+        .collect();
+    let none = BTreeMap::new();
+    let pins = batch.pins.get(&golden.id).unwrap_or(&none);
+    survive(&engine.survive, golden.entity.as_str(), &contributions, pins).fields
+}
+
+/// Before and after of every field that differs.
+pub fn diff(before: &Fields, after: &Fields) -> BTreeMap<FieldName, (Value, Value)> {
+    let names = before.keys().chain(after.keys());
+    let value = |fields: &Fields, name: &FieldName| fields.get(name).cloned().unwrap_or(Value::Null);
+    names
+        .filter(|name| before.get(*name) != after.get(*name))
+        .map(|name| (name.clone(), (value(before, name), value(after, name))))
+        .collect()
+}

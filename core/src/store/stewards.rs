@@ -1,0 +1,78 @@
+//! Reviews and rulings.
+
+use std::collections::HashSet;
+
+use huiliu_mappings::matching::Explanation;
+
+use super::db::{Col, Insert, Keys, Param, Result, Tx};
+
+/// A link that waits for a steward: is it one of these customers?
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Review {
+    /// Its number.
+    pub number: i64,
+    /// The link.
+    pub link: i64,
+    /// The golden record it has meanwhile.
+    pub golden: i64,
+    /// The customers it may be, best first.
+    pub candidates: Vec<(i64, Explanation)>,
+    /// When, microseconds since 1970 UTC.
+    pub made_us: i64,
+}
+
+const REVIEW: Insert = Insert {
+    table: "review",
+    columns: &[
+        ("id", Col::Int),
+        ("link", Col::Int),
+        ("golden", Col::Int),
+        ("candidates", Col::Text),
+        ("state", Col::Text),
+        ("made_us", Col::Int),
+    ],
+    conflict: "",
+};
+
+/// Queues reviews.
+pub fn put_reviews(tx: &mut Tx<'_>, reviews: &[Review]) -> Result<()> {
+    let candidates: Vec<String> =
+        reviews.iter().map(|review| serde_json::to_string(&review.candidates).unwrap_or_default()).collect();
+    let mut cells = Vec::new();
+    for (review, candidates) in reviews.iter().zip(&candidates) {
+        cells.extend_from_slice(&[
+            Param::Int(review.number),
+            Param::Int(review.link),
+            Param::Int(review.golden),
+            Param::Text(candidates),
+            Param::Text("waiting"),
+            Param::Int(review.made_us),
+        ]);
+    }
+    tx.insert(&REVIEW, &cells).map(|_| ())
+}
+
+/// The waiting reviews, oldest first.
+pub fn waiting(tx: &mut Tx<'_>, count: i64) -> Result<Vec<Review>> {
+    tx.query(
+        "SELECT id, link, golden, candidates, made_us FROM review WHERE state = 'waiting' ORDER BY id LIMIT ?1",
+        &[Param::Int(count)],
+        |row| {
+            Ok(Review {
+                number: row.int(0)?,
+                link: row.int(1)?,
+                golden: row.int(2)?,
+                candidates: serde_json::from_str(&row.text(3)?)?,
+                made_us: row.int(4)?,
+            })
+        },
+    )
+}
+
+/// Pairs of links that a steward ruled to be different, lower number first, among these links.
+pub fn ruled_apart(tx: &mut Tx<'_>, links: impl IntoIterator<Item = i64>) -> Result<HashSet<(i64, i64)>> {
+    let sql = "SELECT r.link_a, r.link_b FROM {keys:i} AS k CROSS JOIN ruling AS r
+               WHERE r.link_a = k.k0 AND r.verdict = 'different'";
+    let pairs = tx.query_keys(sql, &Keys::ints(links), &[], |row| Ok((row.int(0)?, row.int(1)?)))?;
+    Ok(pairs.into_iter().collect())
+}

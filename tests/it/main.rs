@@ -1,0 +1,3 @@
+//! The whole hub, one test binary: one build links everything once.
+
+mod process;

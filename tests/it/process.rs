@@ -1,0 +1,122 @@
+//! What arrives becomes golden records: on both stores, in any order, once.
+
+use huiliu_core::store::{goldens, inbox, links};
+use huiliu_tests::kit::{customers, engine, feed, on_both_stores, record};
+use proptest::prelude::{ProptestConfig, Just, Strategy};
+use serde_json::json;
+
+#[test]
+fn the_same_person_in_two_systems_is_one_customer() {
+    on_both_stores(|store| {
+        let engine = engine(store);
+        let done = feed(
+            &engine,
+            &[
+                record("a/customers/1", 1, &json!({"name": "李雷", "email": "Li.Lei@example.com", "title": "经理"})),
+                record("b/customers/x", 2, &json!({"name": "李雷", "email": "li.lei@example.com", "phone": "138 0013 8000"})),
+                record("a/customers/2", 3, &json!({"name": "韩梅梅", "email": "han@example.com"})),
+            ],
+        );
+        assert_eq!((done.items, done.created, done.reviews, done.dead), (3, 2, 0, 0));
+        let shown = customers(&engine);
+        assert_eq!(shown.len(), 2);
+        assert_eq!(shown[0].1, ["a/customers/1", "b/customers/x"]);
+        assert_eq!(shown[0].0["title"], "经理");
+        assert_eq!(shown[0].0["phones.main"]["number"], "+8613800138000");
+    });
+}
+
+#[test]
+fn echo_dies_at_merge() {
+    on_both_stores(|store| {
+        let engine = engine(store);
+        let first = record("a/customers/1", 1, &json!({"name": "李雷", "email": "li@example.com"}));
+        feed(&engine, std::slice::from_ref(&first));
+        let again = feed(&engine, &[first.clone(), first]);
+        assert_eq!((again.items, again.changes), (2, 0), "a repeat writes no change");
+        let stale = feed(&engine, &[record("a/customers/1", 0, &json!({"name": "旧名", "email": "li@example.com"}))]);
+        assert_eq!(stale.changes, 0, "an older version dies on the record");
+        assert_eq!(customers(&engine)[0].0["display_name"], "李雷");
+        let lines = engine.store.read(|tx| links::history(tx, 1, 10)).unwrap();
+        let outcomes: Vec<&str> = lines.iter().map(|line| line.outcome.as_str()).collect();
+        assert_eq!(outcomes, ["created", "echo", "echo", "stale"]);
+    });
+}
+
+#[test]
+fn one_record_joins_two_customers_and_the_lower_id_survives() {
+    on_both_stores(|store| {
+        let engine = engine(store);
+        feed(
+            &engine,
+            &[
+                record("a/customers/1", 1, &json!({"name": "李雷", "email": "li@example.com"})),
+                record("b/customers/1", 2, &json!({"name": "李雷", "phone": "13800138000"})),
+            ],
+        );
+        assert_eq!(customers(&engine).len(), 2);
+        feed(&engine, &[record("c/customers/1", 3, &json!({"name": "李雷", "email": "li@example.com", "phone": "13800138000"}))]);
+        let shown = customers(&engine);
+        assert_eq!(shown.len(), 1);
+        assert_eq!(shown[0].1.len(), 3);
+        let lost = engine.store.read(|tx| goldens::by_ids(tx, [2])).unwrap();
+        assert_eq!(lost[0].merged_into, Some(1));
+        let later = feed(&engine, &[record("b/customers/2", 4, &json!({"name": "李雷", "phone": "13800138000"}))]);
+        assert_eq!(later.created, 0, "the moved link is found under its new customer");
+    });
+}
+
+#[test]
+fn a_shared_phone_with_another_name_waits_for_a_steward() {
+    on_both_stores(|store| {
+        let engine = engine(store);
+        let done = feed(
+            &engine,
+            &[
+                record("a/customers/1", 1, &json!({"name": "李雷", "phone": "13800138000"})),
+                record("b/customers/1", 2, &json!({"name": "韩梅梅", "phone": "13800138000"})),
+            ],
+        );
+        assert_eq!((done.created, done.reviews), (2, 1));
+    });
+}
+
+#[test]
+fn what_cannot_be_read_is_kept_and_loses_nothing_else() {
+    on_both_stores(|store| {
+        let engine = engine(store);
+        let mut garbled = record("a/customers/9", 1, &json!({}));
+        garbled.body = b"{\"name\": ".to_vec();
+        let done = feed(&engine, &[garbled, record("a/customers/1", 1, &json!({"name": "李雷", "phone": "call me"}))]);
+        assert_eq!((done.items, done.dead, done.created), (2, 1, 1));
+        let dead = engine.store.read(|tx| inbox::dead_letters(tx, 10)).unwrap();
+        assert!(dead[0].reason.contains("the record is not JSON"), "{}", dead[0].reason);
+        let lines = engine.store.read(|tx| links::history(tx, 1, 10)).unwrap();
+        assert!(lines[0].detail.as_ref().unwrap().contains("not_a_phone"));
+    });
+}
+
+proptest::proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    /// The golden records of the same records are the same in any order of arrival.
+    #[test]
+    fn order_does_not_matter(order in Just((0..6usize).collect::<Vec<_>>()).prop_shuffle()) {
+        let records = [
+            record("a/customers/1", 1, &json!({"name": "李雷", "email": "li@example.com", "title": "A"})),
+            record("b/customers/1", 2, &json!({"name": "李雷", "phone": "13800138000", "title": "B"})),
+            record("c/customers/1", 3, &json!({"name": "李雷", "email": "li@example.com", "phone": "13800138000"})),
+            record("a/customers/2", 4, &json!({"name": "韩梅梅", "email": "han@example.com", "tags": ["x"]})),
+            record("b/customers/2", 5, &json!({"name": "韩梅梅", "email": "han@example.com", "tags": ["y"]})),
+            record("c/customers/3", 6, &json!({"name": "Jim", "email": "jim@example.com"})),
+        ];
+        let shuffled: Vec<_> = order.iter().map(|at| records[*at].clone()).collect();
+        let run = |items: &[_]| {
+            let folder = tempfile::tempdir().unwrap();
+            let store = huiliu_core::store::Store::open(&format!("sqlite:{}", folder.path().join("t.db").display())).unwrap();
+            let engine = engine(store);
+            feed(&engine, items);
+            customers(&engine)
+        };
+        proptest::prop_assert_eq!(run(&shuffled), run(&records));
+    }
+}
