@@ -70,6 +70,9 @@ pub struct LinkState {
     pub said: BTreeMap<FieldName, Said>,
     /// What the record holds, as last known: all that was said, and what we wrote since.
     pub held: Fields,
+    /// What we wrote last, where the target stored it in another form (trimmed, re-cased): writing it again would
+    /// change nothing.
+    pub written: Fields,
     /// Identities that the system itself asserted: the only evidence for matching.
     pub identities: Vec<Identity>,
     /// Identities in the record as it stands, ours included.
@@ -87,6 +90,7 @@ impl LinkState {
             if self.held.get(&field) == Some(&value) {
                 continue;
             }
+            self.written.remove(&field);
             self.held.insert(field.clone(), value.clone());
             self.said.insert(field.clone(), Said { value, at_us });
             heard.push(field);
@@ -101,8 +105,12 @@ impl LinkState {
 
     /// Takes in what the target stored after our write: held, never said. A value the target changed on storing is
     /// still our write.
-    pub fn wrote(&mut self, stored: MappedRecord) {
+    pub fn wrote(&mut self, sent: &Fields, stored: MappedRecord) {
         for (field, value) in stored.fields {
+            match sent.get(&field) {
+                Some(ours) if *ours != value => self.written.insert(field.clone(), ours.clone()),
+                _ => self.written.remove(&field),
+            };
             self.held.insert(field, value);
         }
         for identity in stored.identities {
@@ -110,6 +118,11 @@ impl LinkState {
                 self.identities_held.push(identity);
             }
         }
+    }
+
+    /// Whether the record would change if this value were written.
+    pub fn lacks(&self, field: &FieldName, value: &serde_json::Value) -> bool {
+        self.held.get(field).unwrap_or(&serde_json::Value::Null) != value && self.written.get(field) != Some(value)
     }
 
     /// What this link contributes to matching.
@@ -133,6 +146,7 @@ impl LinkState {
                 .iter()
                 .filter(|(field, value)| self.said.get(*field).is_none_or(|said| said.value != **value))
                 .collect(),
+            wrote: &self.written,
             ids: self.identities.iter().map(|it| (it.kind.as_str(), it.value.as_str())).collect(),
             copies: self
                 .identities_held
@@ -160,7 +174,7 @@ impl LinkState {
         let identities: Vec<Identity> = stored.ids.into_iter().map(identity).collect();
         let copies = stored.copies.into_iter().map(identity);
         let identities_held = identities.iter().cloned().chain(copies).collect();
-        Ok(Self { said, held, identities, identities_held, references: stored.refs })
+        Ok(Self { said, held, written: stored.wrote, identities, identities_held, references: stored.refs })
     }
 }
 
@@ -172,6 +186,8 @@ struct StoredRef<'a> {
     when: BTreeMap<&'a FieldName, i64>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     held: BTreeMap<&'a FieldName, &'a serde_json::Value>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    wrote: &'a Fields,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     ids: Vec<(&'a str, &'a str)>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -188,6 +204,8 @@ struct Stored {
     when: BTreeMap<FieldName, i64>,
     #[serde(default)]
     held: Fields,
+    #[serde(default)]
+    wrote: Fields,
     #[serde(default)]
     ids: Vec<(String, String)>,
     #[serde(default)]
@@ -213,17 +231,28 @@ mod tests {
     fn an_echo_is_not_said() {
         let mut state = LinkState::default();
         assert_eq!(state.hear(record(&[("title", json!("Dr"))], &[]), 1).len(), 1);
-        state.wrote(record(&[("title", json!("Prof"))], &[]));
+        let prof = record(&[("title", json!("Prof"))], &[]);
+        state.wrote(&prof.fields.clone(), prof);
         assert!(state.hear(record(&[("title", json!("Prof"))], &[]), 2).is_empty());
         assert_eq!(state.said[&FieldName::from("title")].value, json!("Dr"));
         assert_eq!(state.hear(record(&[("title", json!("Dr"))], &[]), 3), vec![FieldName::from("title")]);
     }
 
     #[test]
+    fn a_target_that_reformats_is_not_written_again() {
+        let mut state = LinkState::default();
+        let sent = record(&[("title", json!("prof"))], &[]).fields;
+        state.wrote(&sent, record(&[("title", json!("Prof"))], &[]));
+        assert!(!state.lacks(&"title".into(), &json!("prof")) && !state.lacks(&"title".into(), &json!("Prof")));
+        assert_eq!(state.hear(record(&[("title", json!("Dr"))], &[]), 1).len(), 1);
+        assert!(state.lacks(&"title".into(), &json!("prof")), "a human edit is a difference again");
+    }
+
+    #[test]
     fn copies_are_not_evidence() {
         let mut state = LinkState::default();
         state.hear(record(&[("title", json!("Dr"))], &[("email", "a@example.com")]), 1);
-        state.wrote(record(&[], &[("phone", "+8613800138000")]));
+        state.wrote(&Fields::new(), record(&[], &[("phone", "+8613800138000")]));
         let again = record(&[("title", json!("Prof"))], &[("email", "a@example.com"), ("phone", "+8613800138000")]);
         state.hear(again, 2);
         assert_eq!(state.identities.len(), 1, "the phone is our own copy");
@@ -239,7 +268,8 @@ mod tests {
         let mut state = LinkState::default();
         state.hear(record(&[("title", json!("Dr")), ("remark", json!(null))], &[("email", "a@example.com")]), 1);
         state.hear(record(&[("remark", json!("x"))], &[("email", "a@example.com")]), 2);
-        state.wrote(record(&[("company", json!("乙"))], &[("phone", "+8613800138000")]));
+        let sent = record(&[("company", json!(" 乙"))], &[]).fields;
+        state.wrote(&sent, record(&[("company", json!("乙"))], &[("phone", "+8613800138000")]));
         assert_eq!(LinkState::from_json(&state.to_json()).unwrap(), state);
     }
 }

@@ -5,9 +5,11 @@
 //! made for that.
 
 pub mod db;
+pub mod deliveries;
 pub mod goldens;
 pub mod inbox;
 pub mod links;
 pub mod stewards;
+pub mod streams;
 
 pub use db::{Store, StoreError, Tx};

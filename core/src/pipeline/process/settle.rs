@@ -24,10 +24,8 @@ pub(super) fn settle(engine: &Engine, batch: &mut Batch) -> Settled {
         let Some(before) = batch.goldens.get(&id) else { continue };
         let fields = if before.merged_into.is_some() { before.fields.clone() } else { golden_fields(engine, batch, before) };
         let diff = diff(&before.fields, &fields);
-        // A new member changes nothing by itself, yet it must be told what the others know: it is logged all the same.
-        if diff.is_empty() && kind == "update" {
-            continue;
-        }
+        // Also without a difference: a new member must be told what the others know, and an assertion that lost must
+        // be corrected where it was made.
         let change = Change {
             position: batch.next_change,
             golden: id,

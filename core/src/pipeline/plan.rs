@@ -1,0 +1,179 @@
+//! Plan: changes of golden records become deliveries to every other system that should know.
+//!
+//! For each link of a changed golden record, and each connection that may create one, the golden record is projected
+//! through the lens and compared with what the remote record holds. Different, and the connection may be written:
+//! one delivery with exactly those fields. Same: nothing. A plan is complete; push makes no choice.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use huiliu_mappings::lens::Lens;
+use huiliu_mappings::value::Fields;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::connection::{Connection, State};
+use crate::connector::{Delivery, Operation};
+use crate::engine::Engine;
+use crate::link::Link;
+use crate::manifest::Ability;
+use crate::store::db::{Result, Tx};
+use crate::store::deliveries::{self, Planned};
+use crate::store::goldens::{self, Golden};
+use crate::store::{inbox, links, streams};
+
+/// Changes in a batch; each may touch a handful of links.
+const BATCH_CHANGES: i64 = 500;
+
+/// The name of this stage's position.
+pub const POSITION: &str = "plan";
+
+/// Plans the next changes; returns how many changes were read and how many deliveries were queued.
+pub fn batch(engine: &Engine) -> Result<(usize, usize)> {
+    let _turn = engine.meaning();
+    let (position, changes) = engine.store.read(|tx| {
+        let position = inbox::progress(tx, POSITION)?;
+        Ok((position, goldens::changed_after(tx, position, BATCH_CHANGES)?))
+    })?;
+    let Some((last, _)) = changes.last().copied() else { return Ok((0, 0)) };
+    let ids: BTreeSet<i64> = changes.iter().map(|(_, golden)| *golden).collect();
+    engine.store.write(|tx| {
+        tx.lock(PLAN_LOCK)?;
+        if inbox::progress(tx, POSITION)? != position {
+            return Ok((0, 0));
+        }
+        let planned = plan(engine, tx, &ids, None)?;
+        queue(engine, tx, &planned)?;
+        inbox::set_progress(tx, POSITION, last)?;
+        Ok((changes.len(), planned.len()))
+    })
+}
+
+const PLAN_LOCK: i64 = 0x706c_616e_0001;
+
+/// Queues deliveries in place of the pending ones that they replace.
+pub fn queue(engine: &Engine, tx: &mut Tx<'_>, planned: &[Planned]) -> Result<()> {
+    let targets: BTreeSet<(&str, &str, i64, Option<&str>)> = planned.iter().map(target).collect();
+    let open = deliveries::open_of(tx, planned.iter().map(|one| one.golden).collect::<BTreeSet<_>>())?;
+    let replaced = open.iter().filter(|one| one.state == "pending" && targets.contains(&target(one)));
+    let replaced: Vec<i64> = replaced.map(|one| one.delivery.number).collect();
+    deliveries::drop_pending(tx, replaced)?;
+    deliveries::put(tx, planned, engine.clock.now_us())
+}
+
+fn target(one: &Planned) -> (&str, &str, i64, Option<&str>) {
+    (&one.connection, &one.lens, one.golden, one.delivery.id.as_ref().map(crate::connector::ExternalId::as_str))
+}
+
+/// What these golden records owe to the other systems. `only`: look at one connection, live or not, as `go-live` does
+/// before it asks.
+pub fn plan(engine: &Engine, tx: &mut Tx<'_>, ids: &BTreeSet<i64>, only: Option<&str>) -> Result<Vec<Planned>> {
+    let records = goldens::by_ids(tx, ids.iter().copied())?;
+    let mut members: BTreeMap<i64, Vec<Link>> = BTreeMap::new();
+    for link in links::by_goldens(tx, ids.iter().copied())? {
+        members.entry(link.golden).or_default().push(link);
+    }
+    let open = deliveries::open_of(tx, ids.iter().copied())?;
+    let sending: BTreeSet<_> = open.iter().filter(|one| one.state == "sending").map(target).collect();
+    let states = streams::states(tx)?;
+    let mut next = tx.max("id", "delivery")?;
+    let mut planned = Vec::new();
+    for golden in records.iter().filter(|golden| golden.merged_into.is_none()) {
+        let none = Vec::new();
+        let links = members.get(&golden.id).unwrap_or(&none);
+        for connection in engine.connections.values() {
+            let live = states.get(connection.name.as_str()).is_some_and(|(state, _)| *state == State::Live);
+            let looked_at = only.map_or(live, |name| name == connection.name.as_str());
+            if !connection.writes || !looked_at {
+                continue;
+            }
+            for mut one in owed(connection, golden, links) {
+                // What is being sent right now is planned again when its answer is in.
+                if sending.contains(&target(&one)) {
+                    continue;
+                }
+                next += 1;
+                one.delivery.number = next;
+                one.delivery.idempotency_key = idempotency_key(&one, next);
+                planned.push(one);
+            }
+        }
+    }
+    Ok(planned)
+}
+
+fn owed(connection: &Connection, golden: &Golden, links: &[Link]) -> Vec<Planned> {
+    let mut owed = Vec::new();
+    for lens in connection.lenses.iter().filter(|lens| *lens.entity() == golden.entity) {
+        let mine: Vec<&Link> =
+            links.iter().filter(|it| it.key.connection == connection.name && it.key.lens == lens.name()).collect();
+        let projected = lens.project(&golden.fields);
+        if mine.is_empty() && connection.creates.contains(lens.name()) && can(connection, lens, Ability::Create) {
+            let fields: Fields = projected.into_iter().filter(|(_, value)| !value.is_null()).collect();
+            if !fields.is_empty() {
+                owed.push(planned(connection, lens, golden, None, fields));
+            }
+        } else if can(connection, lens, Ability::Update) {
+            for link in mine.into_iter().filter(|link| link.open) {
+                let fields: Fields = projected
+                    .iter()
+                    .filter(|(field, value)| link.state.lacks(field, value))
+                    .map(|(field, value)| (field.clone(), value.clone()))
+                    .collect();
+                if !fields.is_empty() {
+                    owed.push(planned(connection, lens, golden, Some(link), fields));
+                }
+            }
+        }
+    }
+    owed
+}
+
+/// What the manifest declares; a connection without a connector (files) cannot be written.
+fn can(connection: &Connection, lens: &Lens, ability: Ability) -> bool {
+    let stream = connection.connector.as_ref().and_then(|it| it.manifest().stream(lens.stream()));
+    stream.is_some_and(|stream| stream.can(ability))
+}
+
+fn planned(connection: &Connection, lens: &Lens, golden: &Golden, link: Option<&Link>, fields: Fields) -> Planned {
+    let base = link.map_or(Value::Null, |link| {
+        let held = fields.keys().filter_map(|field| Some((field.clone(), link.state.held.get(field)?.clone())));
+        lens.render(&held.collect())
+    });
+    let delivery = Delivery {
+        number: 0,
+        operation: if link.is_some() { Operation::Update } else { Operation::Create },
+        stream: lens.stream().into(),
+        id: link.map(|link| link.key.id.clone()),
+        body: lens.render(&fields),
+        base,
+        base_version: link.and_then(|link| link.version.clone()),
+        idempotency_key: String::new(),
+        attempt: 0,
+    };
+    Planned {
+        connection: connection.name.as_str().to_owned(),
+        lens: lens.name().to_owned(),
+        golden: golden.id,
+        fields,
+        change: golden.change,
+        state: "pending".to_owned(),
+        error: None,
+        due_us: 0,
+        delivery,
+    }
+}
+
+/// A create keeps its key as long as the golden record has no record there: a plan that replaces it after a crash must
+/// not make a second one. An update's key is its own.
+fn idempotency_key(one: &Planned, number: i64) -> String {
+    let mut hash = Sha256::new();
+    hash.update(one.connection.as_bytes());
+    hash.update([0]);
+    hash.update(one.lens.as_bytes());
+    hash.update([0]);
+    hash.update(one.golden.to_be_bytes());
+    if one.delivery.operation != Operation::Create {
+        hash.update(number.to_be_bytes());
+    }
+    hex::encode(&hash.finalize()[..16])
+}

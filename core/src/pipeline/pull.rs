@@ -1,0 +1,218 @@
+//! Pull: pages of a stream into the inbox, each together with its cursor; and the fetching of hinted keys.
+
+use crate::connection::{Connection, State};
+use crate::connector::{ConnectorError, Cursor, Page, Received, Record, RecordKey, StreamName, Version};
+use crate::engine::Engine;
+use crate::store::db::Result;
+use crate::store::inbox::{self, DeadLetter, FetchRequest, InboxItem, ItemKind};
+use crate::store::streams::{self, StreamState};
+
+/// Pages in one turn of a stream: a long backfill lets the other streams of its connection have theirs.
+const PAGES_MAX: usize = 1000;
+
+/// Keys fetched in one turn.
+const FETCHES: i64 = 32;
+
+/// A hinted key is given up after this many failures; the schedule still finds the record.
+const FETCH_FAILURES_MAX: i64 = 8;
+
+/// What one turn of a stream brought.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pulled {
+    /// Records and deletions appended to the inbox.
+    pub records: usize,
+    /// Why the turn ended early.
+    pub error: Option<String>,
+}
+
+/// Pulls a stream up to its end. `every_us`: when it is due again.
+pub async fn stream(engine: &Engine, connection: &Connection, stream: &StreamName, every_us: i64) -> Result<Pulled> {
+    let Some(connector) = connection.connector.clone() else { return Ok(Pulled::default()) };
+    let mut pulled = Pulled::default();
+    let key = (connection.name.as_str().to_owned(), stream.as_str().to_owned());
+    let mut state = engine.store.read(streams::all)?.remove(&key).unwrap_or_default();
+    for _ in 0..PAGES_MAX {
+        let from = state.cursor.as_deref().map(Cursor::from);
+        let now_us = engine.clock.now_us();
+        match connector.pull(&connection.cx, stream, from.as_ref()).await {
+            Ok(page) => {
+                let more = page.more;
+                pulled.records += page.items.len();
+                state = arrived(engine, connection, stream, page, &state, now_us + every_us)?;
+                if !more {
+                    return Ok(pulled);
+                }
+            }
+            Err(error) => {
+                pulled.error = Some(error.to_string());
+                failed(engine, connection, stream, &error, state, every_us)?;
+                return Ok(pulled);
+            }
+        }
+    }
+    Ok(pulled)
+}
+
+/// The page and its cursor in one transaction: a cursor never leads.
+fn arrived(
+    engine: &Engine,
+    connection: &Connection,
+    stream: &StreamName,
+    page: Page,
+    before: &StreamState,
+    due_us: i64,
+) -> Result<StreamState> {
+    let now_us = engine.clock.now_us();
+    let mut hints = std::collections::BTreeSet::new();
+    let mut items = Vec::with_capacity(page.items.len());
+    for received in page.items {
+        match received {
+            Received::Record(record) => items.push(record_item(connection, record, now_us)?),
+            Received::Deleted { stream, id, version } => {
+                items.push(deleted_item(connection, stream.as_str(), id.as_str(), version.as_ref(), now_us)?);
+            }
+            Received::Hint { stream, id } => {
+                hints.insert((connection.name.as_str().to_owned(), stream.as_str().to_owned(), id.as_str().to_owned(), 0));
+            }
+            Received::Poke { .. } => {}
+        }
+    }
+    let state = StreamState {
+        cursor: page.next.map(|next| next.as_str().to_owned()).or_else(|| before.cursor.clone()),
+        due_us,
+        ok_us: Some(now_us),
+        records: before.records + i64::try_from(items.len()).unwrap_or(i64::MAX),
+        ..StreamState::default()
+    };
+    let hints: Vec<_> = hints.into_iter().collect();
+    engine.store.write(|tx| {
+        inbox::append(tx, &items)?;
+        inbox::ask_fetch(tx, &hints, now_us)?;
+        streams::put(tx, connection.name.as_str(), stream.as_str(), &state)
+    })?;
+    Ok(state)
+}
+
+fn record_item(connection: &Connection, record: Record, now_us: i64) -> Result<InboxItem> {
+    Ok(InboxItem {
+        connection: connection.name.as_str().to_owned(),
+        kind: ItemKind::Record,
+        stream: Some(record.stream.as_str().to_owned()),
+        external_id: Some(record.id.as_str().to_owned()),
+        version: record.version.as_ref().map(serde_json::to_string).transpose()?,
+        body: serde_json::to_vec(&record.body)?,
+        received_us: now_us,
+        ..InboxItem::default()
+    })
+}
+
+fn deleted_item(connection: &Connection, stream: &str, id: &str, version: Option<&Version>, now_us: i64) -> Result<InboxItem> {
+    Ok(InboxItem {
+        connection: connection.name.as_str().to_owned(),
+        kind: ItemKind::Deleted,
+        stream: Some(stream.to_owned()),
+        external_id: Some(id.to_owned()),
+        version: version.map(serde_json::to_string).transpose()?,
+        received_us: now_us,
+        ..InboxItem::default()
+    })
+}
+
+fn failed(
+    engine: &Engine,
+    connection: &Connection,
+    stream: &StreamName,
+    error: &ConnectorError,
+    mut state: StreamState,
+    every_us: i64,
+) -> Result<()> {
+    let now_us = engine.clock.now_us();
+    let text = error.to_string();
+    tracing::warn!(connection = %connection.name, %stream, kind = error.kind(), "pull failed: {text}");
+    state.failures += 1;
+    let told_us = match error {
+        ConnectorError::Transient { after, .. } | ConnectorError::RateLimited { after, .. } => {
+            after.map_or(0, |wait| i64::try_from(wait.as_micros()).unwrap_or(i64::MAX))
+        }
+        _ => 0,
+    };
+    // 1 s, 2 s, 4 s …, never later than the schedule would have come.
+    let backoff_us = 1_000_000_i64.checked_shl(u32::try_from(state.failures - 1).unwrap_or(20).min(20)).unwrap_or(every_us);
+    state.due_us = now_us.saturating_add(backoff_us.min(every_us.max(1_000_000)).max(told_us));
+    state.stopped = matches!(error, ConnectorError::Broken { .. } | ConnectorError::Rejected { .. });
+    if matches!(error, ConnectorError::CursorExpired { .. }) {
+        state.cursor = None;
+    }
+    state.error_kind = Some(error.kind().to_owned());
+    state.error = Some(text.clone());
+    engine.store.write(|tx| {
+        if matches!(error, ConnectorError::Unauthorized { .. }) {
+            streams::set_state(tx, connection.name.as_str(), State::Paused, Some(&text), now_us)?;
+        }
+        streams::put(tx, connection.name.as_str(), stream.as_str(), &state)
+    })
+}
+
+/// Fetches hinted keys of a connection that are due; returns how many.
+pub async fn fetches(engine: &Engine, connection: &Connection) -> Result<usize> {
+    let Some(connector) = connection.connector.clone() else { return Ok(0) };
+    let now_us = engine.clock.now_us();
+    let due = engine.store.read(|tx| inbox::due_fetches(tx, connection.name.as_str(), now_us, FETCHES))?;
+    let count = due.len();
+    for request in due {
+        let key = RecordKey {
+            connection: connection.name.clone(),
+            stream: request.stream.as_str().into(),
+            id: request.external_id.as_str().into(),
+        };
+        let found = connector.fetch(&connection.cx, &key).await;
+        fetched(engine, connection, &request, found)?;
+    }
+    Ok(count)
+}
+
+fn fetched(
+    engine: &Engine,
+    connection: &Connection,
+    request: &FetchRequest,
+    found: crate::connector::Result<Option<Record>>,
+) -> Result<()> {
+    let now_us = engine.clock.now_us();
+    let item = match found {
+        Ok(Some(record)) => record_item(connection, record, now_us)?,
+        Ok(None) => deleted_item(connection, &request.stream, &request.external_id, None, now_us)?,
+        Err(error) => return not_fetched(engine, connection, request, &error),
+    };
+    engine.store.write(|tx| {
+        inbox::append(tx, &[item])?;
+        inbox::close_fetch(tx, request)
+    })
+}
+
+fn not_fetched(engine: &Engine, connection: &Connection, request: &FetchRequest, error: &ConnectorError) -> Result<()> {
+    let now_us = engine.clock.now_us();
+    let reason = error.to_string();
+    tracing::warn!(connection = %connection.name, stream = request.stream, kind = error.kind(), "fetch failed: {reason}");
+    let hopeless = matches!(error, ConnectorError::Rejected { .. } | ConnectorError::Broken { .. });
+    engine.store.write(|tx| {
+        if matches!(error, ConnectorError::Unauthorized { .. }) {
+            streams::set_state(tx, connection.name.as_str(), State::Paused, Some(&reason), now_us)?;
+        }
+        if hopeless || request.failures >= FETCH_FAILURES_MAX {
+            let letter = DeadLetter {
+                number: 0,
+                stage: "fetch".to_owned(),
+                connection: request.connection.clone(),
+                stream: Some(request.stream.clone()),
+                external_id: Some(request.external_id.clone()),
+                item: request.cause,
+                reason: reason.clone(),
+                at_us: now_us,
+            };
+            inbox::bury(tx, &[letter])?;
+            return inbox::close_fetch(tx, request);
+        }
+        let wait_us = 1_000_000_i64 << request.failures.clamp(0, 10);
+        inbox::delay_fetch(tx, request, now_us + wait_us)
+    })
+}

@@ -1,0 +1,220 @@
+//! Push: deliveries are carried out, and what the target stored becomes held.
+
+use std::collections::BTreeSet;
+
+use huiliu_mappings::value::MappedRecord;
+
+use crate::connection::{Connection, State};
+use crate::connector::{ConnectorError, Receipt, Record, RecordKey};
+use crate::engine::Engine;
+use crate::link::{Link, LinkKey, LinkState};
+use crate::pipeline::plan;
+use crate::store::db::{Result, Tx};
+use crate::store::deliveries::{self, Outcome, Planned};
+use crate::store::inbox::{self, DeadLetter, InboxItem, ItemKind};
+use crate::store::{goldens, links, streams};
+
+/// Deliveries claimed at once for a connection: a crash makes at most these uncertain.
+const CLAIM: i64 = 16;
+
+/// A delivery is given up after this many attempts: with the delays below, about a day and a half.
+const ATTEMPTS_MAX: u32 = 12;
+
+/// After a crash: what was being sent is sent again under the same key.
+pub fn recover(engine: &Engine) -> Result<u64> {
+    engine.store.write(deliveries::recover)
+}
+
+/// Sends what is due to one connection; returns how many deliveries were tried.
+pub async fn batch(engine: &Engine, connection: &Connection) -> Result<usize> {
+    let Some(connector) = connection.connector.clone() else { return Ok(0) };
+    let (here, name) = (engine.clone(), connection.name.clone());
+    let claimed = blocking(move || {
+        let now_us = here.clock.now_us();
+        here.store.write(|tx| {
+            let live = streams::states(tx)?.get(name.as_str()).is_some_and(|(state, _)| *state == State::Live);
+            if live { deliveries::claim(tx, name.as_str(), now_us, CLAIM) } else { Ok(Vec::new()) }
+        })
+    })
+    .await?;
+    let count = claimed.len();
+    for one in claimed {
+        let result = connector.push(&connection.cx, &one.delivery).await;
+        // After a conflict the record is read again at once, so that the next plan starts from what is there.
+        let fresh = match (&result, &one.delivery.id) {
+            (Err(ConnectorError::Conflict { .. }), Some(id)) => {
+                let key = RecordKey { connection: connection.name.clone(), stream: one.delivery.stream.clone(), id: id.clone() };
+                connector.fetch(&connection.cx, &key).await.ok().flatten()
+            }
+            _ => None,
+        };
+        let (here, connection) = (engine.clone(), connection.clone());
+        blocking(move || {
+            let _turn = here.meaning();
+            here.store.write(|tx| {
+                if let Some(record) = &fresh {
+                    let item = InboxItem {
+                        connection: connection.name.as_str().to_owned(),
+                        kind: ItemKind::Record,
+                        stream: Some(record.stream.as_str().to_owned()),
+                        external_id: Some(record.id.as_str().to_owned()),
+                        version: record.version.as_ref().map(serde_json::to_string).transpose()?,
+                        body: serde_json::to_vec(&record.body)?,
+                        received_us: here.clock.now_us(),
+                        ..InboxItem::default()
+                    };
+                    inbox::append(tx, &[item])?;
+                }
+                close(&here, tx, &connection, &one, fresh.as_ref(), result)
+            })
+        })
+        .await?;
+    }
+    Ok(count)
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(crate::store::StoreError::Corrupt(format!("a stage stopped in the middle: {error}"))),
+    }
+}
+
+fn close(
+    engine: &Engine,
+    tx: &mut Tx<'_>,
+    connection: &Connection,
+    one: &Planned,
+    fresh: Option<&Record>,
+    result: crate::connector::Result<Receipt>,
+) -> Result<()> {
+    let now_us = engine.clock.now_us();
+    let end = |state, error, due_us| Outcome { state, error, due_us, now_us };
+    match result {
+        Ok(receipt) => {
+            deliveries::finish(tx, &one.delivery, &end("done", None, now_us))?;
+            stored(tx, connection, one, &receipt)?;
+            replan(engine, tx, one.golden)
+        }
+        Err(error) => {
+            let text = error.to_string();
+            tracing::warn!(connection = %connection.name, delivery = one.delivery.number, kind = error.kind(), "push failed: {text}");
+            match error {
+                ConnectorError::Transient { after, .. } | ConnectorError::RateLimited { after, .. }
+                    if one.delivery.attempt < ATTEMPTS_MAX =>
+                {
+                    let wait_us = after.map_or(0, |wait| i64::try_from(wait.as_micros()).unwrap_or(i64::MAX));
+                    let due_us = now_us.saturating_add(wait_us.max(delay_us(one.delivery.attempt)));
+                    deliveries::finish(tx, &one.delivery, &end("pending", Some(&text), due_us))
+                }
+                ConnectorError::Unauthorized { .. } => {
+                    streams::set_state(tx, connection.name.as_str(), State::Paused, Some(&text), now_us)?;
+                    deliveries::finish(tx, &one.delivery, &end("pending", Some(&text), now_us))
+                }
+                // The record that was read again is in the inbox; what it says, and what it still owes, is planned there.
+                ConnectorError::Conflict { .. } => {
+                    deliveries::finish(tx, &one.delivery, &end("dropped", Some(&text), now_us))?;
+                    if only_the_version_moved(tx, connection, one, fresh)? { replan(engine, tx, one.golden) } else { Ok(()) }
+                }
+                ConnectorError::Gone { .. } => {
+                    deliveries::finish(tx, &one.delivery, &end("dropped", Some(&text), now_us))?;
+                    if let Some(mut link) = link_of(tx, connection, one)? {
+                        link.open = false;
+                        links::put(tx, [&link])?;
+                    }
+                    Ok(())
+                }
+                _ => {
+                    deliveries::finish(tx, &one.delivery, &end("dead", Some(&text), now_us))?;
+                    bury(tx, one, &text, now_us)
+                }
+            }
+        }
+    }
+}
+
+/// 1 s, 2 s, 4 s … at most 6 hours.
+fn delay_us(attempt: u32) -> i64 {
+    const LONGEST_US: i64 = 6 * 3600 * 1_000_000;
+    1_000_000_i64.checked_shl(attempt.saturating_sub(1).min(32)).map_or(LONGEST_US, |delay| delay.min(LONGEST_US))
+}
+
+fn bury(tx: &mut Tx<'_>, one: &Planned, reason: &str, now_us: i64) -> Result<()> {
+    let letter = DeadLetter {
+        number: 0,
+        stage: "push".to_owned(),
+        connection: one.connection.clone(),
+        stream: Some(one.delivery.stream.as_str().to_owned()),
+        external_id: one.delivery.id.as_ref().map(|id| id.as_str().to_owned()),
+        item: one.delivery.number,
+        reason: reason.to_owned(),
+        at_us: now_us,
+    };
+    inbox::bury(tx, &[letter])
+}
+
+fn link_of(tx: &mut Tx<'_>, connection: &Connection, one: &Planned) -> Result<Option<Link>> {
+    let Some(id) = &one.delivery.id else { return Ok(None) };
+    let key = LinkKey { connection: connection.name.clone(), lens: one.lens.clone(), id: id.clone() };
+    Ok(links::by_keys(tx, [&key])?.into_iter().next())
+}
+
+/// What the target stored is held from now on; a create makes the link.
+fn stored(tx: &mut Tx<'_>, connection: &Connection, one: &Planned, receipt: &Receipt) -> Result<()> {
+    let Some(lens) = connection.lens(&one.lens) else { return Ok(()) };
+    let key = LinkKey { connection: connection.name.clone(), lens: one.lens.clone(), id: receipt.id.clone() };
+    let known = links::by_keys(tx, [&key])?.into_iter().next();
+    let mut link = match known {
+        Some(link) => link,
+        None => Link {
+            number: tx.max("id", "link")? + 1,
+            key,
+            entity: lens.entity().clone(),
+            golden: one.golden,
+            state: LinkState::default(),
+            version: None,
+            open: true,
+        },
+    };
+    let (mut shown, _) = match &receipt.stored {
+        Some(record) => lens.map(&record.body),
+        None => lens.map(&one.delivery.body),
+    };
+    if receipt.stored.is_none() {
+        shown.fields = one.fields.clone();
+    }
+    // Only fields that this delivery wrote: what else differs in the reply is somebody's edit and must still be heard.
+    let wrote = shown.fields.into_iter().filter(|(field, _)| one.fields.contains_key(field));
+    let mut fields: huiliu_mappings::value::Fields = wrote.collect();
+    for (field, value) in &one.fields {
+        // A target that swallows a value silently still holds what we sent, as far as anyone can tell from the reply.
+        fields.entry(field.clone()).or_insert_with(|| value.clone());
+    }
+    link.state.wrote(&one.fields, MappedRecord { fields, identities: shown.identities, references: Vec::new() });
+    if let Some(version) = receipt.stored.as_ref().and_then(|record| record.version.clone()).or(receipt.version.clone()) {
+        link.version = Some(version);
+    }
+    links::put(tx, [&link])?;
+    Ok(())
+}
+
+/// After a conflict: nobody edited what we know, only the version is newer. It is noted, so that the next write fits.
+fn only_the_version_moved(tx: &mut Tx<'_>, connection: &Connection, one: &Planned, fresh: Option<&Record>) -> Result<bool> {
+    let (Some(fresh), Some(lens)) = (fresh, connection.lens(&one.lens)) else { return Ok(false) };
+    let Some(mut link) = link_of(tx, connection, one)? else { return Ok(false) };
+    let (shown, _) = lens.map(&fresh.body);
+    if shown.fields.iter().any(|(field, value)| link.state.held.get(field) != Some(value)) {
+        return Ok(false);
+    }
+    link.version.clone_from(&fresh.version);
+    links::put(tx, [&link])?;
+    Ok(true)
+}
+
+/// The golden record may have moved on while the delivery was under way.
+fn replan(engine: &Engine, tx: &mut Tx<'_>, golden: i64) -> Result<()> {
+    let alive = goldens::by_ids(tx, [golden])?.into_iter().next();
+    let id = alive.and_then(|it| it.merged_into).unwrap_or(golden);
+    let planned = plan::plan(engine, tx, &BTreeSet::from([id]), None)?;
+    plan::queue(engine, tx, &planned)
+}

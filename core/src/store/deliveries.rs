@@ -1,0 +1,231 @@
+//! The outbox: deliveries and their attempts.
+
+use huiliu_mappings::value::Fields;
+
+use super::db::{Col, Insert, Keys, Param, Result, Row, Tx};
+use crate::connector::{Delivery, Operation, Version};
+
+/// A delivery as stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Planned {
+    /// The connection that it goes to.
+    pub connection: String,
+    /// The lens that wrote it.
+    pub lens: String,
+    /// The golden record that it comes from.
+    pub golden: i64,
+    /// The patch in canonical words.
+    pub fields: Fields,
+    /// The position of the change that caused it.
+    pub change: i64,
+    /// `pending`, `sending`, `done`, `dead` or `dropped`.
+    pub state: String,
+    /// What went wrong last.
+    pub error: Option<String>,
+    /// Not before this instant, microseconds since 1970 UTC.
+    pub due_us: i64,
+    /// What the connector gets.
+    pub delivery: Delivery,
+}
+
+const DELIVERY: Insert = Insert {
+    table: "delivery",
+    columns: &[
+        ("id", Col::Int),
+        ("connection", Col::Text),
+        ("lens", Col::Text),
+        ("stream", Col::Text),
+        ("golden", Col::Int),
+        ("external_id", Col::Text),
+        ("operation", Col::Text),
+        ("fields", Col::Text),
+        ("body", Col::Text),
+        ("base", Col::Text),
+        ("base_version", Col::Text),
+        ("idempotency_key", Col::Text),
+        ("change", Col::Int),
+        ("state", Col::Text),
+        ("due_us", Col::Int),
+        ("planned_us", Col::Int),
+    ],
+    conflict: "",
+};
+
+/// Queues deliveries.
+pub fn put(tx: &mut Tx<'_>, planned: &[Planned], now_us: i64) -> Result<()> {
+    for one in planned {
+        let delivery = &one.delivery;
+        let fields = serde_json::to_string(&one.fields)?;
+        let body = delivery.body.to_string();
+        let base = delivery.base.to_string();
+        let version = delivery.base_version.as_ref().map(serde_json::to_string).transpose()?;
+        let cells = [
+            Param::Int(delivery.number),
+            Param::Text(&one.connection),
+            Param::Text(&one.lens),
+            Param::Text(delivery.stream.as_str()),
+            Param::Int(one.golden),
+            delivery.id.as_ref().map(crate::connector::ExternalId::as_str).into(),
+            Param::Text(delivery.operation.as_str()),
+            Param::Text(&fields),
+            Param::Text(&body),
+            Param::Text(&base),
+            version.as_deref().into(),
+            Param::Text(&delivery.idempotency_key),
+            Param::Int(one.change),
+            Param::Text("pending"),
+            Param::Int(one.due_us),
+            Param::Int(now_us),
+        ];
+        tx.insert(&DELIVERY, &cells)?;
+    }
+    Ok(())
+}
+
+const SELECT: &str = "SELECT d.id, d.connection, d.lens, d.stream, d.golden, d.external_id, d.operation, d.fields, d.body,
+    d.base, d.base_version, d.idempotency_key, d.change, d.state, d.attempts, d.error, d.due_us FROM ";
+
+fn read(row: &Row<'_>) -> Result<Planned> {
+    let version: Option<Version> = row.opt_text(10)?.map(|text| serde_json::from_str(&text)).transpose()?;
+    let operation = match row.text(6)?.as_str() {
+        "create" => Operation::Create,
+        "delete" => Operation::Delete,
+        _ => Operation::Update,
+    };
+    Ok(Planned {
+        connection: row.text(1)?,
+        lens: row.text(2)?,
+        golden: row.int(4)?,
+        fields: serde_json::from_str(&row.text(7)?)?,
+        change: row.int(12)?,
+        state: row.text(13)?,
+        error: row.opt_text(15)?,
+        due_us: row.int(16)?,
+        delivery: Delivery {
+            number: row.int(0)?,
+            operation,
+            stream: row.text(3)?.into(),
+            id: row.opt_text(5)?.map(crate::connector::ExternalId::from),
+            body: serde_json::from_str(&row.text(8)?)?,
+            base: serde_json::from_str(&row.text(9)?)?,
+            base_version: version,
+            idempotency_key: row.text(11)?,
+            attempt: u32::try_from(row.int(14)?).unwrap_or(u32::MAX),
+        },
+    })
+}
+
+/// Deliveries of these golden records that are neither done, dead nor dropped.
+pub fn open_of(tx: &mut Tx<'_>, goldens: impl IntoIterator<Item = i64>) -> Result<Vec<Planned>> {
+    let sql = format!(
+        "{SELECT} {{keys:i}} AS k CROSS JOIN delivery AS d WHERE d.golden = k.k0 AND d.state IN ('pending', 'sending')"
+    );
+    tx.query_keys(&sql, &Keys::ints(goldens), &[], read)
+}
+
+/// The last deliveries of a golden record, oldest first.
+pub fn of_golden(tx: &mut Tx<'_>, golden: i64, count: i64) -> Result<Vec<Planned>> {
+    let sql = format!("{SELECT} delivery AS d WHERE d.golden = ?1 ORDER BY d.id DESC LIMIT ?2");
+    let mut found = tx.query(&sql, &[Param::Int(golden), Param::Int(count)], read)?;
+    found.reverse();
+    Ok(found)
+}
+
+/// One delivery.
+pub fn by_number(tx: &mut Tx<'_>, number: i64) -> Result<Option<Planned>> {
+    tx.query_opt(&format!("{SELECT} delivery AS d WHERE d.id = ?1"), &[Param::Int(number)], read)
+}
+
+/// Takes due deliveries of a connection to be sent, oldest first: they become `sending`, and the attempt is on record
+/// before anything leaves the machine.
+pub fn claim(tx: &mut Tx<'_>, connection: &str, now_us: i64, count: i64) -> Result<Vec<Planned>> {
+    let sql = format!(
+        "{SELECT} delivery AS d WHERE d.state = 'pending' AND d.due_us <= ?2 AND d.connection = ?1 ORDER BY d.id LIMIT ?3"
+    );
+    let mut claimed = tx.query(&sql, &[Param::Text(connection), Param::Int(now_us), Param::Int(count)], read)?;
+    let numbers = Keys::ints(claimed.iter().map(|one| one.delivery.number));
+    tx.execute_keys(
+        "UPDATE delivery SET state = 'sending', attempts = attempts + 1 WHERE id IN (SELECT k0 FROM {keys:i} AS k)",
+        &numbers,
+        &[],
+    )?;
+    for one in &mut claimed {
+        one.delivery.attempt += 1;
+        tx.execute(
+            "INSERT INTO attempt (delivery, number, started_us) VALUES (?1, ?2, ?3)",
+            &[Param::Int(one.delivery.number), Param::Int(i64::from(one.delivery.attempt)), Param::Int(now_us)],
+        )?;
+    }
+    Ok(claimed)
+}
+
+/// What became of a delivery.
+pub struct Outcome<'a> {
+    /// The new state.
+    pub state: &'a str,
+    /// What happened, for people.
+    pub error: Option<&'a str>,
+    /// Not again before this instant.
+    pub due_us: i64,
+    /// Now.
+    pub now_us: i64,
+}
+
+/// Records the end of an attempt.
+pub fn finish(tx: &mut Tx<'_>, delivery: &Delivery, outcome: &Outcome<'_>) -> Result<()> {
+    let done = (outcome.state == "done").then_some(outcome.now_us);
+    tx.execute(
+        "UPDATE delivery SET state = ?2, error = ?3, due_us = ?4, done_us = ?5 WHERE id = ?1",
+        &[
+            Param::Int(delivery.number),
+            Param::Text(outcome.state),
+            outcome.error.into(),
+            Param::Int(outcome.due_us),
+            done.into(),
+        ],
+    )?;
+    tx.execute(
+        "UPDATE attempt SET outcome = ?3, detail = ?4 WHERE delivery = ?1 AND number = ?2",
+        &[
+            Param::Int(delivery.number),
+            Param::Int(i64::from(delivery.attempt)),
+            Param::Text(outcome.state),
+            outcome.error.into(),
+        ],
+    )?;
+    Ok(())
+}
+
+/// Drops pending deliveries that a newer plan replaces.
+pub fn drop_pending(tx: &mut Tx<'_>, numbers: impl IntoIterator<Item = i64>) -> Result<u64> {
+    tx.execute_keys(
+        "UPDATE delivery SET state = 'dropped' WHERE state = 'pending' AND id IN (SELECT k0 FROM {keys:i} AS k)",
+        &Keys::ints(numbers),
+        &[],
+    )
+}
+
+/// After a crash: what was being sent is pending again, with the same idempotency key.
+pub fn recover(tx: &mut Tx<'_>) -> Result<u64> {
+    tx.execute("UPDATE delivery SET state = 'pending' WHERE state = 'sending'", &[])
+}
+
+/// Makes a dead delivery pending again.
+pub fn revive(tx: &mut Tx<'_>, number: i64, now_us: i64) -> Result<u64> {
+    tx.execute(
+        "UPDATE delivery SET state = 'pending', due_us = ?2 WHERE id = ?1 AND state = 'dead'",
+        &[Param::Int(number), Param::Int(now_us)],
+    )
+}
+
+/// How many deliveries are in each state, by connection.
+pub fn counts(tx: &mut Tx<'_>) -> Result<Vec<(String, String, i64)>> {
+    let sql = "SELECT connection, state, COUNT(*) FROM delivery GROUP BY connection, state ORDER BY connection, state";
+    tx.query(sql, &[], |row| Ok((row.text(0)?, row.text(1)?, row.int(2)?)))
+}
+
+/// When the next pending delivery is due.
+pub fn next_due_us(tx: &mut Tx<'_>) -> Result<Option<i64>> {
+    let sql = "SELECT MIN(due_us) FROM delivery WHERE state = 'pending'";
+    Ok(tx.query_opt(sql, &[], |row| row.opt_int(0))?.flatten())
+}

@@ -1,0 +1,116 @@
+//! Connections and streams: their state, cursors, schedules and last errors.
+
+use std::collections::BTreeMap;
+
+use super::db::{Col, Insert, Param, Result, Tx};
+use crate::connection::State;
+
+/// Makes a connection known: it observes first.
+pub fn introduce(tx: &mut Tx<'_>, connection: &str, connector: &str, now_us: i64) -> Result<()> {
+    tx.execute(
+        "INSERT INTO connection (name, connector, state, resume, changed_us) VALUES (?1, ?2, 'observing', 'observing', ?3)
+         ON CONFLICT (name) DO NOTHING",
+        &[Param::Text(connection), Param::Text(connector), Param::Int(now_us)],
+    )
+    .map(|_| ())
+}
+
+/// The states of all connections, with the reason of a pause.
+pub fn states(tx: &mut Tx<'_>) -> Result<BTreeMap<String, (State, Option<String>)>> {
+    let sql = "SELECT name, state, reason FROM connection ORDER BY name";
+    let rows = tx.query(sql, &[], |row| Ok((row.text(0)?, (State::parse(&row.text(1)?), row.opt_text(2)?))))?;
+    Ok(rows.into_iter().collect())
+}
+
+/// Sets a connection's state; a pause remembers what to return to.
+pub fn set_state(tx: &mut Tx<'_>, connection: &str, state: State, reason: Option<&str>, now_us: i64) -> Result<u64> {
+    tx.execute(
+        "UPDATE connection SET resume = CASE WHEN state = 'paused' THEN resume ELSE state END, state = ?2, reason = ?3,
+         changed_us = ?4 WHERE name = ?1",
+        &[Param::Text(connection), Param::Text(state.as_str()), reason.into(), Param::Int(now_us)],
+    )
+}
+
+/// Ends a pause.
+pub fn resume(tx: &mut Tx<'_>, connection: &str, now_us: i64) -> Result<u64> {
+    tx.execute(
+        "UPDATE connection SET state = resume, reason = NULL, changed_us = ?2 WHERE name = ?1 AND state = 'paused'",
+        &[Param::Text(connection), Param::Int(now_us)],
+    )
+}
+
+/// Where a stream stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct StreamState {
+    /// Where the next pull starts.
+    pub cursor: Option<String>,
+    /// The next pull is due, microseconds since 1970 UTC.
+    pub due_us: i64,
+    /// The last successful pull.
+    pub ok_us: Option<i64>,
+    /// The kind of the last error, if the last pull failed.
+    pub error_kind: Option<String>,
+    /// The last error.
+    pub error: Option<String>,
+    /// Failed pulls in a row.
+    pub failures: i64,
+    /// Records pulled so far.
+    pub records: i64,
+    /// Whether the stream waits for a person.
+    pub stopped: bool,
+}
+
+/// The state of every stream that was ever pulled, by connection and stream.
+pub fn all(tx: &mut Tx<'_>) -> Result<BTreeMap<(String, String), StreamState>> {
+    let sql = "SELECT connection, stream, cursor, due_us, ok_us, error_kind, error, failures, records, stopped FROM stream_state";
+    let rows = tx.query(sql, &[], |row| {
+        let state = StreamState {
+            cursor: row.opt_text(2)?,
+            due_us: row.int(3)?,
+            ok_us: row.opt_int(4)?,
+            error_kind: row.opt_text(5)?,
+            error: row.opt_text(6)?,
+            failures: row.int(7)?,
+            records: row.int(8)?,
+            stopped: row.int(9)? == 1,
+        };
+        Ok(((row.text(0)?, row.text(1)?), state))
+    })?;
+    Ok(rows.into_iter().collect())
+}
+
+const STREAM: Insert = Insert {
+    table: "stream_state",
+    columns: &[
+        ("connection", Col::Text),
+        ("stream", Col::Text),
+        ("cursor", Col::Text),
+        ("due_us", Col::Int),
+        ("ok_us", Col::Int),
+        ("error_kind", Col::Text),
+        ("error", Col::Text),
+        ("failures", Col::Int),
+        ("records", Col::Int),
+        ("stopped", Col::Int),
+    ],
+    conflict: "ON CONFLICT (connection, stream) DO UPDATE SET cursor = excluded.cursor, due_us = excluded.due_us,
+               ok_us = excluded.ok_us, error_kind = excluded.error_kind, error = excluded.error,
+               failures = excluded.failures, records = excluded.records, stopped = excluded.stopped",
+};
+
+/// Writes a stream's state: a cursor only in the transaction that holds its page.
+pub fn put(tx: &mut Tx<'_>, connection: &str, stream: &str, state: &StreamState) -> Result<()> {
+    let cells = [
+        Param::Text(connection),
+        Param::Text(stream),
+        state.cursor.as_deref().into(),
+        Param::Int(state.due_us),
+        state.ok_us.into(),
+        state.error_kind.as_deref().into(),
+        state.error.as_deref().into(),
+        Param::Int(state.failures),
+        Param::Int(state.records),
+        Param::Int(i64::from(state.stopped)),
+    ];
+    tx.insert(&STREAM, &cells).map(|_| ())
+}
