@@ -5,3 +5,14 @@ pub mod plan;
 pub mod process;
 pub mod pull;
 pub mod push;
+
+/// Runs store work on a thread made for blocking, so that no network task waits behind a disk.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> crate::store::db::Result<T> + Send + 'static,
+) -> crate::store::db::Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(crate::store::StoreError::Corrupt(format!("a stage stopped in the middle: {error}"))),
+    }
+}
+

@@ -1,3 +1,4 @@
 //! The whole hub, one test binary: one build links everything once.
 
 mod process;
+mod sync;

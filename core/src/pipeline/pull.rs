@@ -3,6 +3,7 @@
 use crate::connection::{Connection, State};
 use crate::connector::{ConnectorError, Cursor, Page, Received, Record, RecordKey, StreamName, Version};
 use crate::engine::Engine;
+use crate::pipeline::blocking;
 use crate::store::db::Result;
 use crate::store::inbox::{self, DeadLetter, FetchRequest, InboxItem, ItemKind};
 use crate::store::streams::{self, StreamState};
@@ -30,7 +31,8 @@ pub async fn stream(engine: &Engine, connection: &Connection, stream: &StreamNam
     let Some(connector) = connection.connector.clone() else { return Ok(Pulled::default()) };
     let mut pulled = Pulled::default();
     let key = (connection.name.as_str().to_owned(), stream.as_str().to_owned());
-    let mut state = engine.store.read(streams::all)?.remove(&key).unwrap_or_default();
+    let here = engine.clone();
+    let mut state = blocking(move || Ok(here.store.read(streams::all)?.remove(&key).unwrap_or_default())).await?;
     for _ in 0..PAGES_MAX {
         let from = state.cursor.as_deref().map(Cursor::from);
         let now_us = engine.clock.now_us();
@@ -38,14 +40,16 @@ pub async fn stream(engine: &Engine, connection: &Connection, stream: &StreamNam
             Ok(page) => {
                 let more = page.more;
                 pulled.records += page.items.len();
-                state = arrived(engine, connection, stream, page, &state, now_us + every_us)?;
+                let (here, whose, name) = (engine.clone(), connection.clone(), stream.clone());
+                state = blocking(move || arrived(&here, &whose, &name, page, &state, now_us + every_us)).await?;
                 if !more {
                     return Ok(pulled);
                 }
             }
             Err(error) => {
                 pulled.error = Some(error.to_string());
-                failed(engine, connection, stream, &error, state, every_us)?;
+                let (here, whose, name) = (engine.clone(), connection.clone(), stream.clone());
+                blocking(move || failed(&here, &whose, &name, &error, state, every_us)).await?;
                 return Ok(pulled);
             }
         }
@@ -157,7 +161,8 @@ fn failed(
 pub async fn fetches(engine: &Engine, connection: &Connection) -> Result<usize> {
     let Some(connector) = connection.connector.clone() else { return Ok(0) };
     let now_us = engine.clock.now_us();
-    let due = engine.store.read(|tx| inbox::due_fetches(tx, connection.name.as_str(), now_us, FETCHES))?;
+    let (here, name) = (engine.clone(), connection.name.clone());
+    let due = blocking(move || here.store.read(|tx| inbox::due_fetches(tx, name.as_str(), now_us, FETCHES))).await?;
     let count = due.len();
     for request in due {
         let key = RecordKey {
@@ -166,7 +171,8 @@ pub async fn fetches(engine: &Engine, connection: &Connection) -> Result<usize> 
             id: request.external_id.as_str().into(),
         };
         let found = connector.fetch(&connection.cx, &key).await;
-        fetched(engine, connection, &request, found)?;
+        let (here, whose) = (engine.clone(), connection.clone());
+        blocking(move || fetched(&here, &whose, &request, found)).await?;
     }
     Ok(count)
 }

@@ -8,7 +8,7 @@ use crate::connection::{Connection, State};
 use crate::connector::{ConnectorError, Receipt, Record, RecordKey};
 use crate::engine::Engine;
 use crate::link::{Link, LinkKey, LinkState};
-use crate::pipeline::plan;
+use crate::pipeline::{blocking, plan};
 use crate::store::db::{Result, Tx};
 use crate::store::deliveries::{self, Outcome, Planned};
 use crate::store::inbox::{self, DeadLetter, InboxItem, ItemKind};
@@ -71,13 +71,6 @@ pub async fn batch(engine: &Engine, connection: &Connection) -> Result<usize> {
         .await?;
     }
     Ok(count)
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => Err(crate::store::StoreError::Corrupt(format!("a stage stopped in the middle: {error}"))),
-    }
 }
 
 fn close(
