@@ -40,6 +40,8 @@ impl Wire {
     /// # Errors
     /// [`ConnectorError::Broken`] if no client can be set up.
     pub fn new(limits: Limits) -> Result<Self> {
+        // Whoever is first chooses the crypto provider of the process; ring is the workspace's choice for all.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
             // Over HTTP/2 the vendor's gateway has answered 502.
             .http1_only()

@@ -48,6 +48,8 @@ pub enum Call {
 pub enum Fault {
     /// It is carried out, and the connection is cut before the answer is complete.
     CutAfter,
+    /// It is carried out, and the answer never comes; [`KingdeeTwin::hung`] tells when.
+    HangAfter,
     /// The session is lost: nothing is carried out.
     SessionLost,
     /// It is carried out, and the answer is a refusal whose text speaks of a session.
@@ -65,6 +67,7 @@ pub enum Fault {
 struct Shared {
     book: Mutex<Book>,
     faults: Mutex<Vec<(Call, Fault)>>,
+    hung: tokio::sync::Notify,
 }
 
 impl Shared {
@@ -94,7 +97,8 @@ impl KingdeeTwin {
     pub async fn start() -> std::io::Result<Self> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared { book: Mutex::default(), faults: Mutex::default() });
+        let shared =
+            Arc::new(Shared { book: Mutex::default(), faults: Mutex::default(), hung: tokio::sync::Notify::new() });
         let router = server::router(shared.clone());
         let server = tokio::spawn(async move {
             // It serves until the twin is dropped; an accept error ends a test with refused connections.
@@ -161,6 +165,11 @@ impl KingdeeTwin {
     /// The next call of this kind meets this fault, once. Faults of one kind queue up.
     pub fn fault(&self, call: Call, fault: Fault) {
         self.shared.faults.lock().unwrap_or_else(PoisonError::into_inner).push((call, fault));
+    }
+
+    /// Waits until a call met [`Fault::HangAfter`] and was carried out.
+    pub async fn hung(&self) {
+        self.shared.hung.notified().await;
     }
 
     /// Stops the twin's clock at this second since 1970 (or lets it run again): records changed now share the stamp.

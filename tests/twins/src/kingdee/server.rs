@@ -55,6 +55,10 @@ async fn serve(
     };
     match fault {
         Some(Fault::CutAfter) => cut(&text),
+        Some(Fault::HangAfter) => {
+            shared.hung.notify_one();
+            std::future::pending().await
+        }
         Some(Fault::SessionTextAfter) => answer(failed(call, &(String::new(), "session 网络异常".to_owned()), 4)),
         _ => answer(text),
     }
