@@ -2,11 +2,11 @@
 //!
 //! A record travels through the modules in this order. A [`connector`] speaks one system's language; [`manifest`]
 //! describes it, [`catalog`] loads all manifests and mapping files and checks them together. A [`connection`] is one
-//! configured account, and a [`link`] ties one of its records to a golden record. In [`pipeline`], `pull` and webhooks fill the inbox; `process` maps, matches and merges
-//! what arrived and writes the change log; `plan` turns changes into deliveries; `push` carries them out. [`review`]
-//! is the steward's queue, [`replay`] runs the inbox through today's rules, and [`story`] answers "why". [`store`]
-//! holds the only SQL of the workspace, [`secrets`] the sealed values, [`clock`] the time, and
-//! [`engine`] what all stages need.
+//! configured account, and a [`link`] ties one of its records to a golden record. In [`pipeline`], `pull` and `intake`
+//! fill the inbox; `process` maps, matches and merges what arrived and writes the change log; `plan` turns changes
+//! into deliveries; `push` carries them out. [`store`] holds the only SQL of the workspace, [`secrets`] the secret
+//! values, [`seal`] keeps them at rest, [`quota`] spaces the calls, [`clock`] is the time, and [`engine`] is what all
+//! stages need.
 
 pub mod catalog;
 pub mod clock;
@@ -17,8 +17,6 @@ pub mod link;
 pub mod manifest;
 pub mod pipeline;
 pub mod quota;
-pub mod replay;
-pub mod review;
+pub mod seal;
 pub mod secrets;
 pub mod store;
-pub mod story;

@@ -1,0 +1,136 @@
+//! Secret values at rest: AES-256-GCM under a key that lives in a file of its own.
+
+use std::path::Path;
+
+use aes_gcm::aead::{Aead, KeyInit, Payload};
+use aes_gcm::{Aes256Gcm, Nonce};
+use zeroize::Zeroizing;
+
+use crate::secrets::{Token, TokenStore};
+use crate::store::Store;
+use crate::store::db::Param;
+
+/// The deployment's key.
+#[derive(Clone)]
+pub struct Seal(Aes256Gcm);
+
+const NONCE_BYTES: usize = 12;
+
+impl Seal {
+    /// Reads the key file, or makes one that only its owner can read.
+    pub fn open(path: &Path) -> Result<Self, String> {
+        let place = path.display();
+        let key = match std::fs::read(path) {
+            Ok(key) => Zeroizing::new(key),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let mut key = Zeroizing::new(vec![0_u8; 32]);
+                getrandom::fill(&mut key).map_err(|error| format!("no randomness for a key: {error}"))?;
+                write_private(path, &key).map_err(|error| format!("{place}: cannot write the key: {error}"))?;
+                key
+            }
+            Err(error) => return Err(format!("{place}: cannot read the key: {error}")),
+        };
+        let cipher = Aes256Gcm::new_from_slice(&key)
+            .map_err(|_| format!("{place}: a key has 32 bytes; restore the file from your backup"))?;
+        Ok(Self(cipher))
+    }
+
+    /// Seals a text; `name` is bound to it, so that sealed values cannot be swapped.
+    pub fn seal(&self, name: &str, text: &str) -> Result<Vec<u8>, String> {
+        let mut nonce = [0_u8; NONCE_BYTES];
+        getrandom::fill(&mut nonce).map_err(|error| format!("no randomness: {error}"))?;
+        let payload = Payload { msg: text.as_bytes(), aad: name.as_bytes() };
+        let sealed = self.0.encrypt(&Nonce::from(nonce), payload).map_err(|_| "sealing failed".to_owned())?;
+        Ok([nonce.as_slice(), &sealed].concat())
+    }
+
+    /// Opens what [`Seal::seal`] made under the same name.
+    pub fn unseal(&self, name: &str, sealed: &[u8]) -> Result<Zeroizing<String>, String> {
+        let wrong = || format!("{name}: the sealed value does not open; was the key file replaced?");
+        let (nonce, sealed) = sealed.split_first_chunk::<NONCE_BYTES>().ok_or_else(wrong)?;
+        let payload = Payload { msg: sealed, aad: name.as_bytes() };
+        let text = self.0.decrypt(&Nonce::from(*nonce), payload).map_err(|_| wrong())?;
+        String::from_utf8(text).map(Zeroizing::new).map_err(|_| wrong())
+    }
+}
+
+#[cfg(unix)]
+fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+#[cfg(not(unix))]
+fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    std::fs::write(path, bytes)
+}
+
+/// Named secrets and tokens of one connection, sealed in the store.
+pub struct SealedVault {
+    /// The store.
+    pub store: Store,
+    /// The key.
+    pub seal: Seal,
+    /// Whose they are.
+    pub connection: String,
+}
+
+impl SealedVault {
+    /// A sealed text by name.
+    pub fn get(&self, name: &str) -> Result<Option<Zeroizing<String>>, String> {
+        let sql = "SELECT sealed FROM token WHERE connection = ?1 AND name = ?2";
+        let found = self.store.read(|tx| tx.query_opt(sql, &[Param::Text(&self.connection), Param::Text(name)], |row| row.blob(0)));
+        let sealed = found.map_err(|error| error.to_string())?;
+        sealed.map(|sealed| self.seal.unseal(&self.bound(name), &sealed)).transpose()
+    }
+
+    /// Seals and stores a text durably.
+    pub fn put(&self, name: &str, text: &str) -> Result<(), String> {
+        let sealed = self.seal.seal(&self.bound(name), text)?;
+        let sql = "INSERT INTO token (connection, name, sealed) VALUES (?1, ?2, ?3)
+                   ON CONFLICT (connection, name) DO UPDATE SET sealed = excluded.sealed";
+        let params = [Param::Text(&self.connection), Param::Text(name), Param::Blob(&sealed)];
+        self.store.write(|tx| tx.execute(sql, &params)).map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    fn bound(&self, name: &str) -> String {
+        format!("{}/{name}", self.connection)
+    }
+}
+
+impl TokenStore for SealedVault {
+    fn load(&self, name: &str) -> Result<Option<Token>, String> {
+        let text = self.get(&format!("token.{name}"))?;
+        text.map(|text| serde_json::from_str(&text).map_err(|error| error.to_string())).transpose()
+    }
+
+    fn save(&self, name: &str, token: &Token) -> Result<(), String> {
+        let text = Zeroizing::new(serde_json::to_string(token).map_err(|error| error.to_string())?);
+        self.put(&format!("token.{name}"), &text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sealed_value_opens_only_under_its_name_and_key() {
+        let folder = std::env::temp_dir().join(format!("huiliu-seal-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (one, two) = (Seal::open(&folder.join("one")).unwrap(), Seal::open(&folder.join("two")).unwrap());
+        let sealed = one.seal("shop/secret", "s3cret").unwrap();
+        assert!(!sealed.windows(6).any(|part| part == b"s3cret"));
+        assert_eq!(one.unseal("shop/secret", &sealed).unwrap().as_str(), "s3cret");
+        assert_eq!(Seal::open(&folder.join("one")).unwrap().unseal("shop/secret", &sealed).unwrap().as_str(), "s3cret");
+        assert!(one.unseal("erp/secret", &sealed).is_err());
+        assert!(two.unseal("shop/secret", &sealed).unwrap_err().contains("was the key file replaced"));
+        let mut changed = sealed.clone();
+        changed[20] ^= 1;
+        assert!(one.unseal("shop/secret", &changed).is_err());
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}
