@@ -60,7 +60,7 @@ fn value(rule: &FieldRule, raw: &Value) -> Result<Option<Value>, Problem> {
         return if rule.empty_clears { Ok(Some(Value::Null)) } else { Err(problem) };
     }
     match rule.kind {
-        FieldType::Enum => word(rule, raw).map(Some),
+        FieldType::Text | FieldType::Enum if !rule.values.is_empty() => word(rule, raw).map(Some),
         FieldType::List => list(rule, raw).map(Some),
         FieldType::Set => match (&rule.item, raw) {
             (Some(item), Value::Array(items)) => {

@@ -20,7 +20,7 @@ fn held(rule: &FieldRule, value: Option<&Value>) -> Option<Value> {
     let value = value.filter(|value| !value.is_null());
     let Some(value) = value else { return Some(Value::Null) };
     match rule.kind {
-        FieldType::Enum => rule.vendor_word(value.as_str()?).map(|_| value.clone()),
+        FieldType::Text | FieldType::Enum if !rule.values.is_empty() => rule.vendor_word(value.as_str()?).map(|_| value.clone()),
         FieldType::Phone => phone::evidence(value).map(|_| value.clone()),
         FieldType::Text | FieldType::Name => Some(Value::String(cut(rule, value.as_str()?))),
         FieldType::List => None,
@@ -50,7 +50,7 @@ fn vendor(rule: &FieldRule, value: &Value) -> Value {
         _ if value.is_null() => {
             if rule.empty_clears { Value::String(String::new()) } else { Value::Null }
         }
-        (FieldType::Enum, Some(word)) => {
+        (FieldType::Text | FieldType::Enum, Some(word)) if !rule.values.is_empty() => {
             let word = rule.vendor_word(word).unwrap_or(word);
             if rule.number { number(word) } else { Value::String(word.to_owned()) }
         }

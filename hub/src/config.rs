@@ -1,0 +1,135 @@
+//! `huiliu.toml`: the deployment, as its IT team writes it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+use huiliu_mappings::diagnose::Diagnostic;
+use serde::Deserialize;
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// `[hub]`.
+    #[serde(default)]
+    pub hub: Hub,
+    /// `[connections.NAME]`.
+    #[serde(default)]
+    pub connections: BTreeMap<String, Connection>,
+}
+
+/// `[hub]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Hub {
+    /// `sqlite:PATH` (relative to the folder) or `postgres://…`.
+    pub store: String,
+    /// Address of the HTTP endpoints.
+    pub listen: String,
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self { store: "sqlite:data/huiliu.db".to_owned(), listen: "127.0.0.1:7200".to_owned() }
+    }
+}
+
+/// One account.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Connection {
+    /// The connector, or `file` for a source of files.
+    pub connector: String,
+    /// Settings of the connector.
+    #[serde(default)]
+    pub config: BTreeMap<String, String>,
+    /// Lower wins a tie of recency.
+    #[serde(default)]
+    pub rank: i32,
+    /// Whether it may be written at all.
+    #[serde(default = "yes")]
+    pub writes: bool,
+    /// Streams in which records may be created.
+    #[serde(default)]
+    pub creates: BTreeSet<String>,
+    /// `public` (the default) or `private`: whether private addresses may be called.
+    #[serde(default)]
+    pub network: Network,
+    /// Schedules by stream: `contacts = "10m"`.
+    #[serde(default)]
+    pub every: BTreeMap<String, String>,
+    /// For `file`: the mapping file, relative to the folder.
+    pub mapping: Option<String>,
+    /// For `file`: the column that names a row; without it a row is named by its content.
+    pub key: Option<String>,
+}
+
+/// Which addresses may be called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Network {
+    /// Public ones.
+    #[default]
+    Public,
+    /// Private ones too.
+    Private,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// What `huiliu init` writes.
+pub const EXAMPLE: &str = include_str!("../huiliu.example.toml");
+
+/// Reads `huiliu.toml` of a folder.
+pub fn read(folder: &Path) -> Result<Config, String> {
+    let path = folder.join("huiliu.toml");
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| format!("{name}: cannot be read: {error}\nrun `huiliu init {}` to make one", folder.display()))?;
+    parse(&name, &text)
+}
+
+/// Parses the text of a `huiliu.toml`.
+pub fn parse(file: &str, text: &str) -> Result<Config, String> {
+    toml::from_str(text).map_err(|error| Diagnostic::from_toml(file, text, &error).to_string())
+}
+
+/// `30s`, `5m`, `1h`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let bad = || format!("`{text}` is not a duration; write 30s, 5m or 1h");
+    let (number, unit) = text.split_at(text.len().saturating_sub(1));
+    let number: u64 = number.parse().map_err(|_| bad())?;
+    let seconds = match unit {
+        "s" => Some(number),
+        "m" => number.checked_mul(60),
+        "h" => number.checked_mul(3600),
+        _ => None,
+    };
+    seconds.filter(|seconds| *seconds > 0).map(Duration::from_secs).ok_or_else(bad)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_parses() {
+        let config = parse("huiliu.toml", EXAMPLE).unwrap();
+        assert_eq!(config.connections.keys().collect::<Vec<_>>(), ["members"]);
+    }
+
+    #[test]
+    fn a_mistake_names_file_line_and_the_right_word() {
+        let told = parse("huiliu.toml", "[hub]\nstor = 'sqlite:x'\n").unwrap_err();
+        assert!(told.starts_with("huiliu.toml:2:1: unknown field `stor`") && told.ends_with("did you mean `store`?"), "{told}");
+    }
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(duration("5m").unwrap().as_secs(), 300);
+        assert!(["5", "m", "", "0s", "5d"].iter().all(|bad| duration(bad).is_err()));
+    }
+}

@@ -1,0 +1,183 @@
+//! A deployment folder, put together: store, rules, connections.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use huiliu_core::clock::Clock;
+use huiliu_core::connection::Connection;
+use huiliu_core::connector::{Cx, Network};
+use huiliu_core::engine::Engine;
+use huiliu_core::manifest::Manifest;
+use huiliu_core::quota::Quota;
+use huiliu_core::seal::{Seal, SealedVault};
+use huiliu_core::secrets::{Secret, TokenVault};
+use huiliu_core::store::{Store, streams};
+use huiliu_mappings::diagnose::{Diagnostic, suggest};
+use huiliu_mappings::lens::Lens;
+use huiliu_mappings::model::Model;
+use huiliu_mappings::{matching, merge};
+
+use crate::config::{self, Config};
+use crate::connectors;
+
+/// An opened deployment.
+pub struct Deployment {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Its configuration.
+    pub config: Config,
+    /// The engine over its store.
+    pub engine: Engine,
+    /// The key of its secrets.
+    pub seal: Seal,
+}
+
+/// Opens a folder; every mistake says its place and what to do.
+pub fn open(folder: &Path) -> Result<Deployment, String> {
+    let config = config::read(folder)?;
+    let url = match config.hub.store.strip_prefix("sqlite:") {
+        Some(path) => {
+            let path = folder.join(path);
+            if let Some(parent) = path.parent() {
+                std::fs::create_dir_all(parent).map_err(|error| format!("{}: cannot be made: {error}", parent.display()))?;
+            }
+            format!("sqlite:{}", path.display())
+        }
+        None => config.hub.store.clone(),
+    };
+    let model = model(folder)?;
+    let store = Store::open(&url).map_err(|error| error.to_string())?;
+    let key = folder.join("data/secret.key");
+    std::fs::create_dir_all(folder.join("data")).map_err(|error| format!("data: cannot be made: {error}"))?;
+    let seal = Seal::open(&key)?;
+    let clock = Clock::System;
+    let catalog = connectors::catalog(&model).map_err(|told| lines(&told))?;
+    let mut connections = Vec::new();
+    for (name, given) in &config.connections {
+        let (lenses, connector, manifest) = if given.connector == "file" {
+            (file_lenses(folder, name, given, &model)?, None, None)
+        } else {
+            let system = catalog.system(&given.connector).map_err(|told| format!("connections.{name}: {told}"))?;
+            let connector = connectors::connector(&system.manifest).map_err(|told| format!("connections.{name}: {told}"))?;
+            (system.lenses.clone(), Some(connector), Some(system.manifest.clone()))
+        };
+        let vault = Arc::new(SealedVault { store: store.clone(), seal: seal.clone(), connection: name.clone() });
+        let cx = cx(name, given, manifest.as_deref(), vault, &clock)?;
+        connections.push(Connection {
+            name: name.as_str().into(),
+            system: given.connector.clone(),
+            connector,
+            cx,
+            lenses,
+            rank: given.rank,
+            writes: given.writes,
+            creates: given.creates.clone(),
+        });
+    }
+    let now_us = clock.now_us();
+    let introduced = store.write(|tx| {
+        for (name, given) in &config.connections {
+            streams::introduce(tx, name, &given.connector, now_us)?;
+        }
+        Ok(())
+    });
+    introduced.map_err(|error| error.to_string())?;
+    let (matching, survive) = rules(folder, &model)?;
+    let engine = Engine::new(store, matching, survive, connections, clock);
+    Ok(Deployment { folder: folder.to_owned(), config, engine, seal })
+}
+
+/// Mistakes, one a line.
+pub fn lines(told: &[Diagnostic]) -> String {
+    told.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// The shipped model with the deployment's `model.toml` on top.
+pub fn model(folder: &Path) -> Result<Model, String> {
+    let mut model = Model::shipped();
+    let path = folder.join("model.toml");
+    if let Ok(text) = std::fs::read_to_string(&path) {
+        model.extend(&path.display().to_string(), &text).map_err(|told| lines(&told))?;
+    }
+    Ok(model)
+}
+
+fn rules(folder: &Path, model: &Model) -> Result<(matching::Rules, merge::Rules), String> {
+    let own = |name: &str| {
+        let path = folder.join("rules").join(name);
+        std::fs::read_to_string(&path).ok().map(|text| (path.display().to_string(), text))
+    };
+    let matching = match own("match.toml") {
+        Some((file, text)) => matching::Rules::parse(&file, &text).map_err(|told| lines(&told))?,
+        None => matching::Rules::shipped(),
+    };
+    let survive = match own("survive.toml") {
+        Some((file, text)) => merge::Rules::parse(&file, &text, model).map_err(|told| lines(&told))?,
+        None => merge::Rules::shipped(),
+    };
+    Ok((matching, survive))
+}
+
+fn file_lenses(folder: &Path, name: &str, given: &config::Connection, model: &Model) -> Result<Vec<Arc<Lens>>, String> {
+    let Some(mapping) = &given.mapping else {
+        return Err(format!("connections.{name}: a file source needs mapping = \"mappings/{name}.toml\""));
+    };
+    let path = folder.join(mapping);
+    let file = path.display().to_string();
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        format!("{file}: cannot be read: {error}\nrun `huiliu import FILE --suggest > {file}` to have one proposed")
+    })?;
+    let lenses = Lens::parse_file(&file, &text, model).map_err(|told| lines(&told))?;
+    Ok(lenses.into_iter().map(Arc::new).collect())
+}
+
+fn cx(
+    name: &str,
+    given: &config::Connection,
+    manifest: Option<&Manifest>,
+    vault: Arc<SealedVault>,
+    clock: &Clock,
+) -> Result<Cx, String> {
+    let mut settings = given.config.clone();
+    let mut secrets = BTreeMap::new();
+    let mut quota = Quota::unlimited();
+    if let Some(manifest) = manifest {
+        let known = &manifest.connector.config;
+        for key in settings.keys().filter(|key| *key != "base_url" && !known.contains_key(*key)) {
+            let hint = suggest(key, known.keys().map(String::as_str));
+            return Err(format!("connections.{name}: `{}` has no setting `{key}`{hint}", given.connector));
+        }
+        for (key, setting) in known {
+            match (settings.contains_key(key), &setting.default) {
+                (false, Some(default)) => {
+                    settings.insert(key.clone(), default.clone());
+                }
+                (false, None) => {
+                    return Err(format!("connections.{name}: config.{key} is missing: {}", setting.description));
+                }
+                (true, _) => {}
+            }
+        }
+        for key in manifest.connector.secret.keys() {
+            if let Some(value) = vault.get(&format!("secret.{key}"))? {
+                secrets.insert(key.clone(), Secret::new(value.as_str()));
+            }
+        }
+        if let Some(calls) = manifest.connector.limits.requests_per_second {
+            quota = Quota::per_second(calls);
+        }
+    }
+    Ok(Cx {
+        connection: name.into(),
+        settings: Arc::new(settings),
+        secrets: Arc::new(secrets),
+        clock: clock.clone(),
+        quota: Arc::new(quota),
+        tokens: Arc::new(TokenVault::new(vault)),
+        network: match given.network {
+            config::Network::Public => Network::Public,
+            config::Network::Private => Network::Private,
+        },
+    })
+}

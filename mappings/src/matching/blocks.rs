@@ -1,0 +1,114 @@
+//! Stable hashes under which records worth comparing find each other.
+
+use super::features::{Features, birth_date, company, is_organization, name};
+use super::rules::{BlockField, Rules, Strength};
+use super::{CUSTOMER, Evidence};
+use crate::value::Identity;
+
+/// A record names at most this many blocks: enough for every identity kind and rule, few enough to bound a lookup.
+pub const BLOCKS_MAX: usize = 12;
+
+/// One blocking rule.
+#[derive(Clone, Debug)]
+pub(super) struct Block {
+    fields: Vec<BlockField>,
+}
+
+impl Block {
+    /// The order of the fields in the file does not change the hash.
+    pub(super) fn new(mut fields: Vec<BlockField>) -> Self {
+        fields.sort_unstable();
+        fields.dedup();
+        Self { fields }
+    }
+
+    fn hash(&self, entity: &str, values: &Values) -> Option<i64> {
+        let mut hash = feed(feed(SEED, entity), "block");
+        for field in &self.fields {
+            let (word, value) = match field {
+                BlockField::Name => ("name", &values.name),
+                BlockField::BirthDate => ("birth_date", &values.birth_date),
+                BlockField::Company => ("company", &values.company),
+                BlockField::Organization => ("organization", &values.organization),
+            };
+            hash = feed(feed(hash, word), value.as_deref()?);
+        }
+        Some(hash.cast_signed())
+    }
+
+    fn uses(&self, field: BlockField) -> bool {
+        self.fields.contains(&field)
+    }
+}
+
+/// The values that blocks are made of.
+#[derive(Default)]
+struct Values {
+    name: Option<String>,
+    birth_date: Option<String>,
+    company: Option<String>,
+    organization: Option<String>,
+}
+
+impl Values {
+    fn of(rules: &Rules, evidence: &Evidence) -> Self {
+        let mut values = Self::default();
+        if is_organization(evidence) {
+            values.organization = Features::organization(evidence);
+            return values;
+        }
+        values.birth_date = birth_date(rules, evidence).map(str::to_owned);
+        values.company = company(evidence);
+        // The name is the dearest to normalize: only where a block could use it.
+        let useful = rules.blocks.iter().any(|block| {
+            block.uses(BlockField::Name)
+                && (values.birth_date.is_some() || !block.uses(BlockField::BirthDate))
+                && (values.company.is_some() || !block.uses(BlockField::Company))
+        });
+        values.name = if useful { name(evidence).map(|name| name.key()) } else { None };
+        values
+    }
+}
+
+/// Stable hashes under which records worth comparing find each other: every identity that is not weak, strong ones
+/// first, then every blocking rule that has all its fields. At most [`BLOCKS_MAX`], ascending.
+pub fn block_keys(rules: &Rules, entity: &str, evidence: &Evidence) -> Vec<i64> {
+    let mut ranked: Vec<(u8, i64)> = Vec::with_capacity(BLOCKS_MAX);
+    for identity in &evidence.identities {
+        let rank = match rules.strength(identity, evidence) {
+            _ if entity != CUSTOMER => 0,
+            Strength::Strong => 0,
+            Strength::Medium => 1,
+            Strength::Weak => continue,
+        };
+        ranked.push((rank, identity_hash(entity, identity)));
+    }
+    if entity == CUSTOMER {
+        let values = Values::of(rules, evidence);
+        ranked.extend(rules.blocks.iter().filter_map(|block| Some((2, block.hash(entity, &values)?))));
+    }
+    ranked.sort_unstable();
+    ranked.dedup_by_key(|(_, key)| *key);
+    ranked.truncate(BLOCKS_MAX);
+    let mut keys: Vec<i64> = ranked.into_iter().map(|(_, key)| key).collect();
+    keys.sort_unstable();
+    keys
+}
+
+/// The hash of one identity of an entity: the block key under which its holder is found.
+pub fn identity_hash(entity: &str, identity: &Identity) -> i64 {
+    hash(&[entity, identity.kind.as_str(), &identity.value])
+}
+
+/// FNV-1a over parts, 64 bits: stable over versions and machines, which the stored blocks need. Equal hashes only
+/// make a pair worth comparing; they prove nothing.
+pub fn hash(parts: &[&str]) -> i64 {
+    parts.iter().fold(SEED, |hash, part| feed(hash, part)).cast_signed()
+}
+
+const SEED: u64 = 0xcbf2_9ce4_8422_2325;
+
+/// One part and a separator, which no canonical value contains.
+fn feed(hash: u64, part: &str) -> u64 {
+    part.bytes().chain([0x1e]).fold(hash, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}

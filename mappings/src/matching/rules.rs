@@ -1,0 +1,287 @@
+//! `rules/match.toml`, checked and compiled to tables.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::blocks::Block;
+use super::features::line_type;
+use super::Evidence;
+use crate::diagnose::Diagnostic;
+use crate::value::Identity;
+
+/// How far an equal identity goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Strength {
+    Weak,
+    Medium,
+    Strong,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct IdentityRule {
+    pub strength: Strength,
+    #[serde(default)]
+    pub conflicts: bool,
+    #[serde(default)]
+    pub shared: bool,
+}
+
+/// What is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Measure {
+    Identity,
+    Kind,
+    Name,
+    BirthDate,
+    Company,
+    Organization,
+    City,
+}
+
+impl Measure {
+    pub(super) const ALL: [Self; 7] =
+        [Self::Identity, Self::Kind, Self::Name, Self::BirthDate, Self::Company, Self::Organization, Self::City];
+
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Identity => "identity",
+            Self::Kind => "kind",
+            Self::Name => "name",
+            Self::BirthDate => "birth_date",
+            Self::Company => "company",
+            Self::Organization => "organization",
+            Self::City => "city",
+        }
+    }
+
+    /// The levels that this comparison can reach, from the strongest to "anything else".
+    fn levels(self) -> &'static [Level] {
+        match self {
+            Self::Identity => &[Level::Strong, Level::Medium, Level::Conflict],
+            Self::Kind => &[Level::Different],
+            Self::Name => &[Level::Same, Level::Similar, Level::Partial, Level::Different],
+            Self::BirthDate | Self::Company | Self::Organization => &[Level::Same, Level::Similar, Level::Different],
+            Self::City => &[Level::Same, Level::Different],
+        }
+    }
+}
+
+/// How well two values agree, from the weakest up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Level {
+    Conflict,
+    Different,
+    Partial,
+    Similar,
+    Same,
+    Medium,
+    Strong,
+}
+
+impl Level {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Conflict => "conflict",
+            Self::Different => "different",
+            Self::Partial => "partial",
+            Self::Similar => "similar",
+            Self::Same => "same",
+            Self::Medium => "medium",
+            Self::Strong => "strong",
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    identities: BTreeMap<String, IdentityRule>,
+    #[serde(default)]
+    mailboxes: Mailboxes,
+    phones: Option<Phones>,
+    #[serde(default)]
+    dates: Dates,
+    #[serde(default, rename = "block")]
+    blocks: Vec<BlockFile>,
+    compare: BTreeMap<Measure, Spanned<BTreeMap<Level, f64>>>,
+    thresholds: Thresholds,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Mailboxes {
+    shared: BTreeSet<String>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Phones {
+    landline: Strength,
+    toll_free: Strength,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Dates {
+    unknown: BTreeSet<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BlockFile {
+    fields: Spanned<Vec<BlockField>>,
+}
+
+/// What blocks are made of: values of which a record has at most one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum BlockField {
+    Name,
+    BirthDate,
+    Company,
+    Organization,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Thresholds {
+    link: Spanned<f64>,
+    review: Spanned<f64>,
+}
+
+/// Matching rules, compiled.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    identities: BTreeMap<String, IdentityRule>,
+    shared_mailboxes: BTreeSet<String>,
+    phones: Phones,
+    pub(super) unknown_dates: BTreeSet<String>,
+    pub(super) blocks: Vec<Block>,
+    weights: [[f64; 7]; 7],
+    pub(super) link: f64,
+    pub(super) review: f64,
+}
+
+impl Rules {
+    /// The rules that ship with the hub.
+    pub fn shipped() -> Self {
+        // The shipped file is part of the program and parsed by a test; without it nothing would link.
+        Self::parse("match.toml", include_str!("../../rules/match.toml")).unwrap_or_else(|_| Self {
+            identities: BTreeMap::new(),
+            shared_mailboxes: BTreeSet::new(),
+            phones: Phones { landline: Strength::Weak, toll_free: Strength::Weak },
+            unknown_dates: BTreeSet::new(),
+            blocks: Vec::new(),
+            weights: [[0.0; 7]; 7],
+            link: f64::INFINITY,
+            review: f64::INFINITY,
+        })
+    }
+
+    /// Compiles a rules file. Every comparison states a weight for each level that it can reach, and none for others.
+    ///
+    /// # Errors
+    /// All mistakes found, each with its place.
+    pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Diagnostic>> {
+        let parsed: File = toml::from_str(text).map_err(|error| vec![Diagnostic::from_toml(file, text, &error)])?;
+        let mut mistakes = Vec::new();
+        let mut wrong = |place: std::ops::Range<usize>, message: String| {
+            mistakes.push(Diagnostic::at(file, text, &place, message));
+        };
+        let mut weights = [[0.0; 7]; 7];
+        for measure in Measure::ALL {
+            let Some(levels) = parsed.compare.get(&measure) else {
+                wrong(0..0, format!("`[compare.{}]` is missing: give each level its weight", measure.word()));
+                continue;
+            };
+            for message in weigh(measure, levels.get_ref(), &mut weights[measure as usize]) {
+                wrong(levels.span(), message);
+            }
+        }
+        for block in parsed.blocks.iter().filter(|block| block.fields.get_ref().is_empty()) {
+            wrong(block.fields.span(), "a block needs at least one field".to_owned());
+        }
+        let (link, review) = (*parsed.thresholds.link.get_ref(), *parsed.thresholds.review.get_ref());
+        if !link.is_finite() || !review.is_finite() || review > link {
+            let message = "`review` must be a number not above `link`, or nothing would ever be reviewed";
+            wrong(parsed.thresholds.review.span(), message.to_owned());
+        }
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        Ok(Self {
+            identities: parsed.identities,
+            shared_mailboxes: parsed.mailboxes.shared,
+            phones: parsed.phones.unwrap_or(Phones { landline: Strength::Medium, toll_free: Strength::Weak }),
+            unknown_dates: parsed.dates.unknown,
+            blocks: parsed.blocks.into_iter().map(|block| Block::new(block.fields.into_inner())).collect(),
+            weights,
+            link,
+            review,
+        })
+    }
+
+    /// Whether the rules name this kind of identity. Others are never evidence, which is worth a warning to whoever
+    /// declares one in a mapping file of customers.
+    pub fn knows(&self, kind: &str) -> bool {
+        self.identities.contains_key(kind)
+    }
+
+    pub(super) fn identity(&self, kind: &str) -> Option<&IdentityRule> {
+        self.identities.get(kind)
+    }
+
+    /// The strength of an identity in the mouth of this evidence, which may tell what kind of line a phone is.
+    pub(super) fn strength(&self, identity: &Identity, evidence: &Evidence) -> Strength {
+        let Some(rule) = self.identities.get(identity.kind.as_str()) else { return Strength::Weak };
+        match identity.kind.as_str() {
+            "email" if self.is_shared_mailbox(&identity.value) => Strength::Weak,
+            "phone" => match line_type(evidence, &identity.value) {
+                "landline" => rule.strength.min(self.phones.landline),
+                "toll_free" => rule.strength.min(self.phones.toll_free),
+                "virtual" | "masked" => Strength::Weak,
+                _ => rule.strength,
+            },
+            _ => rule.strength,
+        }
+    }
+
+    fn is_shared_mailbox(&self, address: &str) -> bool {
+        let local = address.split(['@', '+']).next().unwrap_or(address);
+        self.shared_mailboxes.contains(local)
+    }
+
+    pub(super) fn weight(&self, measure: Measure, level: Level) -> f64 {
+        self.weights[measure as usize][level as usize]
+    }
+}
+
+fn weigh(measure: Measure, given: &BTreeMap<Level, f64>, weights: &mut [f64; 7]) -> Vec<String> {
+    let name = measure.word();
+    let words: Vec<&str> = measure.levels().iter().map(|level| level.word()).collect();
+    let mut wrong = Vec::new();
+    for level in given.keys().filter(|level| !measure.levels().contains(level)) {
+        wrong.push(format!("`{name}` never reaches the level `{}`; its levels are {}", level.word(), words.join(", ")));
+    }
+    let mut above = f64::INFINITY;
+    for &level in measure.levels() {
+        match given.get(&level) {
+            None => wrong.push(format!("`{name}` lacks a weight for the level `{}`; its levels are {}", level.word(), words.join(", "))),
+            Some(weight) if !weight.is_finite() => wrong.push(format!("`{name}.{}` is not a finite number", level.word())),
+            Some(&weight) if weight > above => {
+                wrong.push(format!("`{name}.{}` weighs more than the level above it", level.word()));
+            }
+            Some(&weight) => {
+                above = weight;
+                weights[level as usize] = weight;
+            }
+        }
+    }
+    wrong
+}
