@@ -1,6 +1,6 @@
 //! The signed headers that make a call without a login ("Login B" of the official SDK 8.x).
 //!
-//! Source: PyPI package `kingdee.cdp.webapi.sdk` 8.2.0, published by the vendor; a test compares with it.
+//! Source: the `PyPI` package `kingdee.cdp.webapi.sdk` 8.2.0, published by the vendor; a test compares with it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;

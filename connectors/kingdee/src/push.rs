@@ -17,7 +17,7 @@ const SERVICE: &str = "Kingdee.BOS.WebApi.ServicesStub.DynamicFormService";
 const STEPS_MAX: usize = 4;
 
 /// A record in review waits for a person.
-const REVIEW_RETRY: std::time::Duration = std::time::Duration::from_secs(600);
+const REVIEW_RETRY: std::time::Duration = std::time::Duration::from_mins(10);
 
 /// `FDocumentStatus`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,16 +67,13 @@ impl Desk<'_> {
         }
         let number = own_number(&self.delivery.idempotency_key);
         let filter = format!("FNumber = {}", quote(&number));
-        let found = match self.read(&filter).await? {
-            Some(found) => found,
-            None => {
-                self.save_new(body, &number).await?;
-                self.read(&filter).await?.ok_or_else(|| {
-                    ConnectorError::transient(
-                        "Save: the saved customer is not to be seen yet; the delivery starts over",
-                    )
-                })?
-            }
+        let found = if let Some(found) = self.read(&filter).await? {
+            found
+        } else {
+            self.save_new(body, &number).await?;
+            self.read(&filter).await?.ok_or_else(|| {
+                ConnectorError::transient("Save: the saved customer is not to be seen yet; the delivery starts over")
+            })?
         };
         self.approve(found).await
     }
@@ -141,7 +138,7 @@ impl Desk<'_> {
             model.entry(key).or_insert_with(|| org.clone());
         }
         // The number makes this text unique, so the system may refuse to take it twice.
-        let answer = self.write("Save", &save(model, &[], "true")).await?;
+        let answer = self.write("Save", &save(&model, &[], "true")).await?;
         let told = answer.pointer("/Result/ResponseStatus/SuccessEntitys/0/Number").and_then(Value::as_str);
         if told.is_some_and(|told| told != number) {
             return Err(ConnectorError::broken(
@@ -158,7 +155,7 @@ impl Desk<'_> {
         let id: serde_json::Number = id.parse().map_err(|_| rejected("FCUSTID", "not a number"))?;
         model.insert("FCUSTID".to_owned(), Value::Number(id));
         // The same values may rightly be written again later (there, back, and there again).
-        self.write("Save", &save(model, &fields, "false")).await.map(drop)
+        self.write("Save", &save(&model, &fields, "false")).await.map(drop)
     }
 
     async fn operate(&self, operation: &str, id: &str) -> Result<()> {
@@ -200,7 +197,7 @@ impl Desk<'_> {
 /// what was not sent; on a create there is nothing to keep. Unknown base data is refused rather than left out.
 ///
 /// Unverified: that Save is allowed on approved basic data and reopens it (status D).
-fn save(model: Map<String, Value>, fields: &[&str], is_once: &str) -> Value {
+fn save(model: &Map<String, Value>, fields: &[&str], is_once: &str) -> Value {
     json!({
         "NeedUpDateFields": fields,
         "NeedReturnFields": [],

@@ -29,7 +29,7 @@ pub struct Wire {
 const REASON_CHARS_MAX: usize = 300;
 
 /// A record that somebody holds open is free again after minutes, not seconds.
-const BUSY_RETRY: Duration = Duration::from_secs(60);
+const BUSY_RETRY: Duration = Duration::from_mins(1);
 
 /// Texts of the system's record locks (网络控制). Not in a published list: an unknown text is treated as a refusal.
 const BUSY_TEXTS: &[&str] = &["网络控制", "网控"];
@@ -147,7 +147,11 @@ fn sort(service: &str, failure: Failure, sent: &Value, intent: Intent) -> Connec
         // The write may have happened; the retried delivery finds out.
         (Failure::Malformed, Intent::Write) => ConnectorError::transient(format!("{what}: the answer is not JSON")),
         (Failure::Refused { message, .. }, Intent::Read) => {
-            ConnectorError::broken(format!("{what}: refused: {}", redact(&message, sent)))
+            let reason = redact(&message, sent);
+            ConnectorError::broken(format!(
+                "{what}: refused: {reason}; if a field is unknown, compare the field keys in the settings with \
+                 QueryBusinessInfo"
+            ))
         }
         (Failure::Refused { field, message }, Intent::Write) => {
             let reason = format!("{what}: {}", redact(&message, sent));

@@ -108,5 +108,5 @@ pub fn update(id: &str, body: Value, base: Value, attempt: u32) -> Delivery {
 
 /// An invented customer.
 pub fn acme() -> Value {
-    json!({ "FName": "Huiliu Test Trading ", "FShortName": "测试贸易", "FPhone": "010-55550100", "FTAXREGISTERCODE": "91110000600007353t" })
+    json!({ "FName": "Huiliu Test Trading ", "FShortName": "测试贸易", "FPhone": "010-55550100", "FTAXREGISTERCODE": "91350100m000100y43" })
 }

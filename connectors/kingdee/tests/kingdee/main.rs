@@ -2,6 +2,7 @@
 
 mod headers;
 mod kit;
+mod mapping;
 mod pull;
 mod push;
 mod sdk;

@@ -18,7 +18,9 @@ async fn equal_stamps_are_walked_by_id() {
     let kit = Kit::with(&[("page_size", "3")]).await;
     for (at, count) in [(1_700_000_000, 5), (1_700_000_001, 2)] {
         kit.twin.set_now_s(Some(at));
-        (0..count).for_each(|_| drop(kit.twin.put_customer(&acme())));
+        for _ in 0..count {
+            kit.twin.put_customer(&acme());
+        }
     }
     let (records, cursors) = kit.pull_all("customers", None).await;
     assert_eq!(ids(&records), ["100001", "100002", "100003", "100004", "100005", "100006", "100007"]);
@@ -74,7 +76,9 @@ async fn no_page_cuts_an_order() {
         let kit = Kit::with(&[("page_size", size)]).await;
         kit.twin.set_now_s(Some(1_700_000_000));
         kit.twin.put_customer(&acme());
-        lines.iter().for_each(|&lines| drop(kit.twin.put_order(&order(lines))));
+        for lines in lines {
+            kit.twin.put_order(&order(lines));
+        }
         kit.twin.cap_rows(cap);
         let (records, cursors) = kit.pull_all("orders", None).await;
         let counts: Vec<usize> =
@@ -119,7 +123,9 @@ async fn answers_become_the_right_kind() {
     ];
     let kit = Kit::new().await;
     for (faults, expected) in cases {
-        faults.iter().for_each(|fault| kit.twin.fault(Call::Query, *fault));
+        for fault in &faults {
+            kit.twin.fault(Call::Query, *fault);
+        }
         let result = kit.kingdee.check(&kit.cx).await.map_err(|error| error.kind());
         assert_eq!(result, expected, "{faults:?}");
     }

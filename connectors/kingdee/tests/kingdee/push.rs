@@ -15,7 +15,7 @@ async fn create_is_approved_and_read_back() {
     assert_eq!(stored.id, receipt.id);
     // As stored: trimmed and in capitals, not as sent.
     assert_eq!(stored.body["FName"], "Huiliu Test Trading");
-    assert_eq!(stored.body["FTAXREGISTERCODE"], "91110000600007353T");
+    assert_eq!(stored.body["FTAXREGISTERCODE"], "91350100M000100Y43");
     assert_eq!(stored.body["FDocumentStatus"], "C");
     assert_eq!(stored.body["FNumber"], "HL0123456789ABCDEF");
     assert_eq!(stored.body["FUseOrgId"]["FNumber"], "100");

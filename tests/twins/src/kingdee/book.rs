@@ -75,7 +75,7 @@ const CUSTOMER_KEYS: [&str; 13] = [
     "FModifyDate",
 ];
 
-const ORDER_KEYS: [&str; 12] = [
+const ORDER_KEYS: [&str; 13] = [
     "FID",
     "FBillNo",
     "FDate",
@@ -87,6 +87,7 @@ const ORDER_KEYS: [&str; 12] = [
     "FSalerId.FNumber",
     "FModifyDate",
     "FBillAllAmount",
+    "FBillAllAmount_LC",
     "FSettleCurrId.FCODE",
 ];
 
@@ -395,7 +396,7 @@ fn flat(value: &Value) -> Fields {
     for (key, value) in value.as_object().into_iter().flatten() {
         match value {
             Value::Object(_) => {
-                fields.extend(flat(value).into_iter().map(|(inner, value)| (format!("{key}.{inner}"), value)))
+                fields.extend(flat(value).into_iter().map(|(inner, value)| (format!("{key}.{inner}"), value)));
             }
             other => {
                 fields.insert(key.clone(), other.clone());
