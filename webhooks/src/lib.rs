@@ -1,1 +1,15 @@
-//! huiliu-webhooks
+//! Who is knocking? Webhooks in: proven, kept, answered; what a record means is not known here.
+//!
+//! [`router`] serves `/hooks/{connection}` for the connections in [`hooks`]. A call is bounded and answered by
+//! [`receive`], its origin is proven by [`verify`] over the raw bytes, [`dedupe`] names the event, and the answer is
+//! sent only after the [`intake`] says that the call is kept for good.
+
+pub mod dedupe;
+pub mod hooks;
+pub mod intake;
+pub mod receive;
+pub mod verify;
+
+pub use hooks::{Hook, Hooks};
+pub use intake::{Appended, Arrived, Intake, IntakeError};
+pub use receive::router;
