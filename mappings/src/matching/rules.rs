@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::Evidence;
 use super::blocks::Block;
 use super::features::line_type;
-use super::Evidence;
 use crate::diagnose::Diagnostic;
 use crate::value::Identity;
 
@@ -272,8 +272,14 @@ fn weigh(measure: Measure, given: &BTreeMap<Level, f64>, weights: &mut [f64; 7])
     let mut above = f64::INFINITY;
     for &level in measure.levels() {
         match given.get(&level) {
-            None => wrong.push(format!("`{name}` lacks a weight for the level `{}`; its levels are {}", level.word(), words.join(", "))),
-            Some(weight) if !weight.is_finite() => wrong.push(format!("`{name}.{}` is not a finite number", level.word())),
+            None => wrong.push(format!(
+                "`{name}` lacks a weight for the level `{}`; its levels are {}",
+                level.word(),
+                words.join(", ")
+            )),
+            Some(weight) if !weight.is_finite() => {
+                wrong.push(format!("`{name}.{}` is not a finite number", level.word()))
+            }
             Some(&weight) if weight > above => {
                 wrong.push(format!("`{name}.{}` weighs more than the level above it", level.word()));
             }
