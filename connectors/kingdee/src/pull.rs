@@ -50,6 +50,13 @@ pub async fn pull(wire: &Wire, cx: &Cx, stream: &StreamName, from: Option<&Curso
         id: query::id_of(&form, last)?.to_string(),
         ended: !is_cut,
     };
+    if is_cut && place.as_ref().is_some_and(|place| !place.ended && !is_ahead(place, &next)) {
+        return Err(ConnectorError::broken(format!(
+            "{} answers a query for what follows a record with that record: its stamps cannot be compared as it shows \
+             them; raise config.page_size above the number of records that changed in one second",
+            form.id
+        )));
+    }
     let items = groups(&rows).map(|rows| query::record(&form, stream, rows).map(Received::Record));
     Ok(Page { items: items.collect::<Result<_>>()?, next: Some(write(&next)), more: is_cut, complete_scan: false })
 }
@@ -67,6 +74,13 @@ fn number(cx: &Cx, setting: &str, min: usize, max: usize) -> Result<usize> {
             cx.connection
         ))
     })
+}
+
+/// Whether a walk moves on. A server that compares more digits of a stamp than it shows would answer the same page for
+/// ever.
+fn is_ahead(place: &Place, next: &Place) -> bool {
+    let id = |place: &Place| place.id.parse::<u64>().unwrap_or_default();
+    (query::instant(&next.at), id(next)) > (query::instant(&place.at), id(place))
 }
 
 fn parse(cursor: &Cursor) -> Result<Place> {
@@ -131,4 +145,25 @@ async fn whole_records(wire: &Wire, cx: &Cx, form: &Form, rows: &mut Vec<Row>, l
 /// The rows of each record: they follow each other.
 fn groups(rows: &[Row]) -> impl Iterator<Item = &[Row]> {
     rows.chunk_by(|a, b| a.first() == b.first())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Place, is_ahead};
+
+    #[test]
+    fn a_walk_moves_on_by_stamp_then_id() {
+        let place = |at: &str, id: &str| Place { at: at.to_owned(), id: id.to_owned(), ended: false };
+        let here = place("2023-11-15T06:13:20", "99");
+        for (at, id, expected) in [
+            ("2023-11-15T06:13:20", "100", true),
+            ("2023-11-15T06:13:20.5", "1", true),
+            ("2023-11-15T06:13:21", "1", true),
+            ("2023-11-15T06:13:20", "99", false),
+            ("2023-11-15T06:13:20", "98", false),
+            ("2023-11-15T06:13:19", "100", false),
+        ] {
+            assert_eq!(is_ahead(&here, &place(at, id)), expected, "{at} {id}");
+        }
+    }
 }
