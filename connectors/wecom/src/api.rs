@@ -6,14 +6,15 @@
 use std::time::Duration;
 
 use huiliu_core::connector::{ConnectorError, Cx, Result};
-use huiliu_core::manifest::Manifest;
 use huiliu_core::secrets::Token;
 use serde_json::Value;
+
+use crate::wire::Wire;
 
 /// The calls of one connection.
 pub(crate) struct Api<'a> {
     pub(crate) cx: &'a Cx,
-    manifest: &'a Manifest,
+    wire: &'a Wire,
 }
 
 /// An answer with an `errcode` other than 0.
@@ -65,8 +66,8 @@ impl Failure {
 }
 
 impl<'a> Api<'a> {
-    pub(crate) fn new(cx: &'a Cx, manifest: &'a Manifest) -> Self {
-        Self { cx, manifest }
+    pub(crate) fn new(cx: &'a Cx, wire: &'a Wire) -> Self {
+        Self { cx, wire }
     }
 
     /// A `GET` under `/cgi-bin/`.
@@ -106,7 +107,7 @@ impl<'a> Api<'a> {
     ) -> std::result::Result<Value, Failure> {
         let mut pairs = vec![("access_token", token)];
         pairs.extend_from_slice(query);
-        let reply = self.send(call, &pairs, body).await?;
+        let reply = self.wire.send(self.cx, call, &pairs, body).await?;
         self.sorted(call, reply)
     }
 
@@ -120,7 +121,7 @@ impl<'a> Api<'a> {
     async fn new_token(&self, now_us: i64) -> Result<Token> {
         let secret = self.cx.secret("corp_secret")?;
         let query = [("corpid", self.cx.setting("corp_id")?), ("corpsecret", secret.expose())];
-        let reply = self.send("gettoken", &query, None).await?;
+        let reply = self.wire.send(self.cx, "gettoken", &query, None).await?;
         let reply = self.sorted("gettoken", reply)?;
         let access = reply["access_token"].as_str().filter(|token| !token.is_empty());
         let seconds = number(&reply["expires_in"]);
@@ -133,24 +134,6 @@ impl<'a> Api<'a> {
             }),
             _ => Err(ConnectorError::broken("WeCom gettoken answered without access_token or expires_in")),
         }
-    }
-
-    async fn send(&self, call: &'static str, query: &[(&str, &str)], body: Option<&Value>) -> Result<Value> {
-        self.cx.quota.acquire().await;
-        let url = format!("{}/cgi-bin/{call}", self.cx.setting("base_url")?.trim_end_matches('/'));
-        let client = reqwest::Client::builder().timeout(Duration::from_millis(self.manifest.connector.limits.timeout_ms));
-        let client = client.no_proxy().build().map_err(|_| ConnectorError::broken("no HTTP client"))?;
-        let request = match body {
-            Some(body) => client.post(&url).query(query).json(body),
-            None => client.get(&url).query(query),
-        };
-        let lost = |_| ConnectorError::transient(format!("WeCom {call} did not answer"));
-        let mut reply = request.send().await.map_err(lost)?;
-        let mut bytes = Vec::new();
-        while let Some(chunk) = reply.chunk().await.map_err(lost)? {
-            bytes.extend_from_slice(&chunk);
-        }
-        serde_json::from_slice(&bytes).map_err(|_| ConnectorError::broken(format!("WeCom {call} did not answer JSON")))
     }
 
     /// The answer, or what its `errcode` says. The code is a number, in some answers a text.

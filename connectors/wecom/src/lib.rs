@@ -2,7 +2,7 @@
 //!
 //! A callback arrives sealed ([`crypto`]) as flat XML or JSON ([`envelope`]); [`callback`] opens it and turns the event
 //! into hints. [`wecom`] is the connector: it reads and writes through [`api`], which keeps the access token and
-//! sorts error codes. [`contacts`], [`chats`] and [`tags`] are the streams, [`scan`] is where a scan stands, and
+//! sorts error codes, over [`wire`]. [`contacts`], [`chats`] and [`tags`] are the streams, [`scan`] is where a scan stands, and
 //! [`push`] carries out a delivery.
 
 pub mod api;
@@ -15,3 +15,4 @@ pub mod push;
 pub mod scan;
 pub mod tags;
 pub mod wecom;
+pub mod wire;

@@ -9,11 +9,13 @@ use huiliu_core::manifest::Manifest;
 
 use crate::api::Api;
 use crate::tags::TagCache;
+use crate::wire::Wire;
 use crate::{callback, chats, contacts, push, tags};
 
 /// 企业微信.
 pub struct WeCom {
     manifest: Manifest,
+    wire: Wire,
     tags: TagCache,
 }
 
@@ -23,11 +25,12 @@ pub const MANIFEST: &str = include_str!("../connector.toml");
 impl WeCom {
     /// The connector under its manifest.
     pub fn new(manifest: Manifest) -> Self {
-        Self { manifest, tags: TagCache::default() }
+        let wire = Wire::new(manifest.connector.limits.clone());
+        Self { manifest, wire, tags: TagCache::default() }
     }
 
     fn api<'a>(&'a self, cx: &'a Cx) -> Api<'a> {
-        Api::new(cx, &self.manifest)
+        Api::new(cx, &self.wire)
     }
 }
 
