@@ -1,0 +1,195 @@
+//! What a caller hears, and what is kept.
+
+mod kit;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use huiliu_webhooks::IntakeError;
+use huiliu_webhooks::receive::{BODY_BYTES_MAX, HEADERS_BYTES_MAX};
+use kit::{Desk, Mood, base64, hmac_sha256};
+
+const SHOP: &str = r#"
+verify = { kind = "hmac_sha256", header = "X-Shop-Signature", encoding = "base64", secret = "{secret.webhook}" }
+dedupe = ["header:X-Shop-Event", "header:X-Shop-Topic"]
+"#;
+const BODY: &[u8] = br#"{"id":7,"name":"Li"}"#;
+
+fn shop() -> Desk {
+    Desk::new(SHOP, &[("webhook", "hush")], 0)
+}
+
+async fn post(desk: &Desk, event: &str, body: &[u8], signed: &[u8]) -> kit::Answer {
+    let signature = base64(&hmac_sha256(b"hush", signed));
+    let headers = [
+        ("X-Shop-Signature", signature.as_str()),
+        ("X-Shop-Event", event),
+        ("X-Shop-Topic", "customers/update"),
+        ("Cookie", "session=1"),
+        ("Authorization", "Bearer t"),
+        ("X-Forwarded-For", "192.0.2.1"),
+        ("Content-Type", "application/json"),
+    ];
+    desk.post("/hooks/shop?a=%201", &headers, body).await
+}
+
+#[tokio::test]
+async fn a_proven_call_is_kept_without_credentials() {
+    let desk = shop();
+    let answer = post(&desk, "e1", BODY, BODY).await;
+    assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, ""));
+    let kept = desk.kept();
+    assert_eq!(kept.len(), 1);
+    assert_eq!(kept[0].connection.as_str(), "shop");
+    assert_eq!(kept[0].target, "/hooks/shop?a=%201");
+    assert_eq!(kept[0].body, BODY);
+    assert_eq!(kept[0].dedupe, r#"["e1","customers/update"]"#);
+    let mut names: Vec<&str> = kept[0].headers.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["content-type", "x-shop-event", "x-shop-topic"]);
+}
+
+#[tokio::test]
+async fn a_tampered_call_is_refused_and_not_kept() {
+    let desk = shop();
+    let answer = post(&desk, "e1", br#"{"id":8,"name":"Li"}"#, BODY).await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    let told: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+    assert_eq!(told["error"], "unauthorized");
+    assert!(told["message"].as_str().unwrap().starts_with("The signature does not fit the body."));
+    let unsigned = desk.post("/hooks/shop", &[], BODY).await;
+    assert_eq!(unsigned.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(desk.kept(), []);
+}
+
+#[tokio::test]
+async fn a_repeat_is_answered_like_the_first_and_kept_once() {
+    let desk = shop();
+    assert_eq!(post(&desk, "e1", BODY, BODY).await.status, StatusCode::OK);
+    assert_eq!(post(&desk, "e1", BODY, BODY).await.status, StatusCode::OK);
+    assert_eq!(desk.kept().len(), 1);
+    assert_eq!(post(&desk, "e2", BODY, BODY).await.status, StatusCode::OK);
+    assert_eq!(desk.kept().len(), 2);
+}
+
+#[tokio::test]
+async fn ack_after_append() {
+    let desk = shop();
+    desk.mood(Mood::Fail(IntakeError::Full { retry_after_seconds: 7 }));
+    let full = post(&desk, "e1", BODY, BODY).await;
+    assert_eq!((full.status, &full.headers["retry-after"]), (StatusCode::SERVICE_UNAVAILABLE, &"7".parse().unwrap()));
+    desk.mood(Mood::Fail(IntakeError::Failed("disk at /var/lib".into())));
+    let failed = post(&desk, "e1", BODY, BODY).await;
+    assert_eq!(failed.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(!failed.body.contains("/var/lib"), "the store's words are for the log");
+    assert_eq!(desk.kept(), []);
+    desk.mood(Mood::Keep);
+    assert_eq!(post(&desk, "e1", BODY, BODY).await.status, StatusCode::OK);
+    assert_eq!(desk.kept().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_append_is_answered_in_time() {
+    let desk = shop();
+    desk.mood(Mood::Hang);
+    let begun = tokio::time::Instant::now();
+    let answer = post(&desk, "e1", BODY, BODY).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(answer.headers.contains_key("retry-after"));
+    assert!(begun.elapsed() < std::time::Duration::from_secs(5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_body_is_given_up() {
+    let desk = shop();
+    let answer = desk.send(Request::post("/hooks/shop").body(Body::new(Never)).unwrap()).await;
+    assert_eq!(answer.status, StatusCode::REQUEST_TIMEOUT);
+}
+
+#[tokio::test]
+async fn bounds_hold() {
+    let desk = shop();
+    let fits = vec![b' '; BODY_BYTES_MAX];
+    assert_eq!(post(&desk, "e1", &fits, &fits).await.status, StatusCode::OK);
+    let over = vec![b' '; BODY_BYTES_MAX + 1];
+    assert_eq!(post(&desk, "e2", &over, &over).await.status, StatusCode::PAYLOAD_TOO_LARGE);
+    let announced = Request::post("/hooks/shop").header("content-length", BODY_BYTES_MAX + 1);
+    assert_eq!(desk.send(announced.body(Body::empty()).unwrap()).await.status, StatusCode::PAYLOAD_TOO_LARGE);
+    let wide = "a".repeat(HEADERS_BYTES_MAX);
+    let answer = desk.post("/hooks/shop", &[("x-wide", &wide)], BODY).await;
+    assert_eq!(answer.status, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    assert_eq!(desk.kept().len(), 1);
+}
+
+#[tokio::test]
+async fn other_methods_and_other_names_find_nothing() {
+    let desk = shop();
+    for method in ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"] {
+        let request = Request::builder().method(method).uri("/hooks/shop").body(Body::empty()).unwrap();
+        let answer = desk.send(request).await;
+        assert_eq!(
+            (answer.status, &answer.headers["allow"]),
+            (StatusCode::METHOD_NOT_ALLOWED, &"POST".parse().unwrap())
+        );
+    }
+    assert_eq!(desk.post("/hooks/other", &[], BODY).await.status, StatusCode::NOT_FOUND);
+    desk.hooks.replace([]);
+    assert_eq!(
+        post(&desk, "e1", BODY, BODY).await.status,
+        StatusCode::NOT_FOUND,
+        "a removed connection is gone at once"
+    );
+    assert_eq!(desk.kept(), []);
+}
+
+#[tokio::test]
+async fn a_connection_without_its_secret_asks_to_come_again() {
+    let desk = Desk::new(SHOP, &[], 0);
+    let answer = post(&desk, "e1", BODY, BODY).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(!answer.body.contains("huiliu connect"), "how to mend it is for the log");
+    assert_eq!(desk.kept(), []);
+}
+
+#[tokio::test]
+async fn a_sealed_envelope_is_opened_by_its_connector() {
+    let desk = Desk::new(r#"verify = { kind = "connector" }"#, &[("webhook", "k")], 0);
+    let hello = desk.send(Request::get("/hooks/shop?echo=a%2Bb+c").body(Body::empty()).unwrap()).await;
+    assert_eq!((hello.status, hello.body.as_str()), (StatusCode::OK, "a+b+c"));
+    let answer = desk.post("/hooks/shop?msg_signature=1", &[], b"sealed:<xml/>").await;
+    assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, "success"));
+    let again = desk.post("/hooks/shop?msg_signature=2", &[], b"sealed:<xml/>").await;
+    assert_eq!((again.status, again.body.as_str()), (StatusCode::OK, "success"));
+    assert_eq!(desk.post("/hooks/shop", &[], b"<xml/>").await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(desk.post("/hooks/shop", &[], b"odd").await.status, StatusCode::BAD_REQUEST);
+    let event_by_get = Request::get("/hooks/shop").body(Body::from("sealed:x")).unwrap();
+    assert_eq!(desk.send(event_by_get).await.status, StatusCode::METHOD_NOT_ALLOWED);
+    let kept = desk.kept();
+    assert_eq!(kept.len(), 1);
+    assert_eq!((kept[0].body.as_ref(), kept[0].dedupe.as_str()), (&b"<xml/>"[..], "event-7"));
+}
+
+#[tokio::test]
+async fn a_token_in_the_address_does_not_enter_the_inbox() {
+    let webhook = r#"verify = { kind = "shared_token", param = "code", secret = "{secret.webhook}" }"#;
+    let desk = Desk::new(webhook, &[("webhook", "hush")], 0);
+    for target in ["/hooks/shop?a=1&code=hush&b=2", "/hooks/shop?code=hush"] {
+        assert_eq!(desk.post(target, &[], target.as_bytes()).await.status, StatusCode::OK);
+    }
+    let targets: Vec<String> = desk.kept().into_iter().map(|it| it.target).collect();
+    assert_eq!(targets, ["/hooks/shop?a=1&b=2", "/hooks/shop"]);
+}
+
+/// A body that never brings anything.
+struct Never;
+
+impl http_body::Body for Never {
+    type Data = axum::body::Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Self::Data>, Self::Error>>> {
+        std::task::Poll::Pending
+    }
+}
