@@ -1,16 +1,21 @@
 //! The golden record: a pure function of what all links said, the pins and the rules.
+//!
+//! A link that said null has no value now. Its null wins only where recency decides and it is newer than everything
+//! that the others said; a preference, the longest, the first and a union only look at values.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
 
-use crate::diagnose::{Diagnostic, suggest};
-use crate::model::Model;
 use crate::value::{FieldName, Fields};
+
+mod rules;
+
+pub use rules::Rules;
+
+use rules::Strategy;
 
 /// A value as a system asserted it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -81,107 +86,8 @@ pub struct Lost {
     pub at_us: i64,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Strategy {
-    Prefer(String),
-    MostRecent,
-    First,
-    Longest,
-    Union,
-}
-
-impl Strategy {
-    fn word(&self) -> String {
-        match self {
-            Self::Prefer(name) => format!("prefer:{name}"),
-            Self::MostRecent => "most_recent".to_owned(),
-            Self::First => "first".to_owned(),
-            Self::Longest => "longest".to_owned(),
-            Self::Union => "union".to_owned(),
-        }
-    }
-}
-
-/// Survivorship rules, compiled.
-#[derive(Clone, Debug)]
-pub struct Rules {
-    default: Vec<Strategy>,
-    fields: BTreeMap<String, BTreeMap<String, Vec<Strategy>>>,
-}
-
-impl Rules {
-    /// The rules that ship with the hub.
-    pub fn shipped() -> Self {
-        // The shipped file is part of the program and parsed by a test.
-        Self::parse("survive.toml", include_str!("../rules/survive.toml"), &Model::shipped())
-            .unwrap_or_else(|_| Self { default: vec![Strategy::MostRecent], fields: BTreeMap::new() })
-    }
-
-    /// Compiles a rules file.
-    pub fn parse(file: &str, text: &str, model: &Model) -> Result<Self, Vec<Diagnostic>> {
-        let table = DeTable::parse(text).map_err(|error| vec![Diagnostic::from_toml(file, text, &error)])?;
-        let mut mistakes = Vec::new();
-        let mut rules = Self { default: vec![Strategy::MostRecent], fields: BTreeMap::new() };
-        for (key, value) in table.get_ref() {
-            let entity = key.get_ref();
-            if &**entity == "default" {
-                rules.default = strategies(value, &mut |place, message| mistakes.push(Diagnostic::at(file, text, place, message)));
-                continue;
-            }
-            let Some(fields) = value.get_ref().as_table() else {
-                let message = format!("write `default = […]` or a table [{entity}]");
-                mistakes.push(Diagnostic::at(file, text, &key.span(), message));
-                continue;
-            };
-            let known = model.fields(entity);
-            for (field, words) in fields {
-                if known.is_none_or(|known| !known.contains_key(&**field.get_ref())) {
-                    let names = known.into_iter().flatten().map(|(name, _)| name.as_str());
-                    let message = format!("`{entity}` has no field `{}`{}", field.get_ref(), suggest(field.get_ref(), names));
-                    mistakes.push(Diagnostic::at(file, text, &field.span(), message));
-                }
-                let compiled = strategies(words, &mut |place, message| mistakes.push(Diagnostic::at(file, text, place, message)));
-                rules.fields.entry(entity.to_string()).or_default().insert(field.get_ref().to_string(), compiled);
-            }
-        }
-        if mistakes.is_empty() { Ok(rules) } else { Err(mistakes) }
-    }
-
-    fn of(&self, entity: &str, family: &str) -> &[Strategy] {
-        self.fields.get(entity).and_then(|fields| fields.get(family)).unwrap_or(&self.default)
-    }
-}
-
-fn strategies(value: &Spanned<DeValue<'_>>, wrong: &mut dyn FnMut(&Range<usize>, String)) -> Vec<Strategy> {
-    let Some(words) = value.get_ref().as_array() else {
-        wrong(&value.span(), "write a list of strategies: [\"most_recent\"]".to_owned());
-        return Vec::new();
-    };
-    let mut compiled = Vec::new();
-    for word in words {
-        match strategy(word.get_ref().as_str().unwrap_or("")) {
-            Ok(strategy) => compiled.push(strategy),
-            Err(message) => wrong(&word.span(), message),
-        }
-    }
-    compiled
-}
-
-fn strategy(word: &str) -> Result<Strategy, String> {
-    match word {
-        "most_recent" => Ok(Strategy::MostRecent),
-        "first" => Ok(Strategy::First),
-        "longest" => Ok(Strategy::Longest),
-        "union" => Ok(Strategy::Union),
-        _ => match word.strip_prefix("prefer:") {
-            Some(name) if !name.is_empty() => Ok(Strategy::Prefer(name.to_owned())),
-            _ => {
-                let known = ["most_recent", "first", "longest", "union", "prefer:NAME"];
-                Err(format!("unknown strategy `{word}`{}; strategies are {}", suggest(word, known), known.join(", ")))
-            }
-        },
-    }
-}
+/// A link and what it said about one field.
+type Speaker<'a> = (&'a Contribution<'a>, &'a Said);
 
 /// The golden record of these contributions. Their order does not matter.
 pub fn survive(
@@ -191,29 +97,16 @@ pub fn survive(
     pins: &BTreeMap<FieldName, Pin>,
 ) -> GoldenRecord {
     let mut golden = GoldenRecord::default();
-    let names: BTreeSet<&FieldName> =
-        contributions.iter().flat_map(|it| it.said.keys()).chain(pins.keys()).collect();
+    let names: BTreeSet<&FieldName> = contributions.iter().flat_map(|it| it.said.keys()).chain(pins.keys()).collect();
     for name in names {
-        let mut speakers: Vec<(&Contribution<'_>, &Said)> =
+        let mut speakers: Vec<Speaker<'_>> =
             contributions.iter().filter_map(|it| Some((it, it.said.get(name)?))).collect();
-        // Latest first; a tie falls to the rank, then to the link's name.
-        speakers.sort_by(|a, b| {
-            b.1.at_us.cmp(&a.1.at_us).then(a.0.rank.cmp(&b.0.rank)).then_with(|| a.0.link.cmp(b.0.link))
-        });
+        speakers.sort_by(latest_first);
         let (value, mut provenance) = match pins.get(name) {
             Some(pin) => (pin.value.clone(), Provenance::new("pin", pin.at_us, "pin")),
-            None => winner(rules.of(entity, name.family()), &speakers),
+            None => winner(rules.of(entity, name), &speakers),
         };
-        let mut seen = vec![&value];
-        for (speaker, said) in &speakers {
-            if !said.value.is_null() && !seen.contains(&&said.value) {
-                seen.push(&said.value);
-                provenance.lost.push(Lost { link: speaker.link.to_owned(), value: said.value.clone(), at_us: said.at_us });
-            }
-        }
-        if provenance.rule == "union" {
-            provenance.lost.clear();
-        }
+        provenance.lost = lost(&value, &provenance, &speakers);
         if !value.is_null() {
             golden.fields.insert(name.clone(), value);
         }
@@ -222,13 +115,39 @@ pub fn survive(
     golden
 }
 
+/// A tie of time falls to whoever has a value, then to the rank, then to the link's name, and at last to the value,
+/// so that no two statements are left to the order in which they came.
+fn latest_first(a: &Speaker<'_>, b: &Speaker<'_>) -> Ordering {
+    b.1.at_us.cmp(&a.1.at_us).then_with(|| a.1.value.is_null().cmp(&b.1.value.is_null())).then_with(|| by_rank(a, b))
+}
+
+fn by_rank(a: &Speaker<'_>, b: &Speaker<'_>) -> Ordering {
+    let link = || a.0.link.cmp(b.0.link);
+    a.0.rank.cmp(&b.0.rank).then_with(link).then_with(|| a.1.value.to_string().cmp(&b.1.value.to_string()))
+}
+
+/// The other values, each once, latest first. A union of sets has lost nothing that it contains.
+fn lost(winner: &Value, provenance: &Provenance, speakers: &[Speaker<'_>]) -> Vec<Lost> {
+    let mut seen = vec![winner];
+    let mut lost = Vec::new();
+    for (speaker, said) in speakers {
+        let united = provenance.rule == "union" && said.value.is_array() && winner.is_array();
+        if !united && !said.value.is_null() && !seen.contains(&&said.value) {
+            seen.push(&said.value);
+            lost.push(Lost { link: speaker.link.to_owned(), value: said.value.clone(), at_us: said.at_us });
+        }
+    }
+    lost
+}
+
 impl Provenance {
     fn new(link: &str, at_us: i64, rule: &str) -> Self {
         Self { link: link.to_owned(), at_us, rule: rule.to_owned(), lost: Vec::new() }
     }
 }
 
-fn winner(strategies: &[Strategy], speakers: &[(&Contribution<'_>, &Said)]) -> (Value, Provenance) {
+/// Speakers come latest first, and there is at least one.
+fn winner(strategies: &[Strategy], speakers: &[Speaker<'_>]) -> (Value, Provenance) {
     if let [(only, said)] = speakers {
         return (said.value.clone(), Provenance::new(only.link, said.at_us, "only"));
     }
@@ -237,19 +156,17 @@ fn winner(strategies: &[Strategy], speakers: &[(&Contribution<'_>, &Said)]) -> (
         let found = match strategy {
             Strategy::Prefer(name) => spoken().find(|(who, _)| who.connection == name || who.connector == name),
             Strategy::MostRecent => speakers.first(),
-            Strategy::First => spoken().last(),
-            Strategy::Longest => {
-                let length = |said: &Said| said.value.as_str().map_or(0, |text| text.chars().count());
-                // The first of equals in the order of recency: `max_by_key` would take the last.
-                spoken().rev().max_by_key(|(_, said)| length(said))
-            }
-            Strategy::Union => {
-                let sets = spoken().filter_map(|(_, said)| said.value.as_array());
-                let all: BTreeSet<&str> = sets.flatten().filter_map(Value::as_str).collect();
-                let Some((latest, said)) = spoken().next() else { continue };
-                let union = all.into_iter().map(|text| Value::String(text.to_owned())).collect();
-                return (union, Provenance::new(latest.link, said.at_us, "union"));
-            }
+            Strategy::First => spoken().min_by(|a, b| a.1.at_us.cmp(&b.1.at_us).then_with(|| by_rank(a, b))),
+            // Of equally long ones the latest: the first of the largest, where `max_by_key` would take the last.
+            Strategy::Longest => spoken().rev().max_by_key(|(_, said)| length(&said.value)),
+            Strategy::Union => match union(spoken().map(|(_, said)| &said.value)) {
+                Some(all) => {
+                    let latest = spoken().next();
+                    let (link, at_us) = latest.map_or(("", 0), |(who, said)| (who.link, said.at_us));
+                    return (all, Provenance::new(link, at_us, "union"));
+                }
+                None => spoken().next(),
+            },
         };
         if let Some((who, said)) = found {
             return (said.value.clone(), Provenance::new(who.link, said.at_us, &strategy.word()));
@@ -260,72 +177,24 @@ fn winner(strategies: &[Strategy], speakers: &[(&Contribution<'_>, &Said)]) -> (
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn said(field: &str, value: Value, at_us: i64) -> BTreeMap<FieldName, Said> {
-        BTreeMap::from([(field.into(), Said { value, at_us })])
-    }
-
-    fn check(rules: &str, field: &str, said_by: &[(&str, Value, i64)], expected: Value, rule: &str) {
-        let rules = Rules::parse("survive.toml", rules, &Model::shipped()).unwrap();
-        let maps: Vec<_> = said_by.iter().map(|(_, value, at)| said(field, value.clone(), *at)).collect();
-        let mut contributions: Vec<Contribution<'_>> = said_by
-            .iter()
-            .zip(&maps)
-            .map(|((link, ..), said)| Contribution { link, connection: link, connector: link, rank: 0, said })
-            .collect();
-        for _ in 0..said_by.len() {
-            contributions.rotate_left(1);
-            let golden = survive(&rules, "customer", &contributions, &BTreeMap::new());
-            assert_eq!(golden.fields.get(field).unwrap_or(&Value::Null), &expected, "{rule}");
-            assert_eq!(golden.provenance[field].rule, rule);
+/// All texts of all sets, sorted; `None` if the values are not sets of texts, or there are none.
+fn union<'a>(values: impl Iterator<Item = &'a Value>) -> Option<Value> {
+    let mut all: Option<BTreeSet<&str>> = None;
+    for value in values {
+        let all = all.get_or_insert_default();
+        for item in value.as_array()? {
+            all.insert(item.as_str()?);
         }
     }
+    Some(all?.into_iter().map(|text| Value::String(text.to_owned())).collect())
+}
 
-    #[test]
-    fn the_shipped_rules_parse() {
-        let rules = Rules::parse("survive.toml", include_str!("../rules/survive.toml"), &Model::shipped()).unwrap();
-        assert_eq!(rules.of("customer", "tags"), [Strategy::Union]);
-        assert_eq!(rules.of("customer", "title"), [Strategy::MostRecent]);
-    }
-
-    #[test]
-    fn each_strategy_chooses() {
-        let two = [("erp", json!("a"), 1), ("shop", json!("bbb"), 2)];
-        check("", "title", &two, json!("bbb"), "most_recent");
-        check("[customer]\ntitle = ['first']", "title", &two, json!("a"), "first");
-        check("[customer]\ntitle = ['longest']", "title", &two, json!("bbb"), "longest");
-        check("[customer]\ntitle = ['prefer:erp']", "title", &two, json!("a"), "prefer:erp");
-        check("[customer]\ntitle = ['prefer:crm']", "title", &two, json!("bbb"), "most_recent");
-        check("", "title", &[("erp", json!("a"), 1), ("shop", Value::Null, 2)], Value::Null, "most_recent");
-        check("", "title", &[("erp", json!("a"), 2), ("shop", Value::Null, 1)], json!("a"), "most_recent");
-        check("", "title", &[("b", json!("y"), 1), ("a", json!("x"), 1)], json!("x"), "most_recent");
-        let sets = [("a", json!(["x", "y"]), 1), ("b", json!(["w", "x"]), 2)];
-        check("[customer]\ntags = ['union']", "tags", &sets, json!(["w", "x", "y"]), "union");
-    }
-
-    #[test]
-    fn a_pin_wins_and_what_lost_is_kept() {
-        let maps = [said("title", json!("a"), 1), said("title", json!("b"), 2)];
-        let contributions: Vec<Contribution<'_>> = maps
-            .iter()
-            .enumerate()
-            .map(|(at, said)| Contribution { link: ["l1", "l2"][at], connection: "c", connector: "c", rank: 0, said })
-            .collect();
-        let pins = BTreeMap::from([("title".into(), Pin { value: json!("p"), by: "ann".into(), at_us: 0 })]);
-        let golden = survive(&Rules::shipped(), "customer", &contributions, &pins);
-        assert_eq!(golden.fields["title"], "p");
-        let lost: Vec<&Value> = golden.provenance["title"].lost.iter().map(|lost| &lost.value).collect();
-        assert_eq!(lost, [&json!("b"), &json!("a")]);
-    }
-
-    #[test]
-    fn mistakes_name_the_right_word() {
-        let parse = |text: &str| Rules::parse("s.toml", text, &Model::shipped()).unwrap_err()[0].to_string();
-        assert!(parse("default = ['most_recnt']").contains("s.toml:1:12: unknown strategy `most_recnt`; did you mean `most_recent`?"));
-        assert!(parse("[customer]\ntagz = ['union']").contains("`customer` has no field `tagz`; did you mean `tags`?"));
+/// Characters of text in a value: an address with more parts filled in is longer.
+fn length(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.chars().count(),
+        Value::Array(items) => items.iter().map(length).sum(),
+        Value::Object(parts) => parts.values().map(length).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
     }
 }

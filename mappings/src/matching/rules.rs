@@ -278,7 +278,7 @@ fn weigh(measure: Measure, given: &BTreeMap<Level, f64>, weights: &mut [f64; 7])
                 words.join(", ")
             )),
             Some(weight) if !weight.is_finite() => {
-                wrong.push(format!("`{name}.{}` is not a finite number", level.word()))
+                wrong.push(format!("`{name}.{}` is not a finite number", level.word()));
             }
             Some(&weight) if weight > above => {
                 wrong.push(format!("`{name}.{}` weighs more than the level above it", level.word()));
