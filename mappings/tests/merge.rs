@@ -10,22 +10,22 @@ use serde_json::{Value, json};
 
 /// What one link said: its name, `connection/…`, its rank, and its statements (field, value, when).
 struct Link {
-    link: String,
+    name: String,
     rank: i32,
     said: BTreeMap<FieldName, Said>,
 }
 
 fn link(name: &str, rank: i32, said: &[(&str, Value, i64)]) -> Link {
     let said = said.iter().map(|(field, value, at_us)| ((*field).into(), Said { value: value.clone(), at_us: *at_us }));
-    Link { link: name.to_owned(), rank, said: said.collect() }
+    Link { name: name.to_owned(), rank, said: said.collect() }
 }
 
 fn golden(rules: &Rules, links: &[Link], pins: &BTreeMap<FieldName, Pin>) -> GoldenRecord {
     let contributions: Vec<Contribution<'_>> = links
         .iter()
         .map(|it| {
-            let connection = it.link.split('/').next().unwrap_or("");
-            Contribution { link: &it.link, connection, connector: "twin", rank: it.rank, said: &it.said }
+            let connection = it.name.split('/').next().unwrap_or("");
+            Contribution { link: &it.name, connection, connector: "twin", rank: it.rank, said: &it.said }
         })
         .collect();
     survive(rules, "customer", &contributions, pins)
@@ -36,7 +36,7 @@ fn rules(text: &str) -> Rules {
 }
 
 /// One field of a customer, under one rule: the value that survives, the rule that chose it, the values that lost.
-fn check(rule: &str, field: &str, said_by: &[(&str, Value, i64)], expected: (Value, &str, &[Value])) {
+fn check(rule: &str, field: &str, said_by: &[(&str, Value, i64)], expected: &(Value, &str, &[Value])) {
     let text = if rule.is_empty() { String::new() } else { format!("[customer]\n{field} = {rule}") };
     let mut links: Vec<Link> =
         said_by.iter().map(|(name, value, at)| link(name, 0, &[(field, value.clone(), *at)])).collect();
@@ -55,20 +55,20 @@ fn check(rule: &str, field: &str, said_by: &[(&str, Value, i64)], expected: (Val
 fn each_strategy_chooses() {
     let two = [("erp/c/1", json!("a"), 1), ("shop/c/2", json!("bbb"), 2)];
     let (a, b) = (json!("a"), json!("bbb"));
-    check("", "title", &two[..1], (a.clone(), "only", &[]));
-    check("", "title", &two, (b.clone(), "most_recent", std::slice::from_ref(&a)));
-    check("'first'", "title", &two, (a.clone(), "first", std::slice::from_ref(&b)));
-    check("['longest']", "title", &two, (b.clone(), "longest", std::slice::from_ref(&a)));
-    check("['prefer:erp']", "title", &two, (a.clone(), "prefer:erp", std::slice::from_ref(&b)));
-    check("['prefer:twin']", "title", &two, (b.clone(), "prefer:twin", std::slice::from_ref(&a)));
-    check("['prefer:crm']", "title", &two, (b.clone(), "most_recent", std::slice::from_ref(&a)));
-    check("['prefer:crm', 'first']", "title", &two, (a.clone(), "first", std::slice::from_ref(&b)));
+    check("", "title", &two[..1], &(a.clone(), "only", &[]));
+    check("", "title", &two, &(b.clone(), "most_recent", std::slice::from_ref(&a)));
+    check("'first'", "title", &two, &(a.clone(), "first", std::slice::from_ref(&b)));
+    check("['longest']", "title", &two, &(b.clone(), "longest", std::slice::from_ref(&a)));
+    check("['prefer:erp']", "title", &two, &(a.clone(), "prefer:erp", std::slice::from_ref(&b)));
+    check("['prefer:twin']", "title", &two, &(b.clone(), "prefer:twin", std::slice::from_ref(&a)));
+    check("['prefer:crm']", "title", &two, &(b.clone(), "most_recent", std::slice::from_ref(&a)));
+    check("['prefer:crm', 'first']", "title", &two, &(a.clone(), "first", std::slice::from_ref(&b)));
 }
 
 #[test]
 fn the_longest_counts_characters_and_parts() {
     let names = [("a/c/1", json!("欧阳娜娜"), 1), ("b/c/1", json!("Ouyan"), 2), ("c/c/1", json!("Oúyan"), 3)];
-    check("'longest'", "display_name", &names, (json!("Oúyan"), "longest", &[json!("Ouyan"), json!("欧阳娜娜")]));
+    check("'longest'", "display_name", &names, &(json!("Oúyan"), "longest", &[json!("Ouyan"), json!("欧阳娜娜")]));
     let (short, long) = (json!({"city": "杭州"}), json!({"city": "杭州", "street": "文一路"}));
     let addresses = [("a/c/1", long.clone(), 1), ("b/c/1", short.clone(), 2)];
     let text = "[customer]\naddresses.main = 'longest'";
@@ -80,26 +80,26 @@ fn the_longest_counts_characters_and_parts() {
 #[test]
 fn a_cleared_field_competes_by_recency_only() {
     let later = [("erp/c/1", json!("a"), 1), ("shop/c/1", Value::Null, 2)];
-    check("", "title", &later, (Value::Null, "most_recent", &[json!("a")]));
+    check("", "title", &later, &(Value::Null, "most_recent", &[json!("a")]));
     for (rule, chosen) in [("'first'", "first"), ("'longest'", "longest"), ("['prefer:shop', 'first']", "first")] {
-        check(rule, "title", &later, (json!("a"), chosen, &[]));
+        check(rule, "title", &later, &(json!("a"), chosen, &[]));
     }
-    check("'prefer:shop'", "title", &later, (Value::Null, "most_recent", &[json!("a")]));
-    check("", "title", &[("erp/c/1", json!("a"), 2), ("shop/c/1", Value::Null, 1)], (json!("a"), "most_recent", &[]));
-    check("", "title", &[("erp/c/1", Value::Null, 2), ("shop/c/1", json!("a"), 2)], (json!("a"), "most_recent", &[]));
+    check("'prefer:shop'", "title", &later, &(Value::Null, "most_recent", &[json!("a")]));
+    check("", "title", &[("erp/c/1", json!("a"), 2), ("shop/c/1", Value::Null, 1)], &(json!("a"), "most_recent", &[]));
+    check("", "title", &[("erp/c/1", Value::Null, 2), ("shop/c/1", json!("a"), 2)], &(json!("a"), "most_recent", &[]));
     check(
         "'first'",
         "title",
         &[("erp/c/1", Value::Null, 2), ("shop/c/1", Value::Null, 3)],
-        (Value::Null, "most_recent", &[]),
+        &(Value::Null, "most_recent", &[]),
     );
-    check("", "title", &later[1..], (Value::Null, "only", &[]));
+    check("", "title", &later[1..], &(Value::Null, "only", &[]));
 }
 
 #[test]
 fn a_union_keeps_what_everybody_says_now() {
     let sets = [("a/c/1", json!(["x", "y"]), 1), ("b/c/1", json!(["w", "x"]), 2), ("c/c/1", Value::Null, 3)];
-    check("'union'", "tags", &sets, (json!(["w", "x", "y"]), "union", &[]));
+    check("'union'", "tags", &sets, &(json!(["w", "x", "y"]), "union", &[]));
     let emails =
         [("a/c/1", json!("a@example.com"), 1), ("b/c/1", json!("b@example.com"), 2), ("c/c/1", Value::Null, 3)];
     let links: Vec<Link> =
@@ -182,7 +182,10 @@ fn said(field: &'static str) -> impl Strategy<Value = (&'static str, Value, i64)
     (Just(field), value, 0_i64..4)
 }
 
-fn links() -> impl Strategy<Value = Vec<(String, i32, Vec<(&'static str, Value, i64)>)>> {
+/// A link's name, rank and statements.
+type Row = (String, i32, Vec<(&'static str, Value, i64)>);
+
+fn links() -> impl Strategy<Value = Vec<Row>> {
     let fields = prop::sample::select(vec!["tags", "emails.work", "title", "company", "remark", "display_name"]);
     let one = ("[a-d]/c/[12]", 0..2_i32, prop::collection::vec(fields.prop_flat_map(said), 0..6));
     prop::collection::vec(one, 0..6)
@@ -192,7 +195,7 @@ proptest! {
     #[test]
     fn order_does_not_matter((links, shuffled) in links().prop_flat_map(|all| (Just(all.clone()), Just(all).prop_shuffle()))) {
         let rules = rules(RULES);
-        let build = |all: &[(String, i32, Vec<_>)]| all.iter().map(|(name, rank, said)| link(name, *rank, said)).collect::<Vec<_>>();
+        let build = |all: &[Row]| all.iter().map(|(name, rank, said)| link(name, *rank, said)).collect::<Vec<_>>();
         let first = golden(&rules, &build(&links), &BTreeMap::new());
         prop_assert_eq!(&golden(&rules, &build(&shuffled), &BTreeMap::new()), &first);
         prop_assert!(first.fields.values().all(|value| !value.is_null()));
