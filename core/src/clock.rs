@@ -22,6 +22,7 @@ impl Clock {
     /// Microseconds since 1970 UTC.
     pub fn now_us(&self) -> i64 {
         match self {
+            #[allow(clippy::disallowed_methods)] // The one place where the machine's clock is read.
             Self::System => jiff::Timestamp::now().as_microsecond(),
             Self::Manual(now_us) => now_us.load(Ordering::SeqCst),
         }

@@ -434,10 +434,9 @@ pub struct Cx {
 impl Cx {
     /// A setting, or a [`ConnectorError::Broken`] that says which one is missing.
     pub fn setting(&self, name: &str) -> Result<&str> {
-        self.settings
-            .get(name)
-            .map(String::as_str)
-            .ok_or_else(|| ConnectorError::broken(format!("config.{name} is not set for connection {}", self.connection)))
+        self.settings.get(name).map(String::as_str).ok_or_else(|| {
+            ConnectorError::broken(format!("config.{name} is not set for connection {}", self.connection))
+        })
     }
 
     /// A secret, or [`ConnectorError::Unauthorized`] that says which one is missing and how to give it.

@@ -140,7 +140,12 @@ impl LinkState {
         let stored = StoredRef {
             at: at_us,
             said: self.said.iter().map(|(field, said)| (field, &said.value)).collect(),
-            when: self.said.iter().filter(|(_, said)| said.at_us != at_us).map(|(field, said)| (field, said.at_us)).collect(),
+            when: self
+                .said
+                .iter()
+                .filter(|(_, said)| said.at_us != at_us)
+                .map(|(field, said)| (field, said.at_us))
+                .collect(),
             held: self
                 .held
                 .iter()
@@ -222,7 +227,10 @@ mod tests {
     fn record(fields: &[(&str, serde_json::Value)], ids: &[(&str, &str)]) -> MappedRecord {
         MappedRecord {
             fields: fields.iter().map(|(field, value)| ((*field).into(), value.clone())).collect(),
-            identities: ids.iter().map(|(kind, value)| Identity { kind: (*kind).into(), value: (*value).to_owned() }).collect(),
+            identities: ids
+                .iter()
+                .map(|(kind, value)| Identity { kind: (*kind).into(), value: (*value).to_owned() })
+                .collect(),
             references: Vec::new(),
         }
     }

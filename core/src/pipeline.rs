@@ -15,4 +15,3 @@ async fn blocking<T: Send + 'static>(
         Err(error) => Err(crate::store::StoreError::Corrupt(format!("a stage stopped in the middle: {error}"))),
     }
 }
-

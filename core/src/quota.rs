@@ -53,4 +53,4 @@ impl Quota {
 
 /// A vendor that asks for more than an hour of silence is asked again after an hour: a garbled header must not stop a
 /// connection for a year.
-const PAUSE_MAX: Duration = Duration::from_secs(3600);
+const PAUSE_MAX: Duration = Duration::from_hours(1);

@@ -82,7 +82,9 @@ impl SealedVault {
     /// A sealed text by name.
     pub fn get(&self, name: &str) -> Result<Option<Zeroizing<String>>, String> {
         let sql = "SELECT sealed FROM token WHERE connection = ?1 AND name = ?2";
-        let found = self.store.read(|tx| tx.query_opt(sql, &[Param::Text(&self.connection), Param::Text(name)], |row| row.blob(0)));
+        let found = self
+            .store
+            .read(|tx| tx.query_opt(sql, &[Param::Text(&self.connection), Param::Text(name)], |row| row.blob(0)));
         let sealed = found.map_err(|error| error.to_string())?;
         sealed.map(|sealed| self.seal.unseal(&self.bound(name), &sealed)).transpose()
     }

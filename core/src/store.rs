@@ -1,4 +1,4 @@
-//! The only SQL of the workspace. One set of texts runs on SQLite and on Postgres.
+//! The only SQL of the workspace. One set of texts runs on `SQLite` and on Postgres.
 //!
 //! [`db`] is the small layer under everything: a connection, a transaction, rows, and sets of keys as one parameter.
 //! The other modules hold the statements of one group of tables each. Calls block: the stages run them on threads

@@ -87,8 +87,9 @@ pub const EXAMPLE: &str = include_str!("../huiliu.example.toml");
 pub fn read(folder: &Path) -> Result<Config, String> {
     let path = folder.join("huiliu.toml");
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(&path)
-        .map_err(|error| format!("{name}: cannot be read: {error}\nrun `huiliu init {}` to make one", folder.display()))?;
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        format!("{name}: cannot be read: {error}\nrun `huiliu init {}` to make one", folder.display())
+    })?;
     parse(&name, &text)
 }
 
@@ -124,7 +125,10 @@ mod tests {
     #[test]
     fn a_mistake_names_file_line_and_the_right_word() {
         let told = parse("huiliu.toml", "[hub]\nstor = 'sqlite:x'\n").unwrap_err();
-        assert!(told.starts_with("huiliu.toml:2:1: unknown field `stor`") && told.ends_with("did you mean `store`?"), "{told}");
+        assert!(
+            told.starts_with("huiliu.toml:2:1: unknown field `stor`") && told.ends_with("did you mean `store`?"),
+            "{told}"
+        );
     }
 
     #[test]

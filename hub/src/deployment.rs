@@ -40,7 +40,8 @@ pub fn open(folder: &Path) -> Result<Deployment, String> {
         Some(path) => {
             let path = folder.join(path);
             if let Some(parent) = path.parent() {
-                std::fs::create_dir_all(parent).map_err(|error| format!("{}: cannot be made: {error}", parent.display()))?;
+                std::fs::create_dir_all(parent)
+                    .map_err(|error| format!("{}: cannot be made: {error}", parent.display()))?;
             }
             format!("sqlite:{}", path.display())
         }
@@ -59,7 +60,8 @@ pub fn open(folder: &Path) -> Result<Deployment, String> {
             (file_lenses(folder, name, given, &model)?, None, None)
         } else {
             let system = catalog.system(&given.connector).map_err(|told| format!("connections.{name}: {told}"))?;
-            let connector = connectors::connector(&system.manifest).map_err(|told| format!("connections.{name}: {told}"))?;
+            let connector =
+                connectors::connector(&system.manifest).map_err(|told| format!("connections.{name}: {told}"))?;
             (system.lenses.clone(), Some(connector), Some(system.manifest.clone()))
         };
         let vault = Arc::new(SealedVault { store: store.clone(), seal: seal.clone(), connection: name.clone() });
@@ -144,7 +146,7 @@ fn cx(
     let mut quota = Quota::unlimited();
     if let Some(manifest) = manifest {
         let known = &manifest.connector.config;
-        for key in settings.keys().filter(|key| *key != "base_url" && !known.contains_key(*key)) {
+        if let Some(key) = settings.keys().find(|key| *key != "base_url" && !known.contains_key(*key)) {
             let hint = suggest(key, known.keys().map(String::as_str));
             return Err(format!("connections.{name}: `{}` has no setting `{key}`{hint}", given.connector));
         }

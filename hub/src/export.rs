@@ -13,7 +13,8 @@ pub fn export(engine: &Engine, entity: &str, out: &mut dyn Write) -> Result<u64,
     let mut after = 0;
     let mut count = 0;
     loop {
-        let page = engine.store.read(|tx| goldens::after(tx, entity, after, PAGE)).map_err(|error| error.to_string())?;
+        let page =
+            engine.store.read(|tx| goldens::after(tx, entity, after, PAGE)).map_err(|error| error.to_string())?;
         let Some(last) = page.last() else { return Ok(count) };
         after = last.id;
         for golden in &page {

@@ -60,7 +60,9 @@ pub fn import(
         failed = flush(engine, &mut items, &mut dead, &mut done).err();
     }
     match failed {
-        Some(error) => Err(format!("stopped after {} rows; what was read is kept, import again to go on: {error}", done.rows)),
+        Some(error) => {
+            Err(format!("stopped after {} rows; what was read is kept, import again to go on: {error}", done.rows))
+        }
         None => Ok(done),
     }
 }
@@ -100,7 +102,12 @@ fn letter(engine: &Engine, connection: &str, stream: &str, line: u64, reason: St
     }
 }
 
-fn flush(engine: &Engine, items: &mut Vec<InboxItem>, dead: &mut Vec<DeadLetter>, done: &mut Imported) -> Result<(), String> {
+fn flush(
+    engine: &Engine,
+    items: &mut Vec<InboxItem>,
+    dead: &mut Vec<DeadLetter>,
+    done: &mut Imported,
+) -> Result<(), String> {
     let appended = engine.store.write(|tx| {
         inbox::append(tx, items)?;
         inbox::bury(tx, dead)

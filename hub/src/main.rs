@@ -163,7 +163,8 @@ fn execute(cli: Cli) -> Result<ExitCode, String> {
         Command::Resume { connection } => resume(&deployment::open(&folder)?, &connection)?,
         Command::Status { json } => status(&deployment::open(&folder)?, json)?,
         Command::Show { customer } => {
-            let shown = show::customer(&deployment::open(&folder)?.engine, customer).map_err(|error| error.to_string())?;
+            let shown =
+                show::customer(&deployment::open(&folder)?.engine, customer).map_err(|error| error.to_string())?;
             print!("{}", shown.ok_or_else(|| format!("no golden record has the number {customer}"))?);
         }
         Command::Why { record } => {
@@ -320,7 +321,8 @@ fn go_live(at: &Deployment, connection: &str, yes: bool) -> Result<(), String> {
 
 fn resume(at: &Deployment, connection: &str) -> Result<(), String> {
     let now_us = at.engine.clock.now_us();
-    let resumed = at.engine.store.write(|tx| streams::resume(tx, connection, now_us)).map_err(|error| error.to_string())?;
+    let resumed =
+        at.engine.store.write(|tx| streams::resume(tx, connection, now_us)).map_err(|error| error.to_string())?;
     if resumed == 0 { Err(format!("{connection} is not paused")) } else { Ok(()) }
 }
 
@@ -354,7 +356,13 @@ fn status(at: &Deployment, as_json: bool) -> Result<(), String> {
     }
     for one in status["streams"].as_array().into_iter().flatten() {
         let state = &one["state"];
-        println!("  {}/{} records {} {}", plain(&one["connection"]), plain(&one["stream"]), state["records"], plain(&state["error"]));
+        println!(
+            "  {}/{} records {} {}",
+            plain(&one["connection"]),
+            plain(&one["stream"]),
+            state["records"],
+            plain(&state["error"])
+        );
     }
     for one in status["deliveries"].as_array().into_iter().flatten() {
         println!("  deliveries to {} {}: {}", plain(&one[0]), plain(&one[1]), one[2]);
@@ -428,7 +436,8 @@ fn map(folder: &Path, system: &str, file: &Path, stream: Option<&str>) -> Result
     };
     if file.extension().is_some_and(|it| it == "json") {
         let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-        let body: serde_json::Value = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))?;
+        let body: serde_json::Value =
+            serde_json::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))?;
         match &body {
             serde_json::Value::Array(rows) => rows.iter().for_each(&mut show),
             row => show(row),

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use axum::routing::get;
 use axum::Router;
+use axum::routing::get;
 use huiliu_core::connection::{Connection, State};
 use huiliu_core::connector::StreamName;
 use huiliu_core::engine::Engine;
@@ -68,9 +68,8 @@ async fn asked_to_stop() {
 fn schedule(deployment: &Deployment, connection: &Connection) -> Result<Vec<(StreamName, Duration)>, String> {
     let given = deployment.config.connections.get(connection.name.as_str()).map(|it| &it.every);
     let Some(connector) = &connection.connector else { return Ok(Vec::new()) };
-    let streams = connector.manifest().streams.iter().filter(|(_, stream)| {
-        stream.can(huiliu_core::manifest::Ability::Pull)
-    });
+    let streams =
+        connector.manifest().streams.iter().filter(|(_, stream)| stream.can(huiliu_core::manifest::Ability::Pull));
     streams
         .map(|(name, stream)| {
             let text = given.and_then(|given| given.get(name)).or(stream.every.as_ref());
@@ -80,7 +79,12 @@ fn schedule(deployment: &Deployment, connection: &Connection) -> Result<Vec<(Str
         .collect()
 }
 
-async fn tend(engine: Engine, connection: Connection, schedule: Vec<(StreamName, Duration)>, mut stop: watch::Receiver<bool>) {
+async fn tend(
+    engine: Engine,
+    connection: Connection,
+    schedule: Vec<(StreamName, Duration)>,
+    mut stop: watch::Receiver<bool>,
+) {
     while !*stop.borrow() {
         if let Err(error) = turn(&engine, &connection, &schedule).await {
             tracing::error!(connection = %connection.name, "the store failed, trying again: {error}");
@@ -95,7 +99,8 @@ async fn tend(engine: Engine, connection: Connection, schedule: Vec<(StreamName,
 /// One turn of a connection: what is due of each stream, hinted keys, deliveries.
 async fn turn(engine: &Engine, connection: &Connection, schedule: &[(StreamName, Duration)]) -> Result<(), String> {
     let here = engine.clone();
-    let (states, known) = on_thread(move || here.store.read(|tx| Ok((streams::states(tx)?, streams::all(tx)?)))).await?;
+    let (states, known) =
+        on_thread(move || here.store.read(|tx| Ok((streams::states(tx)?, streams::all(tx)?)))).await?;
     let name = connection.name.as_str();
     if states.get(name).is_some_and(|(state, _)| *state == State::Paused) {
         return Ok(());

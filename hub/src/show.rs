@@ -32,7 +32,14 @@ pub fn customer(engine: &Engine, id: i64) -> Result<Option<String>> {
         }
         for change in goldens::changes_of(tx, id, HISTORY)? {
             let fields: Vec<&str> = change.diff.keys().map(huiliu_mappings::value::FieldName::as_str).collect();
-            let _ = writeln!(text, "  change {} {} by {}: {}", change.position, change.kind, change.cause, fields.join(", "));
+            let _ = writeln!(
+                text,
+                "  change {} {} by {}: {}",
+                change.position,
+                change.kind,
+                change.cause,
+                fields.join(", ")
+            );
         }
         Ok(Some(text))
     })
@@ -69,7 +76,12 @@ fn targets(engine: &Engine, tx: &mut huiliu_core::store::Tx<'_>, link: &Link, te
         let state = states.get(connection.name.as_str()).map_or("unknown", |(state, _)| state.as_str());
         let mine: Vec<_> = sent.iter().filter(|one| one.connection == connection.name.as_str()).collect();
         if mine.is_empty() {
-            let _ = writeln!(text, "  → {} ({state}): nothing was sent{}", connection.name, reason(state, connection.writes));
+            let _ = writeln!(
+                text,
+                "  → {} ({state}): nothing was sent{}",
+                connection.name,
+                reason(state, connection.writes)
+            );
         }
         for one in mine {
             let fields: Vec<&str> = one.fields.keys().map(huiliu_mappings::value::FieldName::as_str).collect();

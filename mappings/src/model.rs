@@ -122,15 +122,21 @@ impl Model {
             for (name, spec) in added.fields {
                 let span = name.span();
                 let name = name.into_inner();
-                let word = !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+                let word =
+                    !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
                 if !word {
                     let message = format!("field `{name}`: use lower-case letters, digits and underscores");
                     mistakes.push(Diagnostic::at(file, text, &span, message));
-                } else if fields.contains_key(&name) {
-                    let message = format!("`{entity}` has a field `{name}` already; choose another name");
-                    mistakes.push(Diagnostic::at(file, text, &span, message));
-                } else {
-                    fields.insert(name, spec);
+                    continue;
+                }
+                match fields.entry(name) {
+                    std::collections::btree_map::Entry::Vacant(place) => {
+                        place.insert(spec);
+                    }
+                    std::collections::btree_map::Entry::Occupied(known) => {
+                        let message = format!("`{entity}` has a field `{}` already; choose another name", known.key());
+                        mistakes.push(Diagnostic::at(file, text, &span, message));
+                    }
                 }
             }
         }
@@ -154,7 +160,10 @@ impl Model {
             return Err(format!("unknown entity `{entity}`{}", suggest(entity, known)));
         };
         let Some(spec) = fields.get(name.family()) else {
-            return Err(format!("`{entity}` has no field `{name}`{}", suggest(name.family(), fields.keys().map(String::as_str))));
+            return Err(format!(
+                "`{entity}` has no field `{name}`{}",
+                suggest(name.family(), fields.keys().map(String::as_str))
+            ));
         };
         match (spec.labelled, name.label()) {
             (true, None) => Err(format!("`{name}` is a family: add a label, such as `{name}.main`")),

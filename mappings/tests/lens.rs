@@ -70,7 +70,10 @@ fn an_order_keeps_exact_money_and_names_its_customer() {
     let lines = json!([{"sku": "A", "quantity": "2", "price": {"amount": "9.95", "currency": "CNY"}}]);
     assert_eq!(mapped.fields["lines"], lines);
     assert_eq!(mapped.fields["number"], "7");
-    assert_eq!(serde_json::to_value(&mapped.references[0]).unwrap(), json!({"record": {"lens": "customers", "id": "9007199254740993"}}));
+    assert_eq!(
+        serde_json::to_value(&mapped.references[0]).unwrap(),
+        json!({"record": {"lens": "customers", "id": "9007199254740993"}})
+    );
 }
 
 #[test]
@@ -101,8 +104,9 @@ fn the_laws_hold() {
     let (mapped, _) = lenses()[0].map(&customer());
     let mut golden = mapped.fields.clone();
     golden.insert("given_name".into(), json!("蕾"));
-    let patch: Fields = lenses()[0].project(&golden).into_iter().filter(|(f, v)| mapped.fields.get(f) != Some(v)).collect();
-    let names: Vec<&str> = patch.keys().map(|it| it.as_str()).collect();
+    let patch: Fields =
+        lenses()[0].project(&golden).into_iter().filter(|(f, v)| mapped.fields.get(f) != Some(v)).collect();
+    let names: Vec<&str> = patch.keys().map(huiliu_mappings::value::FieldName::as_str).collect();
     assert_eq!(names, ["given_name", "remark"]);
     assert_eq!(lenses()[0].render(&patch), json!({"first": "蕾", "note_text": "老客户一二"}));
 }

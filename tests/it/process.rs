@@ -2,7 +2,7 @@
 
 use huiliu_core::store::{goldens, inbox, links};
 use huiliu_tests::kit::{customers, engine, feed, on_both_stores, record};
-use proptest::prelude::{ProptestConfig, Just, Strategy};
+use proptest::prelude::{Just, ProptestConfig, Strategy};
 use serde_json::json;
 
 #[test]
@@ -13,7 +13,11 @@ fn the_same_person_in_two_systems_is_one_customer() {
             &engine,
             &[
                 record("a/customers/1", 1, &json!({"name": "李雷", "email": "Li.Lei@example.com", "title": "经理"})),
-                record("b/customers/x", 2, &json!({"name": "李雷", "email": "li.lei@example.com", "phone": "138 0013 8000"})),
+                record(
+                    "b/customers/x",
+                    2,
+                    &json!({"name": "李雷", "email": "li.lei@example.com", "phone": "138 0013 8000"}),
+                ),
                 record("a/customers/2", 3, &json!({"name": "韩梅梅", "email": "han@example.com"})),
             ],
         );
@@ -55,7 +59,10 @@ fn one_record_joins_two_customers_and_the_lower_id_survives() {
             ],
         );
         assert_eq!(customers(&engine).len(), 2);
-        feed(&engine, &[record("c/customers/1", 3, &json!({"name": "李雷", "email": "li@example.com", "phone": "13800138000"}))]);
+        feed(
+            &engine,
+            &[record("c/customers/1", 3, &json!({"name": "李雷", "email": "li@example.com", "phone": "13800138000"}))],
+        );
         let shown = customers(&engine);
         assert_eq!(shown.len(), 1);
         assert_eq!(shown[0].1.len(), 3);

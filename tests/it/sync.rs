@@ -23,7 +23,8 @@ struct Rig {
 fn rig(store: Store) -> Rig {
     let clock = Clock::manual(DAY_ONE_US);
     let (a, b) = (Arc::new(Memory::new(false)), Arc::new(Memory::new(true)));
-    let mut connections = [kit::connection("a", &clock, Some(a.clone())), kit::connection("b", &clock, Some(b.clone()))];
+    let mut connections =
+        [kit::connection("a", &clock, Some(a.clone())), kit::connection("b", &clock, Some(b.clone()))];
     connections[1].creates.insert("customers".to_owned());
     let engine = Engine::new(store, matching::Rules::shipped(), merge::Rules::shipped(), connections, clock);
     for name in ["a", "b"] {
@@ -134,7 +135,10 @@ fn a_refused_write_is_kept_and_can_be_retried() {
     on_both_stores(|store| {
         let rig = rig(store);
         rig.a.edit("1", &json!({"name": "李雷", "email": "li@example.com"}));
-        rig.b.fail_next_answer(ConnectorError::Rejected { at: "/name".to_owned(), reason: "name is too long".to_owned() });
+        rig.b.fail_next_answer(ConnectorError::Rejected {
+            at: "/name".to_owned(),
+            reason: "name is too long".to_owned(),
+        });
         rig.settle();
         let dead = rig.engine.store.read(|tx| inbox::dead_letters(tx, 10)).unwrap();
         assert_eq!((dead.len(), dead[0].reason.as_str()), (1, "name is too long"));

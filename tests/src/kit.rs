@@ -42,7 +42,7 @@ record = { lens = "customers", from = "/customer" }
 email = "/email"
 "#;
 
-/// Runs a check on SQLite and on Postgres.
+/// Runs a check on `SQLite` and on Postgres.
 pub fn on_both_stores(check: impl Fn(Store)) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("test.db");

@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use huiliu_core::connector::{
-    Connector, ConnectorError, Cursor, Cx, Delivery, ExternalId, Operation, Page, Receipt, Received, Record, RecordKey, Result,
-    StreamName, Verified, Version,
+    Connector, ConnectorError, Cursor, Cx, Delivery, ExternalId, Operation, Page, Receipt, Received, Record, RecordKey,
+    Result, StreamName, Verified, Version,
 };
 use huiliu_core::manifest::Manifest;
 use huiliu_mappings::lens::laws::overlay;
@@ -106,7 +106,8 @@ impl Connector for Memory {
     }
 
     async fn pull(&self, _cx: &Cx, _stream: &StreamName, from: Option<&Cursor>) -> Result<Page> {
-        let after: i64 = from.map_or(Ok(0), |cursor| cursor.as_str().parse()).map_err(|_| ConnectorError::broken("cursor"))?;
+        let after: i64 =
+            from.map_or(Ok(0), |cursor| cursor.as_str().parse()).map_err(|_| ConnectorError::broken("cursor"))?;
         let state = self.state();
         let items = state.records.iter().filter(|(_, (version, _))| *version > after);
         let items = items.map(|(id, (version, body))| Received::Record(record(id, *version, body))).collect();

@@ -18,7 +18,8 @@ pub fn database() -> String {
 }
 
 fn programs() -> PathBuf {
-    let found = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|it| it.path().join("bin"));
+    let found =
+        std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|it| it.path().join("bin"));
     found.filter(|bin| bin.join("initdb").exists()).max().expect(
         "these tests need a Postgres server: run `apt-get install postgresql`, or the test command of the README, which does",
     )
@@ -43,10 +44,16 @@ fn start() -> u16 {
     let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a free port").port();
     let folder = std::env::temp_dir().join(format!("huiliu-pg-{}-{port}", std::process::id()));
     let data = folder.to_str().expect("a plain path").to_owned();
-    assert!(run(&bin.join("initdb"), &["-D", &data, "-U", "huiliu", "-A", "trust", "-E", "UTF8", "--no-sync"]), "initdb failed");
+    assert!(
+        run(&bin.join("initdb"), &["-D", &data, "-U", "huiliu", "-A", "trust", "-E", "UTF8", "--no-sync"]),
+        "initdb failed"
+    );
     let options = format!("-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off");
     let log = format!("{data}/log");
-    assert!(run(&bin.join("pg_ctl"), &["-D", &data, "-l", &log, "-w", "-o", &options, "start"]), "Postgres did not start; see {log}");
+    assert!(
+        run(&bin.join("pg_ctl"), &["-D", &data, "-l", &log, "-w", "-o", &options, "start"]),
+        "Postgres did not start; see {log}"
+    );
     // The server outlives no test run: a watcher stops it and removes its folder once this process has ended.
     let watcher = format!(
         "while kill -0 {} 2>/dev/null; do sleep 0.2; done; kill -INT $(head -1 {data}/postmaster.pid); sleep 1; rm -rf {data}",

@@ -55,7 +55,8 @@ fn delimited(path: &Path, delimiter: u8, each: &mut dyn FnMut(Row) -> bool) -> R
             }
             Ok(true) => {
                 let cells = headers.iter().zip(record.iter()).filter(|(_, cell)| !cell.trim().is_empty());
-                let object: Map<String, Value> = cells.map(|(name, cell)| (name.clone(), Value::String(cell.to_owned()))).collect();
+                let object: Map<String, Value> =
+                    cells.map(|(name, cell)| (name.clone(), Value::String(cell.to_owned()))).collect();
                 if !each((line, Ok(Value::Object(object)))) {
                     return Ok(());
                 }
@@ -86,7 +87,10 @@ fn json_lines(path: &Path, each: &mut dyn FnMut(Row) -> bool) -> Result<(), Stri
             break;
         }
         if read > LINE_BYTES_MAX {
-            return Err(format!("{}: line {number} is longer than {LINE_BYTES_MAX} bytes; is this one JSON object a line?", path.display()));
+            return Err(format!(
+                "{}: line {number} is longer than {LINE_BYTES_MAX} bytes; is this one JSON object a line?",
+                path.display()
+            ));
         }
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
@@ -102,14 +106,17 @@ fn json_lines(path: &Path, each: &mut dyn FnMut(Row) -> bool) -> Result<(), Stri
 
 fn workbook(path: &Path, each: &mut dyn FnMut(Row) -> bool) -> Result<(), String> {
     let place = path.display();
-    let mut book: calamine::Xlsx<_> = calamine::open_workbook(path).map_err(|error| format!("{place}: not a workbook: {error}"))?;
+    let mut book: calamine::Xlsx<_> =
+        calamine::open_workbook(path).map_err(|error| format!("{place}: not a workbook: {error}"))?;
     let sheet = book.worksheet_range_at(0).ok_or_else(|| format!("{place}: the workbook has no sheet"))?;
     let sheet = sheet.map_err(|error| format!("{place}: the first sheet cannot be read: {error}"))?;
     let mut rows = sheet.rows();
-    let headers: Vec<String> = rows.next().into_iter().flatten().map(|cell| cell.to_string().trim().to_owned()).collect();
+    let headers: Vec<String> =
+        rows.next().into_iter().flatten().map(|cell| cell.to_string().trim().to_owned()).collect();
     for (number, row) in (2..).zip(rows) {
         let cells = headers.iter().zip(row).filter(|(_, cell)| !matches!(cell, Data::Empty));
-        let object: Map<String, Value> = cells.map(|(name, cell)| (name.clone(), Value::String(cell_text(cell)))).collect();
+        let object: Map<String, Value> =
+            cells.map(|(name, cell)| (name.clone(), Value::String(cell_text(cell)))).collect();
         if !each((number, Ok(Value::Object(object)))) {
             break;
         }
@@ -141,7 +148,9 @@ pub fn decoded(path: &Path) -> Result<(impl Read, &'static Encoding), String> {
         (Some((encoding, _)), _) => encoding,
         (None, Ok(_)) => encoding_rs::UTF_8,
         // A character cut off by the end of the sample is no sign of another encoding.
-        (None, Err(error)) if sample.len() == SAMPLE_BYTES && error.valid_up_to() + 4 > sample.len() => encoding_rs::UTF_8,
+        (None, Err(error)) if sample.len() == SAMPLE_BYTES && error.valid_up_to() + 4 > sample.len() => {
+            encoding_rs::UTF_8
+        }
         (None, Err(_)) => encoding_rs::GB18030,
     };
     let decoder = encoding.new_decoder();
@@ -217,7 +226,11 @@ mod tests {
 
     #[test]
     fn a_bad_row_is_told_and_loses_nothing_else() {
-        check("e.csv", b"a,b\n1,2,3\n4,5\n", "2!3 cells under 2 headers; is a quote missing?\n3:{\"a\":\"4\",\"b\":\"5\"}");
+        check(
+            "e.csv",
+            b"a,b\n1,2,3\n4,5\n",
+            "2!3 cells under 2 headers; is a quote missing?\n3:{\"a\":\"4\",\"b\":\"5\"}",
+        );
         let told = "1:{\"a\":12345678901234567890.10}\n2!not a JSON object\n4:{\"b\":2}";
         check("f.jsonl", b"{\"a\":12345678901234567890.10}\n[1]\n\n{\"b\":2}\n", told);
     }

@@ -46,13 +46,17 @@ pub fn mapping(headers: &[String]) -> String {
             }
             None if KEYS.contains(&word.as_str()) => {}
             None => {
-                let _ = writeln!(unknown, "# custom.{} = {quoted}", "field");
+                let _ = writeln!(unknown, "# custom.field = {quoted}");
             }
         }
     }
     format!(
         "[rows]\nentity = \"customer\"\n\n[rows.identities]\n{identities}\n[rows.fields]\n{fields}{}{unknown}",
-        if unknown.is_empty() { "" } else { "\n# Columns that no word was known for; name a field and take the mark away:\n" }
+        if unknown.is_empty() {
+            ""
+        } else {
+            "\n# Columns that no word was known for; name a field and take the mark away:\n"
+        }
     )
 }
 
@@ -69,10 +73,12 @@ mod tests {
 
     #[test]
     fn headers_in_both_languages_make_a_mapping_that_compiles() {
-        for headers in ["编号,姓名,手机号,邮箱,公司名称,星座", "ID,Full Name,Mobile,E-mail,Company,Shoe/Size"] {
+        for headers in ["编号,姓名,手机号,邮箱,公司名称,星座", "ID,Full Name,Mobile,E-mail,Company,Shoe/Size"]
+        {
             let headers: Vec<String> = headers.split(',').map(str::to_owned).collect();
             let text = mapping(&headers);
-            let lenses = Lens::parse_file("rows.toml", &text, &Model::shipped()).unwrap_or_else(|told| panic!("{told:?}\n{text}"));
+            let lenses = Lens::parse_file("rows.toml", &text, &Model::shipped())
+                .unwrap_or_else(|told| panic!("{told:?}\n{text}"));
             assert_eq!(lenses[0].writable_fields().count(), 4, "{text}");
             assert_eq!(text.matches("# custom").count(), 1, "{text}");
             assert_eq!(key_column(&headers), headers.first());

@@ -71,12 +71,17 @@ fn arrived(
     let mut items = Vec::with_capacity(page.items.len());
     for received in page.items {
         match received {
-            Received::Record(record) => items.push(record_item(connection, record, now_us)?),
+            Received::Record(record) => items.push(record_item(connection, &record, now_us)?),
             Received::Deleted { stream, id, version } => {
                 items.push(deleted_item(connection, stream.as_str(), id.as_str(), version.as_ref(), now_us)?);
             }
             Received::Hint { stream, id } => {
-                hints.insert((connection.name.as_str().to_owned(), stream.as_str().to_owned(), id.as_str().to_owned(), 0));
+                hints.insert((
+                    connection.name.as_str().to_owned(),
+                    stream.as_str().to_owned(),
+                    id.as_str().to_owned(),
+                    0,
+                ));
             }
             Received::Poke { .. } => {}
         }
@@ -97,7 +102,7 @@ fn arrived(
     Ok(state)
 }
 
-fn record_item(connection: &Connection, record: Record, now_us: i64) -> Result<InboxItem> {
+fn record_item(connection: &Connection, record: &Record, now_us: i64) -> Result<InboxItem> {
     Ok(InboxItem {
         connection: connection.name.as_str().to_owned(),
         kind: ItemKind::Record,
@@ -110,7 +115,13 @@ fn record_item(connection: &Connection, record: Record, now_us: i64) -> Result<I
     })
 }
 
-fn deleted_item(connection: &Connection, stream: &str, id: &str, version: Option<&Version>, now_us: i64) -> Result<InboxItem> {
+fn deleted_item(
+    connection: &Connection,
+    stream: &str,
+    id: &str,
+    version: Option<&Version>,
+    now_us: i64,
+) -> Result<InboxItem> {
     Ok(InboxItem {
         connection: connection.name.as_str().to_owned(),
         kind: ItemKind::Deleted,
@@ -141,7 +152,8 @@ fn failed(
         _ => 0,
     };
     // 1 s, 2 s, 4 s …, never later than the schedule would have come.
-    let backoff_us = 1_000_000_i64.checked_shl(u32::try_from(state.failures - 1).unwrap_or(20).min(20)).unwrap_or(every_us);
+    let backoff_us =
+        1_000_000_i64.checked_shl(u32::try_from(state.failures - 1).unwrap_or(20).min(20)).unwrap_or(every_us);
     state.due_us = now_us.saturating_add(backoff_us.min(every_us.max(1_000_000)).max(told_us));
     state.stopped = matches!(error, ConnectorError::Broken { .. } | ConnectorError::Rejected { .. });
     if matches!(error, ConnectorError::CursorExpired { .. }) {
@@ -185,7 +197,7 @@ fn fetched(
 ) -> Result<()> {
     let now_us = engine.clock.now_us();
     let item = match found {
-        Ok(Some(record)) => record_item(connection, record, now_us)?,
+        Ok(Some(record)) => record_item(connection, &record, now_us)?,
         Ok(None) => deleted_item(connection, &request.stream, &request.external_id, None, now_us)?,
         Err(error) => return not_fetched(engine, connection, request, &error),
     };

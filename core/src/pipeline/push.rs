@@ -43,7 +43,11 @@ pub async fn batch(engine: &Engine, connection: &Connection) -> Result<usize> {
         // After a conflict the record is read again at once, so that the next plan starts from what is there.
         let fresh = match (&result, &one.delivery.id) {
             (Err(ConnectorError::Conflict { .. }), Some(id)) => {
-                let key = RecordKey { connection: connection.name.clone(), stream: one.delivery.stream.clone(), id: id.clone() };
+                let key = RecordKey {
+                    connection: connection.name.clone(),
+                    stream: one.delivery.stream.clone(),
+                    id: id.clone(),
+                };
                 connector.fetch(&connection.cx, &key).await.ok().flatten()
             }
             _ => None,
@@ -107,7 +111,11 @@ fn close(
                 // The record that was read again is in the inbox; what it says, and what it still owes, is planned there.
                 ConnectorError::Conflict { .. } => {
                     deliveries::finish(tx, &one.delivery, &end("dropped", Some(&text), now_us))?;
-                    if only_the_version_moved(tx, connection, one, fresh)? { replan(engine, tx, one.golden) } else { Ok(()) }
+                    if only_the_version_moved(tx, connection, one, fresh)? {
+                        replan(engine, tx, one.golden)
+                    } else {
+                        Ok(())
+                    }
                 }
                 ConnectorError::Gone { .. } => {
                     deliveries::finish(tx, &one.delivery, &end("dropped", Some(&text), now_us))?;
@@ -184,7 +192,8 @@ fn stored(tx: &mut Tx<'_>, connection: &Connection, one: &Planned, receipt: &Rec
         fields.entry(field.clone()).or_insert_with(|| value.clone());
     }
     link.state.wrote(&one.fields, MappedRecord { fields, identities: shown.identities, references: Vec::new() });
-    if let Some(version) = receipt.stored.as_ref().and_then(|record| record.version.clone()).or(receipt.version.clone()) {
+    if let Some(version) = receipt.stored.as_ref().and_then(|record| record.version.clone()).or(receipt.version.clone())
+    {
         link.version = Some(version);
     }
     links::put(tx, [&link])?;
@@ -192,7 +201,12 @@ fn stored(tx: &mut Tx<'_>, connection: &Connection, one: &Planned, receipt: &Rec
 }
 
 /// After a conflict: nobody edited what we know, only the version is newer. It is noted, so that the next write fits.
-fn only_the_version_moved(tx: &mut Tx<'_>, connection: &Connection, one: &Planned, fresh: Option<&Record>) -> Result<bool> {
+fn only_the_version_moved(
+    tx: &mut Tx<'_>,
+    connection: &Connection,
+    one: &Planned,
+    fresh: Option<&Record>,
+) -> Result<bool> {
     let (Some(fresh), Some(lens)) = (fresh, connection.lens(&one.lens)) else { return Ok(false) };
     let Some(mut link) = link_of(tx, connection, one)? else { return Ok(false) };
     let (shown, _) = lens.map(&fresh.body);

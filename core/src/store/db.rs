@@ -14,7 +14,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 /// The store failed. The text says where and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// SQLite said no.
+    /// `SQLite` said no.
     #[error("the SQLite store failed: {0}")]
     Sqlite(#[from] rusqlite::Error),
     /// Postgres said no.
@@ -101,7 +101,7 @@ pub struct Insert {
 
 /// A row that was read.
 pub enum Row<'a> {
-    /// From SQLite.
+    /// From `SQLite`.
     Sqlite(&'a rusqlite::Row<'a>),
     /// From Postgres.
     Postgres(&'a postgres::Row),
@@ -178,7 +178,7 @@ impl Keys {
 
 /// A transaction, or a read snapshot, on either database.
 pub enum Tx<'a> {
-    /// On SQLite.
+    /// On `SQLite`.
     Sqlite(rusqlite::Transaction<'a>),
     /// On Postgres.
     Postgres(postgres::Transaction<'a>, &'a mut HashMap<String, postgres::Statement>),
@@ -186,7 +186,12 @@ pub enum Tx<'a> {
 
 impl Tx<'_> {
     /// Reads rows.
-    pub fn query<T>(&mut self, sql: &str, params: &[Param<'_>], mut read: impl FnMut(&Row<'_>) -> Result<T>) -> Result<Vec<T>> {
+    pub fn query<T>(
+        &mut self,
+        sql: &str,
+        params: &[Param<'_>],
+        mut read: impl FnMut(&Row<'_>) -> Result<T>,
+    ) -> Result<Vec<T>> {
         match self {
             Self::Sqlite(tx) => {
                 let mut statement = tx.prepare_cached(sql)?;
@@ -207,7 +212,12 @@ impl Tx<'_> {
     }
 
     /// Reads at most one row.
-    pub fn query_opt<T>(&mut self, sql: &str, params: &[Param<'_>], read: impl FnMut(&Row<'_>) -> Result<T>) -> Result<Option<T>> {
+    pub fn query_opt<T>(
+        &mut self,
+        sql: &str,
+        params: &[Param<'_>],
+        read: impl FnMut(&Row<'_>) -> Result<T>,
+    ) -> Result<Option<T>> {
         Ok(self.query(sql, params, read)?.into_iter().next())
     }
 
@@ -260,9 +270,7 @@ impl Tx<'_> {
     /// Changes rows and says how many.
     pub fn execute(&mut self, sql: &str, params: &[Param<'_>]) -> Result<u64> {
         match self {
-            Self::Sqlite(tx) => {
-                Ok(tx.prepare_cached(sql)?.execute(rusqlite::params_from_iter(params))? as u64)
-            }
+            Self::Sqlite(tx) => Ok(tx.prepare_cached(sql)?.execute(rusqlite::params_from_iter(params))? as u64),
             Self::Postgres(tx, statements) => {
                 let statement = prepared(tx, statements, sql)?;
                 let values = postgres_values(params, statement.params());
@@ -293,7 +301,15 @@ impl Tx<'_> {
             }
             Self::Postgres(tx, statements) => {
                 let arrays = insert.columns.iter().enumerate().map(|(at, (_, col))| {
-                    format!("?{}::{}[]", at + 1, match col { Col::Int => "bigint", Col::Text => "text", Col::Blob => "bytea" })
+                    format!(
+                        "?{}::{}[]",
+                        at + 1,
+                        match col {
+                            Col::Int => "bigint",
+                            Col::Text => "text",
+                            Col::Blob => "bytea",
+                        }
+                    )
                 });
                 let sql = format!(
                     "INSERT INTO {} ({names}) SELECT * FROM UNNEST({}) {}",
@@ -316,7 +332,7 @@ impl Tx<'_> {
         Ok(self.query_opt(&sql, &[], |row| row.int(0))?.unwrap_or(0))
     }
 
-    /// Takes a lock that other writers of this kind, on any node, wait for; it ends with the transaction. SQLite has
+    /// Takes a lock that other writers of this kind, on any node, wait for; it ends with the transaction. `SQLite` has
     /// one writer anyway.
     pub fn lock(&mut self, number: i64) -> Result<()> {
         match self {
@@ -336,12 +352,18 @@ impl Tx<'_> {
 fn column(cells: &[Param<'_>], width: usize, at: usize, col: Col) -> Box<dyn ToSql + Sync> {
     let cells = cells.iter().skip(at).step_by(width);
     match col {
-        Col::Int => Box::new(cells.map(|cell| if let Param::Int(n) = cell { Some(*n) } else { None }).collect::<Vec<_>>()),
+        Col::Int => {
+            Box::new(cells.map(|cell| if let Param::Int(n) = cell { Some(*n) } else { None }).collect::<Vec<_>>())
+        }
         Col::Text => Box::new(
-            cells.map(|cell| if let Param::Text(text) = cell { Some((*text).to_owned()) } else { None }).collect::<Vec<_>>(),
+            cells
+                .map(|cell| if let Param::Text(text) = cell { Some((*text).to_owned()) } else { None })
+                .collect::<Vec<_>>(),
         ),
         Col::Blob => Box::new(
-            cells.map(|cell| if let Param::Blob(bytes) = cell { Some(bytes.to_vec()) } else { None }).collect::<Vec<_>>(),
+            cells
+                .map(|cell| if let Param::Blob(bytes) = cell { Some(bytes.to_vec()) } else { None })
+                .collect::<Vec<_>>(),
         ),
     }
 }
@@ -414,7 +436,9 @@ impl Store {
             Backend::Sqlite { path, writer: Mutex::new(writer), readers: Mutex::default() }
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let config = url.parse::<postgres::Config>().map_err(|_| {
-                StoreError::Open("store: not a Postgres URL; write postgres://user:password@host:5432/database".to_owned())
+                StoreError::Open(
+                    "store: not a Postgres URL; write postgres://user:password@host:5432/database".to_owned(),
+                )
             })?;
             Backend::Postgres { config: Box::new(config), tls: postgres_tls::tls()?, idle: Mutex::default() }
         } else {
@@ -498,12 +522,13 @@ impl Store {
                     } else {
                         ("BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY", "BYTEA", "")
                     };
-                    let text = text.replace("{serial}", serial).replace("{blob}", blob).replace("{clustered}", clustered);
+                    let text =
+                        text.replace("{serial}", serial).replace("{blob}", blob).replace("{clustered}", clustered);
                     tx.batch(&text)?;
                     tx.execute("INSERT INTO migration (number) VALUES (?1)", &[Param::Int(number)])?;
                 }
             }
-            if done > MIGRATIONS.len() as i64 {
+            if usize::try_from(done).is_ok_and(|done| done > MIGRATIONS.len()) {
                 return Err(StoreError::Open(format!(
                     "the store has schema {done}, this version knows {}: run the newer version that wrote it",
                     MIGRATIONS.len()
@@ -529,7 +554,10 @@ fn finish<T>(mut tx: Tx<'_>, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Res
 
 fn open_sqlite(path: &Path, reader: bool) -> Result<rusqlite::Connection> {
     let connection = rusqlite::Connection::open(path).map_err(|error| {
-        StoreError::Open(format!("cannot open the store {}: {error}; does its folder exist and may this user write there?", path.display()))
+        StoreError::Open(format!(
+            "cannot open the store {}: {error}; does its folder exist and may this user write there?",
+            path.display()
+        ))
     })?;
     // WAL with FULL: a commit is on disk before it returns. The caches are bounded: 64 MiB for the writer, 16 for a reader.
     let cache_kib = if reader { 16 << 10 } else { 64 << 10 };

@@ -82,7 +82,8 @@ pub fn put(tx: &mut Tx<'_>, planned: &[Planned], now_us: i64) -> Result<()> {
     Ok(())
 }
 
-const SELECT: &str = "SELECT d.id, d.connection, d.lens, d.stream, d.golden, d.external_id, d.operation, d.fields, d.body,
+const SELECT: &str =
+    "SELECT d.id, d.connection, d.lens, d.stream, d.golden, d.external_id, d.operation, d.fields, d.body,
     d.base, d.base_version, d.idempotency_key, d.change, d.state, d.attempts, d.error, d.due_us FROM ";
 
 fn read(row: &Row<'_>) -> Result<Planned> {

@@ -343,5 +343,9 @@ pub fn dead_letters(tx: &mut Tx<'_>, count: i64) -> Result<Vec<DeadLetter>> {
 
 /// Marks dead letters as retried.
 pub fn mark_retried(tx: &mut Tx<'_>, numbers: impl IntoIterator<Item = i64>) -> Result<u64> {
-    tx.execute_keys("UPDATE dead_letter SET state = 'retried' WHERE id IN (SELECT k0 FROM {keys:i} AS k)", &Keys::ints(numbers), &[])
+    tx.execute_keys(
+        "UPDATE dead_letter SET state = 'retried' WHERE id IN (SELECT k0 FROM {keys:i} AS k)",
+        &Keys::ints(numbers),
+        &[],
+    )
 }

@@ -108,8 +108,10 @@ const BLOCK: Insert = Insert {
 pub fn put_blocks(tx: &mut Tx<'_>, mut blocks: Vec<(i64, i64, i64)>) -> Result<()> {
     blocks.sort_unstable();
     blocks.dedup_by_key(|block| (block.0, block.1));
-    let cells: Vec<Param<'_>> =
-        blocks.iter().flat_map(|&(hash, link, golden)| [Param::Int(hash), Param::Int(link), Param::Int(golden)]).collect();
+    let cells: Vec<Param<'_>> = blocks
+        .iter()
+        .flat_map(|&(hash, link, golden)| [Param::Int(hash), Param::Int(link), Param::Int(golden)])
+        .collect();
     tx.insert(&BLOCK, &cells).map(|_| ())
 }
 
@@ -179,7 +181,12 @@ pub fn history(tx: &mut Tx<'_>, link: i64, count: i64) -> Result<Vec<JournalLine
         "SELECT link, position, outcome, detail FROM journal WHERE link = ?1 ORDER BY position DESC LIMIT ?2",
         &[Param::Int(link), Param::Int(count)],
         |row| {
-            Ok(JournalLine { link: row.int(0)?, position: row.int(1)?, outcome: row.text(2)?, detail: row.opt_text(3)? })
+            Ok(JournalLine {
+                link: row.int(0)?,
+                position: row.int(1)?,
+                outcome: row.text(2)?,
+                detail: row.opt_text(3)?,
+            })
         },
     )?;
     lines.reverse();

@@ -20,7 +20,8 @@ pub fn broken(lens: &Lens, body: &Value) -> Vec<String> {
             broken.push(format!("{}: an unchanged record would be written: {field}", lens.name()));
         }
     }
-    let patch: Fields = projected.iter().filter(|(_, value)| !value.is_null()).map(|(f, v)| (f.clone(), v.clone())).collect();
+    let patch: Fields =
+        projected.iter().filter(|(_, value)| !value.is_null()).map(|(f, v)| (f.clone(), v.clone())).collect();
     let written = lens.render(&patch);
     let mut merged = body.clone();
     overlay(&mut merged, &written);
@@ -41,7 +42,9 @@ impl Lens {
 
     /// Where a system reads and writes a field at different places, only the system itself can close the loop.
     fn reads_where_it_writes(&self, field: &crate::value::FieldName) -> bool {
-        self.fields.iter().any(|rule| rule.field == *field && (rule.to.is_none() || rule.from == rule.to) && rule.item.is_none())
+        self.fields
+            .iter()
+            .any(|rule| rule.field == *field && (rule.to.is_none() || rule.from == rule.to) && rule.item.is_none())
     }
 }
 

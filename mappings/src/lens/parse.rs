@@ -15,8 +15,23 @@ use crate::value::{FieldName, IdentityKind};
 
 const LENS_KEYS: &[&str] = &["entity", "stream", "create", "identities", "fields", "references"];
 const RULE_KEYS: &[&str] = &[
-    "from", "to", "const", "normalize", "region", "zone", "format", "currency", "unit", "values", "direction", "item",
-    "limit", "lossy", "number", "empty", "each",
+    "from",
+    "to",
+    "const",
+    "normalize",
+    "region",
+    "zone",
+    "format",
+    "currency",
+    "unit",
+    "values",
+    "direction",
+    "item",
+    "limit",
+    "lossy",
+    "number",
+    "empty",
+    "each",
 ];
 const IDENTITY_KEYS: &[&str] = &["from", "scope", "normalize", "region"];
 
@@ -37,7 +52,10 @@ pub(super) fn file(file: &str, text: &str, model: &Model) -> Result<Vec<Lens>, V
     for (name, value) in table.get_ref() {
         match value.get_ref().as_table() {
             Some(lens) => lenses.extend(parser.lens(name.get_ref(), lens, &name.span())),
-            None => parser.wrong(&name.span(), format!("`{}` is not a table; write [{}]", name.get_ref(), name.get_ref())),
+            None => {
+                let message = format!("`{}` is not a table; write [{}]", name.get_ref(), name.get_ref());
+                parser.wrong(&name.span(), message);
+            }
         }
     }
     parser.mistakes.sort_by_key(|mistake| (mistake.line, mistake.column));
@@ -83,7 +101,8 @@ impl Parser<'_> {
             self.fields(&entity, "", fields, &mut lens.fields);
         }
         if let Some(identities) = self.table(table, "identities") {
-            lens.identities = identities.iter().filter_map(|(kind, value)| self.identity(kind.get_ref(), value)).collect();
+            lens.identities =
+                identities.iter().filter_map(|(kind, value)| self.identity(kind.get_ref(), value)).collect();
         }
         if let Some(references) = self.table(table, "references") {
             for (kind, value) in references {
@@ -102,7 +121,8 @@ impl Parser<'_> {
     fn fields(&mut self, entity: &str, prefix: &str, table: &Table<'_>, rules: &mut Vec<FieldRule>) {
         for (key, value) in table {
             let name = format!("{prefix}{}", key.get_ref());
-            let family = self.model.fields(entity).and_then(|fields| fields.get(name.as_str())).is_some_and(|it| it.labelled);
+            let family =
+                self.model.fields(entity).and_then(|fields| fields.get(name.as_str())).is_some_and(|it| it.labelled);
             let nested = value.get_ref().as_table().filter(|_| prefix.is_empty() && family);
             if let Some(labels) = nested {
                 self.fields(entity, &format!("{name}."), labels, rules);

@@ -15,7 +15,8 @@ impl Path {
         if text.is_empty() {
             return Ok(Self(Vec::new()));
         }
-        let rest = text.strip_prefix('/').ok_or_else(|| format!("`{text}` is not a JSON pointer; did you mean `/{text}`?"))?;
+        let rest =
+            text.strip_prefix('/').ok_or_else(|| format!("`{text}` is not a JSON pointer; did you mean `/{text}`?"))?;
         let parts = rest.split('/').map(|part| {
             let part = part.replace("~1", "/").replace("~0", "~");
             let index = part.parse::<usize>().ok().filter(|_| part == "0" || !part.starts_with('0'));

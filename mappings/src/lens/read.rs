@@ -56,7 +56,8 @@ fn value(rule: &FieldRule, raw: &Value) -> Result<Option<Value>, Problem> {
     if let Value::String(text) = raw
         && text.trim().is_empty()
     {
-        let problem = Problem::new("empty_text", "an empty text says nothing; `empty = \"cleared\"` makes it mean cleared");
+        let problem =
+            Problem::new("empty_text", "an empty text says nothing; `empty = \"cleared\"` makes it mean cleared");
         return if rule.empty_clears { Ok(Some(Value::Null)) } else { Err(problem) };
     }
     match rule.kind {

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 /// Draft 2020-12; the same keys that [`super::parse`] accepts.
 pub fn mapping() -> Value {
-    let pointer = json!({"type": "string", "pattern": "^(/.*)?$", "description": "JSON pointer into the vendor's record"});
+    let pointer =
+        json!({"type": "string", "pattern": "^(/.*)?$", "description": "JSON pointer into the vendor's record"});
     let text = json!({"type": "string"});
     let rule = json!({
         "type": "object",

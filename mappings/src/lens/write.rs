@@ -20,7 +20,9 @@ fn held(rule: &FieldRule, value: Option<&Value>) -> Option<Value> {
     let value = value.filter(|value| !value.is_null());
     let Some(value) = value else { return Some(Value::Null) };
     match rule.kind {
-        FieldType::Text | FieldType::Enum if !rule.values.is_empty() => rule.vendor_word(value.as_str()?).map(|_| value.clone()),
+        FieldType::Text | FieldType::Enum if !rule.values.is_empty() => {
+            rule.vendor_word(value.as_str()?).map(|_| value.clone())
+        }
         FieldType::Phone => phone::evidence(value).map(|_| value.clone()),
         FieldType::Text | FieldType::Name => Some(Value::String(cut(rule, value.as_str()?))),
         FieldType::List => None,
@@ -48,7 +50,11 @@ fn vendor(rule: &FieldRule, value: &Value) -> Value {
     let text = value.as_str();
     match (rule.kind, text) {
         _ if value.is_null() => {
-            if rule.empty_clears { Value::String(String::new()) } else { Value::Null }
+            if rule.empty_clears {
+                Value::String(String::new())
+            } else {
+                Value::Null
+            }
         }
         (FieldType::Text | FieldType::Enum, Some(word)) if !rule.values.is_empty() => {
             let word = rule.vendor_word(word).unwrap_or(word);
@@ -88,7 +94,8 @@ fn instant(rule: &FieldRule, text: &str) -> Option<Value> {
 fn money(rule: &FieldRule, value: &Value) -> Option<Value> {
     let amount = value.get("amount")?.as_str()?;
     if rule.options.minor_units {
-        let minor = rust_decimal::Decimal::from_str_exact(amount).ok()?.checked_mul(rust_decimal::Decimal::ONE_HUNDRED)?;
+        let minor =
+            rust_decimal::Decimal::from_str_exact(amount).ok()?.checked_mul(rust_decimal::Decimal::ONE_HUNDRED)?;
         return Some(number(&minor.normalize().to_string()));
     }
     Some(if rule.number { number(amount) } else { Value::String(amount.to_owned()) })

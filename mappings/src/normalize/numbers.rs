@@ -14,8 +14,13 @@ pub fn decimal(raw: &str) -> Result<String, Problem> {
 
 fn parse(raw: &str) -> Result<Decimal, Problem> {
     let bad = || Problem::new("not_a_number", "expected a decimal number such as 1234.50");
-    let text: String = half_width(raw.trim()).chars().filter(|c| !c.is_whitespace() && !",¥￥$€£".contains(*c)).collect();
-    let parsed = if text.contains(['e', 'E']) { Decimal::from_scientific(&text).ok() } else { Decimal::from_str_exact(&text).ok() };
+    let text: String =
+        half_width(raw.trim()).chars().filter(|c| !c.is_whitespace() && !",¥￥$€£".contains(*c)).collect();
+    let parsed = if text.contains(['e', 'E']) {
+        Decimal::from_scientific(&text).ok()
+    } else {
+        Decimal::from_str_exact(&text).ok()
+    };
     parsed.ok_or_else(bad)
 }
 
@@ -31,14 +36,17 @@ pub fn money(raw: &Value, options: &Options) -> Result<Value, Problem> {
     let (amount, currency) = match raw {
         Value::Object(parts) => {
             let amount = parts.get("amount").ok_or_else(|| Problem::new("not_money", "the amount is missing"))?;
-            let currency = ["currency", "currencyCode", "currency_code"].iter().find_map(|key| parts.get(*key)?.as_str());
+            let currency =
+                ["currency", "currencyCode", "currency_code"].iter().find_map(|key| parts.get(*key)?.as_str());
             (scalar(amount)?, currency)
         }
         other => (scalar(other)?, None),
     };
     let currency = currency
         .or(options.currency.as_deref())
-        .ok_or_else(|| Problem::new("no_currency", "the amount names no currency; the mapping can: currency = \"CNY\""))?
+        .ok_or_else(|| {
+            Problem::new("no_currency", "the amount names no currency; the mapping can: currency = \"CNY\"")
+        })?
         .trim()
         .to_uppercase();
     if currency.len() != 3 || !currency.bytes().all(|b| b.is_ascii_uppercase()) {
@@ -46,7 +54,9 @@ pub fn money(raw: &Value, options: &Options) -> Result<Value, Problem> {
     }
     let mut value = parse(&amount)?;
     if options.minor_units {
-        value = value.checked_div(Decimal::ONE_HUNDRED).ok_or_else(|| Problem::new("not_money", "the amount is too large"))?;
+        value = value
+            .checked_div(Decimal::ONE_HUNDRED)
+            .ok_or_else(|| Problem::new("not_money", "the amount is too large"))?;
     }
     value = value.normalize();
     if value.scale() < 2 {

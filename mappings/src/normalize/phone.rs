@@ -8,18 +8,21 @@ use super::text::half_width;
 /// `{"number": "+8613800138000", "type": "mobile"}`. Types: `mobile`, `landline`, `toll_free`, `other`; `virtual` for a
 /// platform's stand-in (`18877771111-123`), `masked` for `138****1234`: these two keep their text as `number`.
 pub fn canonical(raw: &str, region: &str) -> Result<Value, Problem> {
-    let bad = || Problem::new("not_a_phone", format!("expected a phone number of region {region} or one that starts with +"));
-    let text: String = half_width(raw.trim()).chars().filter(|c| !c.is_whitespace() && !"()（）.·".contains(*c)).collect();
+    let bad =
+        || Problem::new("not_a_phone", format!("expected a phone number of region {region} or one that starts with +"));
+    let text: String =
+        half_width(raw.trim()).chars().filter(|c| !c.is_whitespace() && !"()（）.·".contains(*c)).collect();
     if text.len() > 40 {
         return Err(bad());
     }
     if text.contains('*') {
         return Ok(json!({"number": text, "type": "masked"}));
     }
-    let digits: String = text.chars().filter(|c| c.is_ascii_digit()).collect();
+    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
     let extended = text.split_once('-').is_some_and(|(head, tail)| {
         let head: String = head.chars().filter(char::is_ascii_digit).collect();
-        is_cn_mobile(head.strip_prefix("86").filter(|rest| rest.len() == 11).unwrap_or(&head)) && (1..=6).contains(&tail.len())
+        is_cn_mobile(head.strip_prefix("86").filter(|rest| rest.len() == 11).unwrap_or(&head))
+            && (1..=6).contains(&tail.len())
     });
     if extended {
         return Ok(json!({"number": text, "type": "virtual"}));
@@ -27,7 +30,8 @@ pub fn canonical(raw: &str, region: &str) -> Result<Value, Problem> {
     let odd = text.chars().enumerate().any(|(at, c)| !(c.is_ascii_digit() || c == '-' || (c == '+' && at == 0)));
     if !odd && (region == "CN" || text.starts_with("+86")) {
         let international = text.starts_with('+') || text.starts_with("00");
-        let national = digits.strip_prefix("0086").or_else(|| digits.strip_prefix("86")).filter(|rest| rest.len() == 11);
+        let national =
+            digits.strip_prefix("0086").or_else(|| digits.strip_prefix("86")).filter(|rest| rest.len() == 11);
         let mobile = if international { national } else { national.or(Some(digits.as_str())) };
         if let Some(mobile) = mobile.filter(|number| is_cn_mobile(number)) {
             return Ok(json!({"number": format!("+86{mobile}"), "type": "mobile"}));
@@ -49,7 +53,10 @@ pub fn canonical(raw: &str, region: &str) -> Result<Value, Problem> {
 
 /// Eleven digits, 13 to 19 at the front: the mobile ranges of the Chinese numbering plan.
 fn is_cn_mobile(digits: &str) -> bool {
-    digits.len() == 11 && digits.bytes().all(|b| b.is_ascii_digit()) && digits.starts_with('1') && digits.as_bytes()[1] >= b'3'
+    digits.len() == 11
+        && digits.bytes().all(|b| b.is_ascii_digit())
+        && digits.starts_with('1')
+        && digits.as_bytes()[1] >= b'3'
 }
 
 /// The number, if it may link records: mobile, landline and others, never a virtual or masked one.
@@ -64,7 +71,14 @@ mod tests {
 
     #[test]
     fn one_number_has_one_form() {
-        for same in ["13800138000", "138 0013 8000", "+86 138-0013-8000", "86-13800138000", "008613800138000", "１３８００１３８０００"] {
+        for same in [
+            "13800138000",
+            "138 0013 8000",
+            "+86 138-0013-8000",
+            "86-13800138000",
+            "008613800138000",
+            "１３８００１３８０００",
+        ] {
             let value = canonical(same, "CN").unwrap();
             assert_eq!(value, json!({"number": "+8613800138000", "type": "mobile"}), "{same}");
         }

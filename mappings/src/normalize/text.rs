@@ -57,13 +57,15 @@ const CREDIT_WEIGHTS: [usize; 17] = [1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13
 /// A tax number in upper case without blanks. An 18-character one is a 统一社会信用代码, whose check character must be
 /// right (GB 32100-2015); others are kept as written.
 pub fn tax_id(raw: &str) -> Result<String, Problem> {
-    let code: String = half_width(raw).chars().filter(|c| !c.is_whitespace() && *c != '-').collect::<String>().to_uppercase();
+    let code: String =
+        half_width(raw).chars().filter(|c| !c.is_whitespace() && *c != '-').collect::<String>().to_uppercase();
     let fine = (5..=30).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_alphanumeric());
     if !fine {
         return Err(Problem::new("not_a_tax_id", "expected a tax number of 5 to 30 letters and digits"));
     }
     if code.len() == 18 {
-        let places: Option<Vec<usize>> = code.bytes().map(|b| CREDIT_CODE.iter().position(|known| *known == b)).collect();
+        let places: Option<Vec<usize>> =
+            code.bytes().map(|b| CREDIT_CODE.iter().position(|known| *known == b)).collect();
         let right = places.is_some_and(|places| {
             let sum: usize = places.iter().zip(CREDIT_WEIGHTS).map(|(place, weight)| place * weight).sum();
             places[17] == (31 - sum % 31) % 31
@@ -137,7 +139,10 @@ mod tests {
     #[test]
     fn a_credit_code_is_checked() {
         // Built from the rule of GB 32100-2015, not a real company's.
-        assert_eq!(tax_id("9133 0000 MA00 0000 0H").map_err(|p| p.code), tax_id("91330000MA000000 0h").map_err(|p| p.code));
+        assert_eq!(
+            tax_id("9133 0000 MA00 0000 0H").map_err(|p| p.code),
+            tax_id("91330000MA000000 0h").map_err(|p| p.code)
+        );
         let right: Vec<char> = "0123456789ABCDEFGHJKLMNPQRTUWXY"
             .chars()
             .filter(|check| tax_id(&format!("91330000MA0000001{check}")).is_ok())

@@ -18,7 +18,10 @@ pub fn date(raw: &str, options: &Options) -> Result<String, Problem> {
             .or_else(|| text.parse::<DateTime>().ok().map(DateTime::date)),
     };
     parsed.map(|date| date.to_string()).ok_or_else(|| {
-        Problem::new("not_a_date", format!("expected a date of the form {}", options.format.as_deref().unwrap_or("YYYY-MM-DD")))
+        Problem::new(
+            "not_a_date",
+            format!("expected a date of the form {}", options.format.as_deref().unwrap_or("YYYY-MM-DD")),
+        )
     })
 }
 
@@ -29,9 +32,9 @@ pub fn instant(raw: &str, options: &Options) -> Result<String, Problem> {
     let parsed = match options.format.as_deref() {
         Some("seconds") => whole().and_then(|it| Timestamp::from_second(it).ok()),
         Some("millis") => whole().and_then(|it| Timestamp::from_millisecond(it).ok()),
-        Some(format) => Timestamp::strptime(format, &*text).ok().or_else(|| {
-            DateTime::strptime(format, &*text).ok().and_then(|civil| in_zone(civil, options))
-        }),
+        Some(format) => Timestamp::strptime(format, &*text)
+            .ok()
+            .or_else(|| DateTime::strptime(format, &*text).ok().and_then(|civil| in_zone(civil, options))),
         None => text
             .parse::<Timestamp>()
             .ok()
@@ -53,7 +56,9 @@ fn in_zone(civil: DateTime, options: &Options) -> Option<Timestamp> {
 /// Microseconds since 1970 of a canonical instant.
 pub fn micros(canonical: &str) -> Option<i64> {
     let at: Timestamp = canonical.parse().ok()?;
-    i64::try_from(at.duration_since(Timestamp::UNIX_EPOCH).as_micros()).ok().filter(|_| at.as_duration() > SignedDuration::MIN)
+    i64::try_from(at.duration_since(Timestamp::UNIX_EPOCH).as_micros())
+        .ok()
+        .filter(|_| at.as_duration() > SignedDuration::MIN)
 }
 
 #[cfg(test)]

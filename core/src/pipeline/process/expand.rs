@@ -59,7 +59,10 @@ pub(super) fn expand(engine: &Engine, items: Vec<InboxItem>) -> Expanded {
 
 fn one(engine: &Engine, item: &InboxItem, expanded: &mut Expanded) -> Result<(), String> {
     let connection = engine.connections.get(&item.connection).ok_or_else(|| {
-        format!("connection {} is not configured any more; add it again, then `huiliu dead-letters retry`", item.connection)
+        format!(
+            "connection {} is not configured any more; add it again, then `huiliu dead-letters retry`",
+            item.connection
+        )
     })?;
     for received in received(connection, item)? {
         match received {
@@ -110,7 +113,8 @@ fn lenses(connection: &Connection, stream: &str) -> Vec<Arc<Lens>> {
 }
 
 fn received(connection: &Connection, item: &InboxItem) -> Result<Vec<Received>, String> {
-    let version = item.version.as_deref().map(serde_json::from_str::<Version>).transpose().map_err(|e| e.to_string())?;
+    let version =
+        item.version.as_deref().map(serde_json::from_str::<Version>).transpose().map_err(|e| e.to_string())?;
     let named = || {
         let (Some(stream), Some(id)) = (&item.stream, &item.external_id) else {
             return Err("the item names no record".to_owned());
@@ -120,7 +124,8 @@ fn received(connection: &Connection, item: &InboxItem) -> Result<Vec<Received>, 
     match item.kind {
         ItemKind::Record => {
             let (stream, id) = named()?;
-            let body: Value = serde_json::from_slice(&item.body).map_err(|error| format!("the record is not JSON: {error}"))?;
+            let body: Value =
+                serde_json::from_slice(&item.body).map_err(|error| format!("the record is not JSON: {error}"))?;
             Ok(vec![Received::Record(Record { stream, id, version, body })])
         }
         ItemKind::Deleted => {

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use huiliu_mappings::matching::{self, Candidate, Decision, Explanation};
-use huiliu_mappings::value::{EntityName, FieldName, Fields, Reference};
 use huiliu_mappings::merge::Pin;
+use huiliu_mappings::value::{EntityName, FieldName, Fields, Reference};
 
 use super::expand::Arrival;
 use crate::engine::Engine;
@@ -50,8 +50,12 @@ impl Batch {
         let known = links::by_keys(tx, keys)?;
         let hashes: BTreeSet<i64> = arrivals.iter().flat_map(|arrival| keys_of(engine, arrival)).collect();
         let candidates = links::candidates(tx, hashes, BLOCK_LINKS_MAX)?;
-        let golden_ids: BTreeSet<i64> =
-            candidates.iter().map(|(_, golden)| *golden).chain(known.iter().map(|link| link.golden)).filter(|id| *id != 0).collect();
+        let golden_ids: BTreeSet<i64> = candidates
+            .iter()
+            .map(|(_, golden)| *golden)
+            .chain(known.iter().map(|link| link.golden))
+            .filter(|id| *id != 0)
+            .collect();
         let mut batch = Self {
             next_link: tx.max("id", "link")? + 1,
             next_golden: tx.max("id", "golden")? + 1,
@@ -298,7 +302,8 @@ impl Batch {
 
 fn keys_of(engine: &Engine, arrival: &Arrival) -> Vec<i64> {
     let Some(mapped) = &arrival.mapped else { return Vec::new() };
-    let fields = mapped.fields.iter().filter(|(_, value)| !value.is_null()).map(|(f, v)| (f.clone(), v.clone())).collect();
+    let fields =
+        mapped.fields.iter().filter(|(_, value)| !value.is_null()).map(|(f, v)| (f.clone(), v.clone())).collect();
     let evidence = matching::Evidence { fields, identities: mapped.identities.clone() };
     matching::block_keys(&engine.matching, arrival.lens.entity().as_str(), &evidence)
 }

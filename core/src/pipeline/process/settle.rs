@@ -22,7 +22,8 @@ pub(super) fn settle(engine: &Engine, batch: &mut Batch) -> Settled {
     let at_us = engine.clock.now_us();
     for (id, (position, kind)) in std::mem::take(&mut batch.dirty) {
         let Some(before) = batch.goldens.get(&id) else { continue };
-        let fields = if before.merged_into.is_some() { before.fields.clone() } else { golden_fields(engine, batch, before) };
+        let fields =
+            if before.merged_into.is_some() { before.fields.clone() } else { golden_fields(engine, batch, before) };
         let diff = diff(&before.fields, &fields);
         // Also without a difference: a new member must be told what the others know, and an assertion that lost must
         // be corrected where it was made.
@@ -43,7 +44,8 @@ pub(super) fn settle(engine: &Engine, batch: &mut Batch) -> Settled {
 }
 
 fn golden_fields(engine: &Engine, batch: &Batch, golden: &Golden) -> Fields {
-    let links: Vec<(String, &crate::link::Link)> = batch.cluster(golden.id).map(|it| (it.key.to_string(), it)).collect();
+    let links: Vec<(String, &crate::link::Link)> =
+        batch.cluster(golden.id).map(|it| (it.key.to_string(), it)).collect();
     let contributions: Vec<Contribution<'_>> = links
         .iter()
         .map(|(name, link)| {

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Installs what the tests need and runs all of them: format, clippy, licences, unit, contract and flow tests on both
+# stores. Needs a Debian machine with a Rust toolchain, python3 and Node.js; run it as root, or with sudo at hand, the
+# first time.
+set -euo pipefail
+cd "$(dirname "$0")"
+export CARGO_TERM_COLOR=never
+step() { printf '\n== %s\n' "$1"; }
+
+step "tools"
+root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+missing=()
+ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing+=(postgresql)
+python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
+command -v npm >/dev/null || missing+=(npm)
+if [ ${#missing[@]} -gt 0 ]; then
+    root apt-get update -q
+    root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}"
+fi
+command -v cargo-deny >/dev/null || cargo install cargo-deny --locked --debug
+tools=.cache/test-tools
+# The vendors' own SDKs, in the versions that the tests were written against: they check ours from outside.
+if [ ! -x "$tools/python/bin/python" ]; then python3 -m venv "$tools/python"; fi
+"$tools/python/bin/python" -m pip install -q --disable-pip-version-check -r tests/sdks/requirements.txt
+npm install --silent --no-audit --no-fund --prefix "$tools/node" $(cat tests/sdks/npm.txt)
+
+step "format"
+cargo fmt --all -- --check
+
+step "clippy"
+cargo clippy --workspace --all-targets --locked -- -D warnings
+
+step "licences and sources"
+cargo deny check bans licenses sources
+
+step "tests"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+status=0
+cargo test --workspace --locked 2>&1 | tee "$log" || status=$?
+awk '/^test result:/ { passed += $4; failed += $6; skipped += $8 }
+     END { printf "\n%d passed, %d failed, %d skipped\n", passed, failed, skipped }' "$log"
+exit "$status"
