@@ -176,8 +176,12 @@ impl From<Refusal> for ConnectorError {
                 after: Some(MINUTE_BLOCK),
             },
             45033 => Self::RateLimited { detail: said("too many calls at once"), after: Some(Duration::from_secs(1)) },
-            40001 if call == "gettoken" => unauthorized("the app secret is wrong; copy it again and run `huiliu connect`"),
-            40001 | 40014 | 41001 | 42001 => unauthorized("the access token is refused even when new; check the app secret"),
+            40001 if call == "gettoken" => {
+                unauthorized("the app secret is wrong; copy it again and run `huiliu connect`")
+            }
+            40001 | 40014 | 41001 | 42001 => {
+                unauthorized("the access token is refused even when new; check the app secret")
+            }
             40013 => unauthorized("the corp id is wrong; it is shown under 我的企业 in the admin console"),
             48002 => unauthorized(
                 "this app may not call the customer contact API; list it under 客户联系 → API → 可调用应用 in the admin \

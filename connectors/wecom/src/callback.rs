@@ -27,8 +27,7 @@ pub(crate) fn open(cx: &Cx, request: &RawRequest) -> Result<Opened> {
     // Bots seal for an empty receiver, applications for the corp. The URL check does not say who asks.
     let receivers: &[&str] = if form.kind == Kind::Xml { &[corp_id] } else { &[corp_id, ""] };
     let seal = Seal { signature: &form.signature, timestamp: &form.timestamp, nonce: &form.nonce };
-    let message =
-        crypto::open(token, &key, receivers, seal, &form.encrypted).map_err(|error| refused(&error))?;
+    let message = crypto::open(token, &key, receivers, seal, &form.encrypted).map_err(|error| refused(&error))?;
     fresh(cx, &form.timestamp)?;
     if form.kind == Kind::UrlCheck {
         // The plaintext alone: a quote, a byte order mark or a newline fails the check (document 90930).
@@ -42,7 +41,8 @@ pub(crate) fn open(cx: &Cx, request: &RawRequest) -> Result<Opened> {
 /// have equal content, and the second must not be taken for a repeat of the first. A retry that is sealed anew costs
 /// one more fetch and changes nothing.
 fn dedupe(form: &Form, message: &[u8]) -> String {
-    let digest = Sha1::new().chain_update(&form.timestamp).chain_update([0]).chain_update(&form.nonce).chain_update([0]);
+    let digest =
+        Sha1::new().chain_update(&form.timestamp).chain_update([0]).chain_update(&form.nonce).chain_update([0]);
     crypto::hex(&digest.chain_update(message).finalize())
 }
 

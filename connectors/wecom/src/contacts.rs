@@ -2,7 +2,7 @@
 //!
 //! The body is `{corp_id, userid, external_contact, follow_info}`, the shape of `batch/get_by_user` (document 92994).
 //! Tags come as bare ids there and as objects from `get` (document 92114); both become sorted corp tag names at
-//! `/follow_info/tag_names`.
+//! `/follow_info/tag_names`. A gender that is known stands at `/gender`.
 
 use std::collections::BTreeSet;
 
@@ -118,12 +118,16 @@ fn record(corp_id: &str, external_contact: &Value, follow: &Value, tags: &Tags) 
     let id = id_of(userid, external_userid);
     let mut follow_info = follow.clone();
     follow_info["tag_names"] = tag_names(follow, tags).into_iter().collect();
-    let body = json!({
+    let mut body = json!({
         "corp_id": corp_id,
         "userid": userid,
         "external_contact": external_contact,
         "follow_info": follow_info,
     });
+    // 0 says that the gender is not known: no statement.
+    if external_contact["gender"].is_number() && crate::api::number(&external_contact["gender"]) != Some(0) {
+        body["gender"] = external_contact["gender"].clone();
+    }
     Ok(Record { stream: "contacts".into(), id, version: None, body })
 }
 

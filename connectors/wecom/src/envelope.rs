@@ -32,7 +32,8 @@ pub fn is_json(body: &[u8]) -> bool {
 }
 
 fn json(text: &str) -> Result<Fields, String> {
-    let value: serde_json::Value = serde_json::from_str(text).map_err(|_| "the callback is not valid JSON".to_owned())?;
+    let value: serde_json::Value =
+        serde_json::from_str(text).map_err(|_| "the callback is not valid JSON".to_owned())?;
     let object = value.as_object().ok_or("the callback is not a JSON object")?;
     let fields = object.iter().filter_map(|(name, value)| match value {
         serde_json::Value::String(text) => Some((name.clone(), text.clone())),
@@ -78,7 +79,6 @@ fn xml(text: &str) -> Result<Fields, String> {
     }
 }
 
-
 /// The predefined entities and character references; nothing else can be declared, so nothing else can expand.
 fn character(reference: &quick_xml::events::BytesRef<'_>) -> Result<char, String> {
     let unknown = || "the callback uses an unknown entity".to_owned();
@@ -115,7 +115,10 @@ mod tests {
     fn flat_documents_are_read() {
         check("<xml><A><![CDATA[一<b>]]></A><B>2</B></xml>", Ok(&[("A", "一<b>"), ("B", "2")]));
         check("<xml><A>x &amp; y&#33;</A><N><A>no</A></N></xml>", Ok(&[("A", "x & y!"), ("N", "")]));
-        check(r#" {"encrypt":"abc","n":12345678901234567890,"o":{}}"#, Ok(&[("encrypt", "abc"), ("n", "12345678901234567890")]));
+        check(
+            r#" {"encrypt":"abc","n":12345678901234567890,"o":{}}"#,
+            Ok(&[("encrypt", "abc"), ("n", "12345678901234567890")]),
+        );
     }
 
     #[test]

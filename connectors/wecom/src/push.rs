@@ -26,7 +26,9 @@ pub(crate) async fn push(api: &Api<'_>, cache: &TagCache, delivery: &Delivery) -
         (Operation::Create, _) => {
             return Err(rejected("", "WeCom customers come to be when a person adds a member; nobody can create them"));
         }
-        (Operation::Delete, _) => return Err(rejected("", "a WeCom customer can only be removed by the member, in the app")),
+        (Operation::Delete, _) => {
+            return Err(rejected("", "a WeCom customer can only be removed by the member, in the app"));
+        }
     };
     let (userid, external_userid) = contacts::parts(id.as_str())?;
     let (wanted, before) = (&delivery.body["follow_info"], &delivery.base["follow_info"]);
@@ -56,12 +58,16 @@ fn known_fields(body: &Value) -> Result<()> {
     let parts = body.as_object().into_iter().flatten();
     let outside = parts.clone().filter(|(name, _)| *name != "follow_info").map(|(name, _)| format!("/{name}"));
     let writable = |name: &str| {
-        TEXTS.iter().any(|(read, write)| name == *read || name == *write) || name == "remark_mobiles" || name == "tag_names"
+        TEXTS.iter().any(|(read, write)| name == *read || name == *write)
+            || name == "remark_mobiles"
+            || name == "tag_names"
     };
     let inside = body["follow_info"].as_object().into_iter().flatten();
     let inside = inside.filter(|(name, _)| !writable(name)).map(|(name, _)| format!("/follow_info/{name}"));
     match outside.chain(inside).next() {
-        Some(at) => Err(rejected(&at, "WeCom does not let this field be written; set direction = \"in\" in its mapping")),
+        Some(at) => {
+            Err(rejected(&at, "WeCom does not let this field be written; set direction = \"in\" in its mapping"))
+        }
         None => Ok(()),
     }
 }
@@ -111,9 +117,20 @@ async fn notes(
     }
     // WeCom refuses a call whose fields are all empty, so clearing a text states the mobiles too.
     let says_nothing = notes.values().all(|value| value == "");
-    if mobiles.is_some() || says_nothing {
-        let stored = contacts::fetch(api, cache, id).await?;
-        let held = stored.map(|record| record.body["follow_info"]["remark_mobiles"].clone()).unwrap_or_default();
+    let company = notes.contains_key("remark_company");
+    if mobiles.is_some() || says_nothing || company {
+        let stored = contacts::fetch(api, cache, id).await?.map_or(Value::Null, |record| record.body);
+        if company && crate::api::number(&stored["external_contact"]["type"]) == Some(2) {
+            // WeCom would answer "ok" and keep nothing, and the difference would be planned again for ever.
+            return Err(rejected(
+                "/follow_info/remark_corp_name",
+                "WeCom keeps a noted company for WeChat users only; this customer is a WeCom user of another corp",
+            ));
+        }
+        if mobiles.is_none() && !says_nothing {
+            return Ok(Some(notes));
+        }
+        let held = stored["follow_info"]["remark_mobiles"].clone();
         let list = phones(&held, mobiles.unwrap_or(&Value::Null), &before["remark_mobiles"])?;
         // The one way to say "no mobiles" is a list with an empty text.
         let list = if list.is_empty() { vec![String::new()] } else { list };

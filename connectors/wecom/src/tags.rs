@@ -38,7 +38,9 @@ impl Tags {
     pub(crate) fn id_to_add(&self, name: &str) -> Result<String> {
         match self.ids(name).as_slice() {
             [id] => Ok((*id).to_owned()),
-            [] => Err(rejected("one of the tags is not a corp tag; create it in the admin console under 客户联系 → 客户标签")),
+            [] => Err(rejected(
+                "one of the tags is not a corp tag; create it in the admin console under 客户联系 → 客户标签",
+            )),
             _ => Err(rejected("one of the tags exists in several tag groups; give each a name of its own")),
         }
     }

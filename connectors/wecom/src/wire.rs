@@ -25,10 +25,17 @@ impl Wire {
     }
 
     /// Calls `/cgi-bin/{call}` and reads the answer as JSON.
-    pub(crate) async fn send(&self, cx: &Cx, call: &str, query: &[(&str, &str)], body: Option<&Value>) -> Result<Value> {
+    pub(crate) async fn send(
+        &self,
+        cx: &Cx,
+        call: &str,
+        query: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Value> {
         let base = cx.setting("base_url")?.trim_end_matches('/');
-        let url = Url::parse(&format!("{base}/cgi-bin/{call}"))
-            .map_err(|_| ConnectorError::broken(format!("config.base_url of connection {} is not a URL", cx.connection)))?;
+        let url = Url::parse(&format!("{base}/cgi-bin/{call}")).map_err(|_| {
+            ConnectorError::broken(format!("config.base_url of connection {} is not a URL", cx.connection))
+        })?;
         allowed(&url, cx)?;
         let client = self.client(cx.network)?;
         cx.quota.acquire().await;
@@ -44,11 +51,14 @@ impl Wire {
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| lost(&error))? {
             if (bytes.len() + chunk.len()) as u64 > self.limits.response_bytes_max {
-                return Err(ConnectorError::broken(format!("WeCom {call}: the answer is longer than the manifest allows")));
+                return Err(ConnectorError::broken(format!(
+                    "WeCom {call}: the answer is longer than the manifest allows"
+                )));
             }
             bytes.extend_from_slice(&chunk);
         }
-        serde_json::from_slice(&bytes).map_err(|_| ConnectorError::broken(format!("WeCom {call}: the answer is not JSON")))
+        serde_json::from_slice(&bytes)
+            .map_err(|_| ConnectorError::broken(format!("WeCom {call}: the answer is not JSON")))
     }
 
     fn client(&self, network: Network) -> Result<&reqwest::Client> {
@@ -136,7 +146,9 @@ fn is_public(address: IpAddr) -> bool {
         // Global unicast is 2000::/3; tunnels that wrap a version 4 address are left out with it.
         IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
             Some(v4) => is_public(v4.into()),
-            None => v6.segments()[0] & 0xe000 == 0x2000 && v6.segments()[0] != 0x2002 && v6.segments()[..2] != [0x2001, 0],
+            None => {
+                v6.segments()[0] & 0xe000 == 0x2000 && v6.segments()[0] != 0x2002 && v6.segments()[..2] != [0x2001, 0]
+            }
         },
     }
 }
@@ -147,9 +159,20 @@ mod tests {
 
     #[test]
     fn private_addresses_are_known() {
-        for text in ["127.0.0.1", "10.1.2.3", "192.168.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "::1", "fe80::1",
-            "fd00::1", "::ffff:10.0.0.1", "2002:a00:1::", "224.0.0.1"]
-        {
+        for text in [
+            "127.0.0.1",
+            "10.1.2.3",
+            "192.168.0.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "::1",
+            "fe80::1",
+            "fd00::1",
+            "::ffff:10.0.0.1",
+            "2002:a00:1::",
+            "224.0.0.1",
+        ] {
             assert!(!is_public(text.parse().unwrap()), "{text}");
         }
         for text in ["101.226.212.27", "1.1.1.1", "2402:4e00::1"] {

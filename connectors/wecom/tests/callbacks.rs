@@ -28,7 +28,10 @@ async fn a_changed_call_is_refused() {
     let connector = connector();
     assert!(connector.open(&cx, &genuine).is_ok());
     for (what, changed) in [
-        ("signature", RawRequest { target: genuine.target.replace("msg_signature=", "msg_signature=0"), ..genuine.clone() }),
+        (
+            "signature",
+            RawRequest { target: genuine.target.replace("msg_signature=", "msg_signature=0"), ..genuine.clone() },
+        ),
         ("timestamp", RawRequest { target: genuine.target.replace("timestamp=1", "timestamp=2"), ..genuine.clone() }),
         ("nonce", RawRequest { target: genuine.target.replace("nonce=n", "nonce=m"), ..genuine.clone() }),
         ("missing part", RawRequest { target: genuine.target.replace("nonce=", "once="), ..genuine.clone() }),
@@ -118,7 +121,8 @@ fn shown(received: &Received) -> String {
 async fn events_become_hints_deletions_and_pokes() {
     let (twin, cx) = twin().await;
     let contact = [("UserID", "ann"), ("ExternalUserID", "wm1")];
-    let (chat, tag, group) = ([("ChatId", "wr1")], [("Id", "et1"), ("TagType", "tag")], [("Id", "g1"), ("TagType", "tag_group")]);
+    let (chat, tag, group) =
+        ([("ChatId", "wr1")], [("Id", "et1"), ("TagType", "tag")], [("Id", "g1"), ("TagType", "tag_group")]);
     let rows: [(&str, &str, &[(&str, &str)], &[&str]); 18] = [
         ("change_external_contact", "add_external_contact", &contact, &["hint contacts/ann:wm1"]),
         ("change_external_contact", "edit_external_contact", &contact, &["hint contacts/ann:wm1"]),
@@ -147,6 +151,7 @@ async fn events_become_hints_deletions_and_pokes() {
             assert_eq!(received.iter().map(shown).collect::<Vec<_>>(), *expected, "{event} {change}");
         }
     }
-    let (broken, _) = opened(&cx, &raw(&twin.sealed("/hooks/wecom", "change_external_contact", "add_external_contact", &[])));
+    let (broken, _) =
+        opened(&cx, &raw(&twin.sealed("/hooks/wecom", "change_external_contact", "add_external_contact", &[])));
     assert_eq!(connector().receive(&cx, &broken).expect_err("no ids").kind(), "rejected");
 }

@@ -135,7 +135,9 @@ fn the_length_counts_bytes_and_the_padding_goes_to_32() {
 
 #[test]
 fn broken_keys_and_texts_are_refused() {
-    for text in ["", "short", "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGH", "abcdefghijklmnopqrstuvwxyz0123456789ABCDEF!"] {
+    for text in
+        ["", "short", "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGH", "abcdefghijklmnopqrstuvwxyz0123456789ABCDEF!"]
+    {
         assert_eq!(crypto::decode_key(text).err(), Some(CryptoError::Key), "{text}");
     }
     let key = crypto::decode_key(VECTORS[0].key).expect("a key");

@@ -104,7 +104,8 @@ console.log(sealed + ' ' + getSignature(token, stamp, nonce, sealed));";
         (sealed.to_owned(), signature.to_owned())
     };
     let (encrypted, signature) = sealed(CORP_ID, EVENT);
-    let body = format!("<xml><ToUserName><![CDATA[{CORP_ID}]]></ToUserName><Encrypt><![CDATA[{encrypted}]]></Encrypt></xml>");
+    let body =
+        format!("<xml><ToUserName><![CDATA[{CORP_ID}]]></ToUserName><Encrypt><![CDATA[{encrypted}]]></Encrypt></xml>");
     assert_eq!(hint_of(&cx, &post(&signature, "jsnonce", body)), expected());
     let (encrypted, signature) = sealed("", JSON_EVENT);
     let body = serde_json::json!({"encrypt": encrypted}).to_string();

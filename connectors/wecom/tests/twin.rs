@@ -47,7 +47,8 @@ async fn crowd(twin: &WecomTwin) {
         let userid = format!("member{member:03}");
         twin.add_member(&userid);
         for customer in 0..member % 5 {
-            let external = twin.preload_contact(&userid, Customer::named(&format!("客户{member}-{customer}")).with_gender(2));
+            let external =
+                twin.preload_contact(&userid, Customer::named(&format!("客户{member}-{customer}")).with_gender(2));
             twin.edit_mobiles(&userid, &external, &["13800138000", "+85251234567"]);
             if customer == 0 {
                 twin.set_tags(&userid, &external, &["VIP"]).await;
@@ -72,7 +73,11 @@ async fn a_scan_reads_everything_and_resumes_from_any_cursor() {
         assert_eq!(records(&rest), records(&all[start..]), "from page {start}");
     }
     let next = all.last().and_then(|(_, page)| page.next.clone());
-    assert_eq!(records(&pages(&connector, &cx, "contacts", next.as_ref()).await), shown, "the next scan is whole again");
+    assert_eq!(
+        records(&pages(&connector, &cx, "contacts", next.as_ref()).await),
+        shown,
+        "the next scan is whole again"
+    );
     // Both shapes of a contact are one shape: mobiles apart, which travel as numbers here and as texts there.
     for (id, body) in shown.iter().take(8) {
         let fetched = connector.fetch(&cx, &key("contacts", id)).await.expect("an answer").expect("the contact");
@@ -354,4 +359,16 @@ async fn refused_deliveries_say_where_and_write_nothing() {
     assert!(twin.writes().is_empty());
     twin.delete_contact("ann", &external).await;
     assert_eq!(connector.push(&cx, &update(json!({"remark": "x"}))).await.expect_err("gone").kind(), "gone");
+}
+
+#[tokio::test]
+async fn a_company_that_would_be_dropped_in_silence_is_refused() {
+    let (twin, cx) = twin().await;
+    let external = twin.preload_contact("ann", Customer { kind: 2, ..Customer::named("Lucy") });
+    let sent = delivery(&format!("ann:{external}"), json!({"follow_info": {"remark_corp_name": "星河"}}), json!({}));
+    match connector().push(&cx, &sent).await.expect_err("not kept") {
+        ConnectorError::Rejected { at, .. } => assert_eq!(at, "/follow_info/remark_corp_name"),
+        other => panic!("{other}"),
+    }
+    assert!(twin.writes().is_empty());
 }

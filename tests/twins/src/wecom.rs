@@ -46,7 +46,8 @@ impl WecomTwin {
         let address = listener.local_addr().expect("a bound listener has an address");
         let state = State { chat_list_max: 1000, token_seconds: 7200, ..State::default() };
         let twin = Arc::new(Self { address, state: Mutex::new(state), hooks: Hooks::new() });
-        let routes = axum::Router::new().route("/cgi-bin/{*call}", axum::routing::any(serve)).with_state(Arc::clone(&twin));
+        let routes =
+            axum::Router::new().route("/cgi-bin/{*call}", axum::routing::any(serve)).with_state(Arc::clone(&twin));
         tokio::spawn(async move { axum::serve(listener, routes).await });
         twin
     }
@@ -180,8 +181,13 @@ impl WecomTwin {
 
     /// A member sets the corp tags, by name.
     pub async fn set_tags(&self, userid: &str, external: &str, names: &[&str]) {
-        let ids: BTreeSet<String> =
-            self.lock().tags.iter().filter(|tag| names.contains(&tag.name.as_str())).map(|tag| tag.id.clone()).collect();
+        let ids: BTreeSet<String> = self
+            .lock()
+            .tags
+            .iter()
+            .filter(|tag| names.contains(&tag.name.as_str()))
+            .map(|tag| tag.id.clone())
+            .collect();
         self.edit(userid, external, |follow| follow.tags = ids);
         self.contact_event("edit_external_contact", userid, external, &[]).await;
     }
@@ -251,7 +257,9 @@ impl WecomTwin {
             state.members.insert(owner.to_owned());
             let id = format!("wrTwinChat{:05}", state.number());
             let members = members.iter().map(|member| (*member).to_owned()).collect();
-            state.chats.insert(id.clone(), Chat { name: name.to_owned(), owner: owner.to_owned(), created_at, members });
+            state
+                .chats
+                .insert(id.clone(), Chat { name: name.to_owned(), owner: owner.to_owned(), created_at, members });
             id
         };
         self.event("change_external_chat", "create", &[("ChatId", &id)]).await;

@@ -125,9 +125,11 @@ fn get(state: &State, ask: &Ask<'_>) -> Answer {
     let followers = page.iter().map(|pair| {
         let follow = &state.follows[*pair];
         let mut shown = State::follow_json(pair, follow);
-        let corp = state.tags.iter().filter(|tag| follow.tags.contains(&tag.id)).map(|tag| {
-            json!({"group_name": tag.group, "tag_name": tag.name, "tag_id": tag.id, "type": 1})
-        });
+        let corp = state
+            .tags
+            .iter()
+            .filter(|tag| follow.tags.contains(&tag.id))
+            .map(|tag| json!({"group_name": tag.group, "tag_name": tag.name, "tag_id": tag.id, "type": 1}));
         let own = follow.personal_tags.iter().map(|name| json!({"group_name": "", "tag_name": name, "type": 2}));
         shown["tags"] = corp.chain(own).collect();
         shown
@@ -156,11 +158,15 @@ fn batch(state: &State, body: &Value) -> Answer {
         let mut shown = State::follow_json(pair, follow);
         shown["tag_id"] = follow.tags.iter().cloned().collect();
         // Old mobiles come as numbers in this call.
-        let old = follow.mobiles.iter().map(|mobile| mobile.parse::<u64>().map_or_else(|_| mobile.as_str().into(), Value::from));
-        shown["remark_mobiles"] = old.collect();
+        shown["remark_mobiles"] = follow.mobiles.iter().map(|mobile| old_style(mobile)).collect();
         json!({"external_contact": state.customers[&pair.1].json(&pair.1), "follow_info": shown})
     });
     Ok(json!({"external_contact_list": rows.collect::<Vec<_>>(), "next_cursor": next}))
+}
+
+fn old_style(mobile: &str) -> Value {
+    let digits = mobile.bytes().all(|byte| byte.is_ascii_digit());
+    mobile.parse::<u64>().ok().filter(|_| digits).map_or_else(|| mobile.into(), Value::from)
 }
 
 /// The page after a cursor, which names the last pair that was shown: so a page stays right while others change.
@@ -174,7 +180,8 @@ fn paged<'a>(pairs: &[&'a Pair], cursor: &str, limit: usize) -> Result<(Vec<&'a 
             Some((userid.to_owned(), external.to_owned()))
         }
     };
-    let rest: Vec<&Pair> = pairs.iter().copied().filter(|pair| after.as_ref().is_none_or(|after| *pair > after)).collect();
+    let rest: Vec<&Pair> =
+        pairs.iter().copied().filter(|pair| after.as_ref().is_none_or(|after| *pair > after)).collect();
     let page: Vec<&Pair> = rest.iter().copied().take(limit).collect();
     let next = match page.last() {
         Some(last) if rest.len() > limit => URL_SAFE_NO_PAD.encode(format!("{}:{}", last.0, last.1)),
@@ -196,7 +203,8 @@ fn tag_list(state: &State, body: &Value) -> Answer {
             tags.map(|tag| json!({"id": tag.id, "name": tag.name, "create_time": 1_700_000_000, "order": 1})).collect();
         json!({"group_id": format!("g-{group}"), "group_name": group, "create_time": 1_700_000_000, "order": 1, "tag": tags})
     });
-    let shown: Vec<Value> = shown.filter(|group| group["tag"].as_array().is_some_and(|tags| !tags.is_empty())).collect();
+    let shown: Vec<Value> =
+        shown.filter(|group| group["tag"].as_array().is_some_and(|tags| !tags.is_empty())).collect();
     Ok(json!({"tag_group": shown}))
 }
 
@@ -274,9 +282,10 @@ fn chat_list(state: &State, body: &Value) -> Answer {
         return Err(81017);
     }
     let cursor = body["cursor"].as_str().unwrap_or_default();
-    let rest = state.chats.iter().filter(|(id, chat)| {
-        id.as_str() > cursor && (owners.is_empty() || owners.contains(&chat.owner))
-    });
+    let rest = state
+        .chats
+        .iter()
+        .filter(|(id, chat)| id.as_str() > cursor && (owners.is_empty() || owners.contains(&chat.owner)));
     let rest: Vec<&String> = rest.map(|(id, _)| id).collect();
     let page: Vec<Value> = rest.iter().take(limit).map(|id| json!({"chat_id": id, "status": 0})).collect();
     let next = if rest.len() > limit { rest[limit - 1].as_str() } else { "" };
