@@ -99,7 +99,8 @@ async fn receive(server: &Server, hook: Option<&Hook>, target: String, request: 
     };
     let sealed = matches!(webhook.verify, Verify::Connector {});
     let is_post = method == "POST";
-    if !is_post && !(sealed && method == "GET") {
+    let is_handshake = sealed && method == "GET";
+    if !is_post && !is_handshake {
         return Outcome::Method;
     }
     let raw = RawRequest { method, target, headers, body };
@@ -226,7 +227,7 @@ impl Outcome {
             }
             Self::Refused(refusal) => tracing::warn!(connection, outcome, reason = %refusal, "webhook refused"),
             Self::Failed(reason) => {
-                tracing::error!(connection, outcome, reason, "webhook not kept; the sender will retry")
+                tracing::error!(connection, outcome, reason, "webhook not kept; the sender will retry");
             }
             Self::Full { .. } | Self::Slow | Self::Busy => {
                 tracing::warn!(connection, outcome, "webhook not kept; the sender will retry");

@@ -12,8 +12,7 @@ use kit::{Desk, STANDARD_SECRET, base64, hmac_sha256, standard_signature};
 use serde_json::{Value, json};
 
 const STANDARD: &str = r#"verify = { kind = "standard", secret = "{secret.webhook}" }"#;
-const SHOPIFY: &str =
-    r#"verify = { kind = "hmac_sha256", header = "X-Shopify-Hmac-Sha256", encoding = "base64", secret = "{secret.webhook}" }"#;
+const SHOPIFY: &str = r#"verify = { kind = "hmac_sha256", header = "X-Shopify-Hmac-Sha256", encoding = "base64", secret = "{secret.webhook}" }"#;
 const BODY: &str = r#"{"type":"customer.updated","data":{"id":"c-1","given_name":"晓明","n":12345678901234567890}}"#;
 
 /// Signs the body, and judges the offered signatures.

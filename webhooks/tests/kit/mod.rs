@@ -23,7 +23,7 @@ use huiliu_webhooks::{Appended, Arrived, Hook, Hooks, Intake, IntakeError, route
 use tower::ServiceExt as _;
 
 /// A connector that is only its manifest; its sealed envelope is the word `sealed:` before the content.
-pub struct Paper(Manifest);
+pub struct Paper(pub Manifest);
 
 #[async_trait]
 impl Connector for Paper {
@@ -139,7 +139,11 @@ pub struct Answer {
 
 impl Desk {
     pub fn new(webhook: &str, secrets: &[(&str, &str)], now_seconds: i64) -> Self {
-        let hook = Hook { connection: "shop".into(), connector: paper(webhook), cx: cx(secrets, now_seconds) };
+        Self::of(paper(webhook), secrets, now_seconds)
+    }
+
+    pub fn of(connector: Arc<Paper>, secrets: &[(&str, &str)], now_seconds: i64) -> Self {
+        let hook = Hook { connection: "shop".into(), connector, cx: cx(secrets, now_seconds) };
         let (hooks, inbox) = (Hooks::new([hook]), Arc::new(Inbox::default()));
         let app = router(hooks.clone(), Arc::<Inbox>::clone(&inbox));
         Self { inbox, hooks, app }

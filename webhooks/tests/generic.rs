@@ -1,0 +1,73 @@
+//! The shipped `webhook` connector: its manifest, its mapping and its fixtures fit together.
+
+mod kit;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use huiliu_core::catalog::{Catalog, System};
+use huiliu_mappings::lens::laws;
+use huiliu_mappings::model::Model;
+use kit::{Desk, Paper, STANDARD_SECRET};
+use serde_json::Value;
+
+const MANIFEST: &str = include_str!("../../connectors/webhook/connector.toml");
+const MAPPING: &str = include_str!("../../mappings/systems/webhook.toml");
+
+fn system() -> System {
+    let manifests = [("connectors/webhook/connector.toml", MANIFEST)];
+    let loaded = Catalog::load(&Model::shipped(), manifests, [("mappings/systems/webhook.toml", MAPPING)]);
+    let catalog = loaded.unwrap_or_else(|told| panic!("{told:#?}"));
+    catalog.system("webhook").expect("the manifest is named like its folder").clone()
+}
+
+fn fixtures(folder: &str) -> Vec<(PathBuf, Value)> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../connectors/webhook/fixtures").join(folder);
+    let files = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path());
+    let read: Vec<_> =
+        files.map(|path| (path.clone(), serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap())).collect();
+    assert!(!read.is_empty(), "{} holds no fixture", folder.display());
+    read
+}
+
+#[test]
+fn samples_map_without_issues_and_keep_the_laws() {
+    let system = system();
+    for stream in system.manifest.streams.keys() {
+        let lens = system.lenses.iter().find(|lens| lens.stream() == stream).expect("every stream is mapped");
+        for (path, record) in fixtures(stream) {
+            let (mapped, issues) = lens.map(&record);
+            assert_eq!(issues, [], "{}", path.display());
+            assert!(mapped.fields.len() > 4, "{}", path.display());
+            assert_eq!(laws::broken(lens, &record), Vec::<String>::new(), "{}", path.display());
+        }
+    }
+}
+
+#[tokio::test]
+async fn recorded_calls_are_kept_once_and_only_unchanged() {
+    let manifest = system().manifest;
+    let desk = Desk::of(Arc::new(Paper((*manifest).clone())), &[("webhook", STANDARD_SECRET)], 1_614_265_330);
+    let route = manifest.webhook.as_ref().unwrap().route.clone().unwrap();
+    let calls = fixtures("webhook");
+    for (path, call) in &calls {
+        let headers: Vec<(&str, &str)> = call["headers"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str().unwrap()))
+            .collect();
+        let body = call["body"].as_str().unwrap();
+        let event: Value = serde_json::from_str(body).unwrap();
+        let topic = event["type"].as_str().unwrap();
+        assert!(route.topics.contains_key(topic) || route.deletes.contains_key(topic), "{}", path.display());
+        for (sent, status) in
+            [(body.replace("\"c-1001\"", "\"c-1009\""), 401), (body.to_owned(), 200), (body.to_owned(), 200)]
+        {
+            assert_eq!(desk.post("/hooks/shop", &headers, sent.as_bytes()).await.status, status, "{}", path.display());
+        }
+    }
+    let mut keys: Vec<String> = desk.kept().into_iter().map(|it| it.dedupe).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, ["msg_1001", "msg_1002", "msg_1003", "msg_1004"]);
+}
