@@ -82,9 +82,25 @@ async fn ack_after_append() {
     assert_eq!(failed.status, StatusCode::INTERNAL_SERVER_ERROR);
     assert!(!failed.body.contains("/var/lib"), "the store's words are for the log");
     assert_eq!(desk.kept(), []);
-    desk.mood(Mood::Keep);
-    assert_eq!(post(&desk, "e1", BODY, BODY).await.status, StatusCode::OK);
+    let told = std::sync::Arc::new(tokio::sync::Notify::new());
+    desk.mood(Mood::Wait(std::sync::Arc::clone(&told)));
+    let mut call = std::pin::pin!(post(&desk, "e1", BODY, BODY));
+    for _ in 0..100 {
+        let answered = look(call.as_mut()).await;
+        assert!(answered.is_none(), "answered before the append ended: {answered:?}");
+    }
+    told.notify_one();
+    assert_eq!(call.await.status, StatusCode::OK);
     assert_eq!(desk.kept().len(), 1);
+}
+
+/// One look at a future: what it returned, if it has ended.
+async fn look<F: Future>(mut future: std::pin::Pin<&mut F>) -> Option<F::Output> {
+    std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
+        std::task::Poll::Ready(ended) => std::task::Poll::Ready(Some(ended)),
+        std::task::Poll::Pending => std::task::Poll::Ready(None),
+    })
+    .await
 }
 
 #[tokio::test(start_paused = true)]

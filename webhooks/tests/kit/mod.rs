@@ -95,6 +95,8 @@ pub enum Mood {
     Fail(IntakeError),
     /// Never end.
     Hang,
+    /// Keep it when told to.
+    Wait(Arc<tokio::sync::Notify>),
 }
 
 /// An inbox in memory.
@@ -111,6 +113,7 @@ impl Intake for Inbox {
         match mood {
             Mood::Fail(error) => return Err(error),
             Mood::Hang => std::future::pending().await,
+            Mood::Wait(told) => told.notified().await,
             Mood::Keep => {}
         }
         let mut kept = self.kept.lock().unwrap();
