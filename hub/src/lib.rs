@@ -1,12 +1,13 @@
 //! Which pieces run here? The hub only wires.
 //!
 //! [`config`] reads the deployment folder, [`connectors`] lists what ships, [`deployment`] puts an engine together,
-//! [`import`] and [`export`] bring files in and out, [`run`] keeps the stages going, [`show`] answers who and why.
+//! [`hooks`] lets webhooks in, [`import`] and [`export`] bring files in and out, [`run`] keeps the stages going, [`show`] answers who and why.
 
 pub mod config;
 pub mod connectors;
 pub mod deployment;
 pub mod export;
+pub mod hooks;
 pub mod import;
 pub mod run;
 pub mod show;

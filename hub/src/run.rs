@@ -36,8 +36,14 @@ pub async fn serve(deployment: Deployment) -> Result<(), String> {
         let schedule = schedule(&deployment, connection)?;
         tasks.spawn(tend(engine.clone(), connection.clone(), schedule, stopped.clone()));
     }
-    tasks.spawn(think(engine.clone(), stopped.clone()));
-    let app = Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(|| async { "ready\n" }));
+    let news = std::sync::Arc::new(tokio::sync::Notify::new());
+    let heard = news.clone();
+    let hooks = crate::hooks::router(&engine, move || heard.notify_one())?;
+    tasks.spawn(think(engine.clone(), news, stopped.clone()));
+    let app = Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(|| async { "ready\n" }))
+        .merge(hooks);
     tracing::info!(listen = %deployment.config.hub.listen, connections = engine.connections.len(), "serving");
     let served = axum::serve(listener, app).with_graceful_shutdown(asked_to_stop()).await;
     let _ = stop.send(true);
@@ -121,7 +127,7 @@ async fn turn(engine: &Engine, connection: &Connection, schedule: &[(StreamName,
 }
 
 /// Processes and plans whatever the others brought.
-async fn think(engine: Engine, mut stop: watch::Receiver<bool>) {
+async fn think(engine: Engine, news: std::sync::Arc<tokio::sync::Notify>, mut stop: watch::Receiver<bool>) {
     while !*stop.borrow() {
         let here = engine.clone();
         let worked = on_thread(move || Ok(process::batch(&here)?.items + plan::batch(&here)?.0)).await;
@@ -131,6 +137,7 @@ async fn think(engine: Engine, mut stop: watch::Receiver<bool>) {
             Err(error) => tracing::error!("processing failed, trying again: {error}"),
         }
         tokio::select! {
+            () = news.notified() => {}
             () = tokio::time::sleep(REST) => {}
             _ = stop.changed() => {}
         }

@@ -64,7 +64,9 @@ pub fn canonical(kind: FieldType, raw: &Value, options: &Options) -> Result<Opti
         FieldType::Integer => Value::String(numbers::integer(&scalar(raw)?)?),
         FieldType::Money => numbers::money(raw, options)?,
         FieldType::Boolean => Value::Bool(numbers::boolean(raw)?),
-        FieldType::List => raw.is_array().then(|| raw.clone()).ok_or_else(|| Problem::new("wrong_type", "expected a list"))?,
+        FieldType::List => {
+            raw.is_array().then(|| raw.clone()).ok_or_else(|| Problem::new("wrong_type", "expected a list"))?
+        }
     };
     Ok(Some(value))
 }

@@ -1,0 +1,50 @@
+//! Webhooks into the inbox: the way in of `huiliu-webhooks` on core's group-committing intake.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::Router;
+use huiliu_core::engine::Engine;
+use huiliu_core::pipeline::intake::{self, Intake};
+use huiliu_core::store::inbox::{InboxItem, ItemKind};
+use huiliu_webhooks::{Appended, Arrived, Hook, Hooks, IntakeError};
+
+struct IntoInbox {
+    intake: Intake,
+    engine: Engine,
+}
+
+#[async_trait]
+impl huiliu_webhooks::Intake for IntoInbox {
+    async fn append(&self, arrived: Arrived) -> Result<Appended, IntakeError> {
+        let headers =
+            serde_json::to_string(&arrived.headers).map_err(|error| IntakeError::Failed(error.to_string()))?;
+        let item = InboxItem {
+            connection: arrived.connection.as_str().to_owned(),
+            kind: ItemKind::Webhook,
+            target: Some(arrived.target),
+            headers: Some(headers),
+            body: arrived.body.to_vec(),
+            received_us: self.engine.clock.now_us(),
+            ..InboxItem::default()
+        };
+        match self.intake.append(item, arrived.dedupe).await {
+            Ok(intake::Appended::Fresh) => Ok(Appended::Fresh),
+            Ok(intake::Appended::Repeat) => Ok(Appended::Repeat),
+            // The writer empties a full queue within a second or two.
+            Err(intake::IntakeError::Full) => Err(IntakeError::Full { retry_after_seconds: 2 }),
+            Err(intake::IntakeError::Failed(told)) => Err(IntakeError::Failed(told)),
+        }
+    }
+}
+
+/// `/hooks/{connection}` for every connection whose manifest has a webhook. `wake` is called after every commit.
+pub fn router(engine: &Engine, wake: impl Fn() + Send + 'static) -> Result<Router, String> {
+    let intake = Intake::start(engine.store.clone(), engine.clock.clone(), wake);
+    let intake = intake.map_err(|error| format!("the intake cannot start: {error}"))?;
+    let hooks = engine.connections.values().filter_map(|connection| {
+        let connector = connection.connector.clone().filter(|it| it.manifest().webhook.is_some())?;
+        Some(Hook { connection: connection.name.clone(), connector, cx: connection.cx.clone() })
+    });
+    Ok(huiliu_webhooks::router(Hooks::new(hooks), Arc::new(IntoInbox { intake, engine: engine.clone() })))
+}
