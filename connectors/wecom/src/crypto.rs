@@ -77,7 +77,7 @@ pub fn decode_key(encoding_aes_key: &str) -> Result<EnvelopeKey, CryptoError> {
 pub fn sign(token: &str, timestamp: &str, nonce: &str, encrypted: &str) -> String {
     let mut parts = [token, timestamp, nonce, encrypted];
     parts.sort_unstable();
-    let digest = parts.iter().fold(Sha1::new(), |hash, part| hash.chain_update(part)).finalize();
+    let digest = parts.iter().fold(Sha1::new(), Digest::chain_update).finalize();
     hex(&digest)
 }
 

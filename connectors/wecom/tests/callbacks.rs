@@ -117,13 +117,16 @@ fn shown(received: &Received) -> String {
     }
 }
 
+/// Event, change, fields, and what they mean.
+type Row<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
+
 #[tokio::test]
 async fn events_become_hints_deletions_and_pokes() {
     let (twin, cx) = twin().await;
     let contact = [("UserID", "ann"), ("ExternalUserID", "wm1")];
     let (chat, tag, group) =
         ([("ChatId", "wr1")], [("Id", "et1"), ("TagType", "tag")], [("Id", "g1"), ("TagType", "tag_group")]);
-    let rows: [(&str, &str, &[(&str, &str)], &[&str]); 18] = [
+    let rows: [Row; 18] = [
         ("change_external_contact", "add_external_contact", &contact, &["hint contacts/ann:wm1"]),
         ("change_external_contact", "edit_external_contact", &contact, &["hint contacts/ann:wm1"]),
         ("change_external_contact", "add_half_external_contact", &contact, &["hint contacts/ann:wm1"]),

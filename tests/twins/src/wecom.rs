@@ -31,10 +31,11 @@ pub const CALLBACK_TOKEN: &str = "twinCallbackToken";
 /// The `EncodingAESKey` of the callback settings.
 pub const ENCODING_AES_KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
 
-/// A pretended corp.
+/// A pretended corp; it stops answering when it is dropped.
 pub struct WecomTwin {
     address: SocketAddr,
-    state: Mutex<State>,
+    server: tokio::task::JoinHandle<()>,
+    state: Arc<Mutex<State>>,
     /// Sends the callbacks; faults are set here.
     pub hooks: Hooks,
 }
@@ -45,11 +46,15 @@ impl WecomTwin {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a free loopback port");
         let address = listener.local_addr().expect("a bound listener has an address");
         let state = State { chat_list_max: 1000, token_seconds: 7200, ..State::default() };
-        let twin = Arc::new(Self { address, state: Mutex::new(state), hooks: Hooks::new() });
+        let state = Arc::new(Mutex::new(state));
         let routes =
-            axum::Router::new().route("/cgi-bin/{*call}", axum::routing::any(serve)).with_state(Arc::clone(&twin));
-        tokio::spawn(async move { axum::serve(listener, routes).await });
-        twin
+            axum::Router::new().route("/cgi-bin/{*call}", axum::routing::any(serve)).with_state(Arc::clone(&state));
+        let server = tokio::spawn(async move {
+            if let Err(error) = axum::serve(listener, routes).await {
+                tracing::error!(%error, "the WeCom twin stopped");
+            }
+        });
+        Arc::new(Self { address, server, state, hooks: Hooks::new() })
     }
 
     /// What `config.base_url` takes.
@@ -346,9 +351,8 @@ impl WecomTwin {
         (format!("msg_signature={signature}&timestamp={stamp}&nonce={nonce}&echostr={escaped}"), plain)
     }
 
-    #[allow(clippy::disallowed_methods)] // A stand-in for a vendor has a clock of its own, as the vendor does.
     fn now(&self) -> i64 {
-        self.lock().fixed_time.unwrap_or_else(|| jiff::Timestamp::now().as_second())
+        now(&self.lock())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -356,8 +360,20 @@ impl WecomTwin {
     }
 }
 
+impl Drop for WecomTwin {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+#[allow(clippy::disallowed_methods)] // A stand-in for a vendor has a clock of its own, as the vendor does.
+fn now(state: &State) -> i64 {
+    state.fixed_time.unwrap_or_else(|| jiff::Timestamp::now().as_second())
+}
+
 fn xml_of(fields: &[(&str, &str)]) -> String {
-    let inner: String = fields.iter().map(|(name, text)| format!("<{name}><![CDATA[{text}]]></{name}>")).collect();
+    let inner =
+        fields.iter().fold(String::new(), |made, (name, text)| made + &format!("<{name}><![CDATA[{text}]]></{name}>"));
     format!("<xml>{inner}</xml>")
 }
 
@@ -367,14 +383,15 @@ fn json_of(fields: &[(&str, &str)]) -> String {
 }
 
 async fn serve(
-    Shared(twin): Shared<Arc<WecomTwin>>,
+    Shared(state): Shared<Arc<Mutex<State>>>,
     method: Method,
     Path(call): Path<String>,
     Query(query): Query<HashMap<String, String>>,
     body: Bytes,
 ) -> Json<Value> {
-    let now = twin.now();
+    let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+    let now = now(&state);
     let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
     let ask = calls::Ask { post: method == Method::POST, call: &call, query: &query, body: &body, now };
-    Json(calls::answer(&mut twin.lock(), &ask))
+    Json(calls::answer(&mut state, &ask))
 }
