@@ -90,6 +90,11 @@ impl LinkState {
             if self.held.get(&field) == Some(&value) {
                 continue;
             }
+            // A record that never held a value clears nothing by showing that it has none.
+            if value.is_null() && !self.held.contains_key(&field) {
+                self.held.insert(field, value);
+                continue;
+            }
             self.written.remove(&field);
             self.held.insert(field.clone(), value.clone());
             self.said.insert(field.clone(), Said { value, at_us });
@@ -244,6 +249,16 @@ mod tests {
         assert!(state.hear(record(&[("title", json!("Prof"))], &[]), 2).is_empty());
         assert_eq!(state.said[&FieldName::from("title")].value, json!("Dr"));
         assert_eq!(state.hear(record(&[("title", json!("Dr"))], &[]), 3), vec![FieldName::from("title")]);
+    }
+
+    #[test]
+    fn an_empty_field_of_a_new_record_clears_nothing() {
+        let mut state = LinkState::default();
+        assert!(state.hear(record(&[("title", json!(null))], &[]), 1).is_empty());
+        assert!(state.said.is_empty());
+        assert_eq!(state.hear(record(&[("title", json!("Dr"))], &[]), 2).len(), 1);
+        assert_eq!(state.hear(record(&[("title", json!(null))], &[]), 3).len(), 1, "a value that goes away is cleared");
+        assert_eq!(state.said[&FieldName::from("title")].value, json!(null));
     }
 
     #[test]

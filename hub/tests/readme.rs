@@ -1,0 +1,51 @@
+//! The first import of both READMEs, command by command, as a reader would type it.
+
+use std::path::Path;
+use std::process::Command;
+
+const MEMBERS: &str = "编号,姓名,手机号,邮箱,公司\n1,李雷,13800138000,li@example.com,甲\n2,韩梅梅,13900139000,han@example.com,乙\n3,李雷,13800138000,,甲有限公司\n";
+
+fn follow(readme: &str) {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(readme);
+    let text = std::fs::read_to_string(readme).expect("the README is there");
+    let block = text.split("```").find(|block| block.contains("huiliu init")).expect("the first import is a block");
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("members.csv"), MEMBERS).expect("write");
+    let bin = Path::new(env!("CARGO_BIN_EXE_huiliu")).parent().expect("a folder of programs");
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
+    let mut told = Vec::new();
+    for line in block.lines().filter(|line| line.starts_with("huiliu ")) {
+        let ran = Command::new("sh").arg("-c").arg(line).current_dir(folder.path()).env("PATH", &path).output();
+        let ran = ran.expect("sh runs");
+        assert!(ran.status.success(), "{line}\n{}", String::from_utf8_lossy(&ran.stderr));
+        told.push(String::from_utf8_lossy(&ran.stdout).into_owned());
+    }
+    let told = told.join("\n");
+    assert!(told.contains("3 rows: 2 golden records made"), "{told}");
+    assert!(told.contains("said by members/rows/1, members/rows/3"), "{told}");
+    assert!(told.contains("new, nobody known: made a golden record"), "{told}");
+    let exported = std::fs::read_to_string(folder.path().join("customers.jsonl")).expect("the export is there");
+    assert_eq!(exported.lines().count(), 2);
+}
+
+#[test]
+fn the_english_readme_works() {
+    follow("README.md");
+}
+
+#[test]
+fn the_chinese_readme_works() {
+    follow("README.zh-CN.md");
+}
+
+#[test]
+fn a_mistake_names_what_to_do() {
+    let run = |args: &[&str]| {
+        let ran = Command::new(env!("CARGO_BIN_EXE_huiliu")).args(args).output().expect("huiliu runs");
+        (ran.status.success(), String::from_utf8_lossy(&ran.stderr).into_owned())
+    };
+    let (fine, told) = run(&["-C", "/nowhere", "status"]);
+    assert!(!fine && told.contains("run `huiliu init"), "{told}");
+    let (fine, told) = run(&["map", "kingde", "x.json"]);
+    assert!(!fine && told.contains("did you mean `kingdee`?"), "{told}");
+}
