@@ -56,6 +56,8 @@ struct State {
     orders_made: u64,
     events: u64,
     deliveries: u64,
+    /// Calls with their answers, while they are recorded.
+    exchanges: Option<Vec<(Value, Value)>>,
 }
 
 impl State {
@@ -267,8 +269,7 @@ impl ShopifyTwin {
             state.shop.touched(id);
             state.act();
             let topics = ["orders/create", "orders/updated", "orders/paid"];
-            let mut events: Vec<Event> =
-                topics.into_iter().map(|topic| state.order_part(topic, id, now_s)).collect();
+            let mut events: Vec<Event> = topics.into_iter().map(|topic| state.order_part(topic, id, now_s)).collect();
             // The customer's count of orders changes with it, and so does the stamp.
             if let Some(customer) = customer
                 && let Some(known) = state.shop.customers.get_mut(&customer)
@@ -332,6 +333,16 @@ impl ShopifyTwin {
     /// How many calls were made with a good token.
     pub fn calls(&self) -> u64 {
         self.inner.lock().calls
+    }
+
+    /// Keeps each call and its answer from now on, for [`ShopifyTwin::exchanges`].
+    pub fn record_exchanges(&self) {
+        self.inner.lock().exchanges = Some(Vec::new());
+    }
+
+    /// What was asked (`query`, `variables`) and answered since [`ShopifyTwin::record_exchanges`].
+    pub fn exchanges(&self) -> Vec<(Value, Value)> {
+        self.inner.lock().exchanges.clone().unwrap_or_default()
     }
 
     /// How many of them were throttled.

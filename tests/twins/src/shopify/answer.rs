@@ -21,7 +21,11 @@ fn refused<T>(code: &'static str, message: impl Into<String>) -> Result<T, Refus
 const PAGE_MAX: u64 = 250;
 
 /// The `data` of the reply, and the customers that were created or changed on the way.
-pub(super) fn answer(shop: &mut Shop, operation: &Operation, now_s: i64) -> Result<(Value, Vec<(u64, Saved)>), Refusal> {
+pub(super) fn answer(
+    shop: &mut Shop,
+    operation: &Operation,
+    now_s: i64,
+) -> Result<(Value, Vec<(u64, Saved)>), Refusal> {
     let mut data = Map::new();
     let mut saved = Vec::new();
     for field in &operation.fields {
@@ -276,4 +280,3 @@ fn target(shop: &Shop, identifier: &Value, input: &Value) -> Result<Target, Refu
         Some(_) => refused("INVALID_VARIABLE", format!("this twin upserts by id, email and phone, not by {key}")),
     }
 }
-

@@ -103,6 +103,9 @@ async fn serve(
         return reply(&errors("This call was refused on purpose", code));
     }
     let (answer, events) = carry_out(&inner, &asked);
+    if let Some(exchanges) = &mut inner.lock().exchanges {
+        exchanges.push((asked, answer.clone()));
+    }
     inner.send_later(events);
     match fault {
         Some(Fault::CutAfter) => cut(&answer.to_string()),
@@ -158,7 +161,8 @@ fn errors(message: &str, code: &str) -> Value {
 }
 
 fn reply(body: &Value) -> Response {
-    let headers = [(header::CONTENT_TYPE.as_str(), "application/json; charset=utf-8"), ("x-shopify-api-version", API_VERSION)];
+    let headers =
+        [(header::CONTENT_TYPE.as_str(), "application/json; charset=utf-8"), ("x-shopify-api-version", API_VERSION)];
     (headers, body.to_string()).into_response()
 }
 
