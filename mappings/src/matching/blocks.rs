@@ -55,8 +55,8 @@ impl Values {
         let mut values = Self::default();
         if is_organization(evidence) {
             values.organization = Features::organization(evidence);
-            return values;
         }
+        // Also of an organization: a record that does not say what it is may be compared with it by its other fields.
         values.birth_date = birth_date(rules, evidence).map(str::to_owned);
         values.company = company(evidence);
         // The name is the dearest to normalize: only where a block could use it.
