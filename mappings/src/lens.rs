@@ -13,7 +13,7 @@ pub mod write;
 use serde_json::Value;
 
 use crate::diagnose::Diagnostic;
-use crate::model::{FieldType, Model};
+use crate::model::{FieldSpec, FieldType, Model};
 use crate::normalize::Options;
 use crate::value::{EntityName, FieldName, Fields, IdentityKind, Issue, MappedRecord};
 use path::Path;
@@ -48,9 +48,10 @@ struct FieldRule {
     from: Option<Path>,
     to: Option<Path>,
     constant: Option<Value>,
+    currency_from: Option<Path>,
     options: Options,
-    /// Canonical word and vendor word.
-    values: Vec<(String, String)>,
+    /// Empty: every text is taken as it is.
+    words: Vec<Word>,
     direction: Direction,
     item: Option<Path>,
     limit: Option<usize>,
@@ -59,11 +60,19 @@ struct FieldRule {
     each: Vec<FieldRule>,
 }
 
+/// A canonical word and the vendor's words for it, as texts and as JSON: all are read, the first is written.
+#[derive(Clone, Debug)]
+struct Word {
+    canonical: String,
+    vendors: Vec<(String, Value)>,
+}
+
 #[derive(Clone, Debug)]
 struct IdentityRule {
     kind: IdentityKind,
     form: FieldType,
     from: Path,
+    item: Option<Path>,
     scope: Option<Path>,
     options: Options,
 }
@@ -123,11 +132,31 @@ impl Lens {
 }
 
 impl FieldRule {
-    fn writes(&self) -> bool {
-        self.direction != Direction::In && self.to.is_some()
+    /// A rule that reads and writes nothing yet.
+    fn new(name: &str, spec: &FieldSpec) -> Self {
+        let same = |word: &String| Word {
+            canonical: word.clone(),
+            vendors: vec![(word.clone(), Value::String(word.clone()))],
+        };
+        Self {
+            field: name.into(),
+            kind: spec.kind,
+            from: None,
+            to: None,
+            constant: None,
+            currency_from: None,
+            options: Options::default(),
+            words: spec.values.iter().map(same).collect(),
+            direction: Direction::Both,
+            item: None,
+            limit: None,
+            empty_clears: false,
+            number: false,
+            each: Vec::new(),
+        }
     }
 
-    fn vendor_word(&self, canonical: &str) -> Option<&str> {
-        self.values.iter().find(|(known, _)| known == canonical).map(|(_, vendor)| vendor.as_str())
+    fn writes(&self) -> bool {
+        self.direction != Direction::In && self.to.is_some()
     }
 }

@@ -1,6 +1,7 @@
 //! The canonical model as data: entities, their fields and types.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
@@ -88,10 +89,54 @@ pub struct FieldSpec {
     pub item: BTreeMap<String, FieldSpec>,
 }
 
+/// The parts that an address may have, from the widest. `text` is an address in one line, as people write it.
+pub const ADDRESS_PARTS: &[&str] =
+    &["text", "country", "province", "city", "district", "street", "building", "postal_code", "recipient"];
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct EntityFile {
     fields: BTreeMap<Spanned<String>, FieldSpec>,
+}
+
+impl FieldSpec {
+    /// A field of this type and nothing more.
+    pub fn of(kind: FieldType) -> Self {
+        Self { kind, labelled: false, values: Vec::new(), personal: false, item: BTreeMap::new() }
+    }
+
+    /// What is wrong with a declaration, if anything.
+    fn mistake(&self, name: &str) -> Option<String> {
+        if !is_word(name) {
+            return Some(format!("field `{name}`: use lower-case letters, digits and underscores"));
+        }
+        let (is_enum, is_list) = (self.kind == FieldType::Enum, self.kind == FieldType::List);
+        if is_enum && self.values.is_empty() {
+            return Some(format!("`{name}` is an enum: list its words with values = [\"…\"]"));
+        }
+        if !is_enum && !self.values.is_empty() {
+            return Some(format!("`{name}` lists values: write type = \"enum\""));
+        }
+        let repeated = self.values.iter().enumerate().find(|(at, word)| self.values[..*at].contains(word));
+        if let Some((_, word)) = repeated {
+            return Some(format!("`{name}` lists `{word}` twice"));
+        }
+        if is_list && self.item.is_empty() {
+            return Some(format!("`{name}` is a list: name the fields of its items with item = {{ … }}"));
+        }
+        if !is_list && !self.item.is_empty() {
+            return Some(format!("`{name}` has items: write type = \"list\""));
+        }
+        self.item.iter().find_map(|(part, spec)| match spec.kind {
+            FieldType::List => Some(format!("`{name}.{part}`: a list inside a list is not supported")),
+            _ if spec.labelled => Some(format!("`{name}.{part}`: fields of items take no labels")),
+            _ => spec.mistake(part),
+        })
+    }
+}
+
+fn is_word(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
 /// The entities and fields of `model.toml`, extended by a deployment's own file.
@@ -114,32 +159,35 @@ impl Model {
     /// Adds the fields and entities of a deployment's file. A field that exists keeps its shipped meaning: stating it
     /// again is an error.
     pub fn extend(&mut self, file: &str, text: &str) -> Result<(), Vec<Diagnostic>> {
-        let parsed: BTreeMap<String, EntityFile> =
+        let parsed: BTreeMap<Spanned<String>, EntityFile> =
             toml::from_str(text).map_err(|error| vec![Diagnostic::from_toml(file, text, &error)])?;
         let mut mistakes = Vec::new();
+        let mut wrong = |span, message| mistakes.push(Diagnostic::at(file, text, &span, message));
         for (entity, added) in parsed {
+            let (span, entity) = (entity.span(), entity.into_inner());
+            if !is_word(&entity) {
+                wrong(span, format!("entity `{entity}`: use lower-case letters, digits and underscores"));
+                continue;
+            }
             let fields = self.entities.entry(EntityName::from(entity.as_str())).or_default();
             for (name, spec) in added.fields {
-                let span = name.span();
-                let name = name.into_inner();
-                let word =
-                    !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-                if !word {
-                    let message = format!("field `{name}`: use lower-case letters, digits and underscores");
-                    mistakes.push(Diagnostic::at(file, text, &span, message));
+                let (span, name) = (name.span(), name.into_inner());
+                if let Some(message) = spec.mistake(&name) {
+                    wrong(span, message);
                     continue;
                 }
                 match fields.entry(name) {
-                    std::collections::btree_map::Entry::Vacant(place) => {
-                        place.insert(spec);
+                    Entry::Occupied(known) => {
+                        let name = known.key();
+                        wrong(span, format!("`{entity}` has a field `{name}` already; choose another name"));
                     }
-                    std::collections::btree_map::Entry::Occupied(known) => {
-                        let message = format!("`{entity}` has a field `{}` already; choose another name", known.key());
-                        mistakes.push(Diagnostic::at(file, text, &span, message));
+                    Entry::Vacant(free) => {
+                        free.insert(spec);
                     }
                 }
             }
         }
+        mistakes.sort_by_key(|mistake| (mistake.line, mistake.column));
         if mistakes.is_empty() { Ok(()) } else { Err(mistakes) }
     }
 
@@ -151,6 +199,12 @@ impl Model {
     /// The fields of an entity by name; a labelled family is one entry.
     pub fn fields(&self, entity: &str) -> Option<&BTreeMap<String, FieldSpec>> {
         self.entities.get(entity)
+    }
+
+    /// The names of an entity's fields, for suggestions; a family shows how a label is added: `emails.…`.
+    pub fn field_names(&self, entity: &str) -> impl Iterator<Item = String> {
+        let fields = self.entities.get(entity).into_iter().flatten();
+        fields.map(|(name, spec)| if spec.labelled { format!("{name}.…") } else { name.clone() })
     }
 
     /// What a field name means for an entity, or what is wrong with it and the nearest right word.
@@ -168,6 +222,11 @@ impl Model {
         match (spec.labelled, name.label()) {
             (true, None) => Err(format!("`{name}` is a family: add a label, such as `{name}.main`")),
             (false, Some(_)) => Err(format!("`{}` takes no label", name.family())),
+            (true, Some(label))
+                if label.is_empty() || label.contains(|c: char| c.is_whitespace() || c.is_control()) =>
+            {
+                Err(format!("`{}`: a label is a word without blanks", name.family()))
+            }
             _ => Ok(spec),
         }
     }
@@ -205,5 +264,25 @@ mod tests {
         assert!(told.ends_with("did you mean `emails`?"), "{told}");
         assert!(model.field("customer", &"emails".into()).unwrap_err().contains("add a label"));
         assert!(model.field("customer", &"owner.x".into()).is_err());
+        assert!(model.field("customer", &"emails.".into()).is_err());
+        assert!(model.field_names("customer").any(|name| name == "emails.…"));
+    }
+
+    #[test]
+    fn a_declaration_is_checked_whole() {
+        let text = "[visit.fields]\nresult = { type = 'enum' }\nplace = { type = 'text', values = ['a'] }\n\
+            Guests = { type = 'text' }\nstops = { type = 'list' }\nmood = { type = 'enum', values = ['a', 'a'] }\n\
+            legs = { type = 'list', item = { way = { type = 'enum' } } }\n";
+        let told: Vec<String> =
+            Model::shipped().extend("own.toml", text).unwrap_err().iter().map(ToString::to_string).collect();
+        let expected = [
+            "own.toml:2:1: `result` is an enum: list its words with values = [\"…\"]",
+            "own.toml:3:1: `place` lists values: write type = \"enum\"",
+            "own.toml:4:1: field `Guests`: use lower-case letters, digits and underscores",
+            "own.toml:5:1: `stops` is a list: name the fields of its items with item = { … }",
+            "own.toml:6:1: `mood` lists `a` twice",
+            "own.toml:7:1: `way` is an enum: list its words with values = [\"…\"]",
+        ];
+        assert_eq!(told, expected);
     }
 }

@@ -35,12 +35,14 @@ pub struct Options {
     pub region: Option<String>,
     /// Zone of times that carry none; UTC when not told.
     pub zone: Option<jiff::tz::TimeZone>,
-    /// Format of dates and times, in the words of `strftime`; or `seconds`, `millis`.
+    /// Format of dates and times, in the words of `strftime`; or `seconds`, `millis`. Of phones: `national`.
     pub format: Option<String>,
     /// Currency of amounts that carry none.
     pub currency: Option<String>,
     /// Amounts count minor units (分, cents).
     pub minor_units: bool,
+    /// What parts the texts of a set that is one text.
+    pub separator: Option<String>,
 }
 
 /// A raw value in the canonical form of a type. `Ok(None)`: an empty text, which says nothing.
@@ -57,22 +59,23 @@ pub fn canonical(kind: FieldType, raw: &Value, options: &Options) -> Result<Opti
         FieldType::TaxId => Value::String(text::tax_id(&scalar(raw)?)?),
         FieldType::Phone => phone::canonical(&scalar(raw)?, options.region.as_deref().unwrap_or("CN"))?,
         FieldType::Address => text::address(raw)?,
-        FieldType::Set => text::set(raw)?,
+        FieldType::Set => text::set(raw, options.separator.as_deref())?,
         FieldType::Date => Value::String(time::date(&scalar(raw)?, options)?),
         FieldType::Instant => Value::String(time::instant(&scalar(raw)?, options)?),
         FieldType::Decimal => Value::String(numbers::decimal(&scalar(raw)?)?),
         FieldType::Integer => Value::String(numbers::integer(&scalar(raw)?)?),
-        FieldType::Money => numbers::money(raw, options)?,
+        FieldType::Money => numbers::money(raw, None, options)?,
         FieldType::Boolean => Value::Bool(numbers::boolean(raw)?),
         FieldType::List => {
             raw.is_array().then(|| raw.clone()).ok_or_else(|| Problem::new("wrong_type", "expected a list"))?
         }
     };
-    Ok(Some(value))
+    // A text of nothing but invisible characters is empty too.
+    Ok(if value.as_str().is_some_and(str::is_empty) { None } else { Some(value) })
 }
 
 /// Text of a text, a number or a boolean; numbers as written, never through a float.
-fn scalar(raw: &Value) -> Result<std::borrow::Cow<'_, str>, Problem> {
+pub(crate) fn scalar(raw: &Value) -> Result<std::borrow::Cow<'_, str>, Problem> {
     match raw {
         Value::String(text) => Ok(text.as_str().into()),
         Value::Number(number) => Ok(number.to_string().into()),

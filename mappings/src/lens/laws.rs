@@ -42,9 +42,11 @@ impl Lens {
 
     /// Where a system reads and writes a field at different places, only the system itself can close the loop.
     fn reads_where_it_writes(&self, field: &crate::value::FieldName) -> bool {
-        self.fields
-            .iter()
-            .any(|rule| rule.field == *field && (rule.to.is_none() || rule.from == rule.to) && rule.item.is_none())
+        self.fields.iter().any(|rule| {
+            rule.field == *field
+                && (rule.to.is_none() || rule.from == rule.to)
+                && rule.direction == super::Direction::Both
+        })
     }
 }
 

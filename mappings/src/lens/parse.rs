@@ -1,44 +1,36 @@
 //! A mapping file, compiled. Every mistake is a sentence with file, line and the nearest right word.
 
+mod check;
+mod fields;
+mod keys;
+
 use std::ops::Range;
 
-use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::path::Path;
-use super::{Direction, FieldRule, IdentityRule, Lens, ReferenceRule};
+use super::{IdentityRule, Lens, ReferenceRule};
 use crate::diagnose::{Diagnostic, suggest};
-use crate::model::{FieldSpec, FieldType, Model};
+use crate::model::{FieldType, Model};
 use crate::normalize::Options;
-use crate::value::{FieldName, IdentityKind};
+use crate::value::{EntityName, IdentityKind};
 
-const LENS_KEYS: &[&str] = &["entity", "stream", "create", "identities", "fields", "references"];
-const RULE_KEYS: &[&str] = &[
-    "from",
-    "to",
-    "const",
-    "normalize",
-    "region",
-    "zone",
-    "format",
-    "currency",
-    "unit",
-    "values",
-    "direction",
-    "item",
-    "limit",
-    "lossy",
-    "number",
-    "empty",
-    "each",
-];
-const IDENTITY_KEYS: &[&str] = &["from", "scope", "normalize", "region"];
+/// The keys of a lens.
+pub(super) const LENS_KEYS: &[&str] = &["entity", "stream", "create", "identities", "fields", "references"];
+/// The keys of an identity.
+pub(super) const IDENTITY_KEYS: &[&str] = &["from", "item", "scope", "normalize", "region"];
+/// The keys of a reference to a record.
+pub(super) const RECORD_KEYS: &[&str] = &["lens", "from"];
+/// The forms that an identity may be normalized to.
+pub(super) const IDENTITY_FORMS: &[FieldType] =
+    &[FieldType::Text, FieldType::Email, FieldType::Phone, FieldType::TaxId];
 
 struct Parser<'a> {
     file: &'a str,
     text: &'a str,
     model: &'a Model,
+    /// The lenses of the file, for references.
+    lenses: Vec<String>,
     mistakes: Vec<Diagnostic>,
 }
 
@@ -47,7 +39,8 @@ type Place = Range<usize>;
 
 pub(super) fn file(file: &str, text: &str, model: &Model) -> Result<Vec<Lens>, Vec<Diagnostic>> {
     let table = DeTable::parse(text).map_err(|error| vec![Diagnostic::from_toml(file, text, &error)])?;
-    let mut parser = Parser { file, text, model, mistakes: Vec::new() };
+    let names = table.get_ref().keys().map(|name| name.get_ref().to_string()).collect();
+    let mut parser = Parser { file, text, model, lenses: names, mistakes: Vec::new() };
     let mut lenses = Vec::new();
     for (name, value) in table.get_ref() {
         match value.get_ref().as_table() {
@@ -63,19 +56,6 @@ pub(super) fn file(file: &str, text: &str, model: &Model) -> Result<Vec<Lens>, V
 }
 
 impl Parser<'_> {
-    fn wrong(&mut self, place: &Place, message: impl Into<String>) {
-        self.mistakes.push(Diagnostic::at(self.file, self.text, place, message));
-    }
-
-    fn known_keys(&mut self, table: &Table<'_>, known: &[&str]) {
-        for key in table.keys() {
-            if !known.contains(&&**key.get_ref()) {
-                let hint = suggest(key.get_ref(), known.iter().copied());
-                self.wrong(&key.span(), format!("unknown key `{}`{hint}", key.get_ref()));
-            }
-        }
-    }
-
     fn lens(&mut self, name: &str, table: &Table<'_>, place: &Place) -> Option<Lens> {
         self.known_keys(table, LENS_KEYS);
         let Some((entity, entity_place)) = self.word(table, "entity") else {
@@ -83,7 +63,7 @@ impl Parser<'_> {
             return None;
         };
         if self.model.fields(&entity).is_none() {
-            let hint = suggest(&entity, self.model.entities().map(crate::value::EntityName::as_str));
+            let hint = suggest(&entity, self.model.entities().map(EntityName::as_str));
             self.wrong(&entity_place, format!("unknown entity `{entity}`{hint}"));
             return None;
         }
@@ -98,7 +78,10 @@ impl Parser<'_> {
             references: Vec::new(),
         };
         if let Some(fields) = self.table(table, "fields") {
-            self.fields(&entity, "", fields, &mut lens.fields);
+            let mut placed = Vec::new();
+            self.fields(&entity, fields, &mut placed);
+            self.check_writes(&placed);
+            lens.fields = placed.into_iter().map(|(rule, _)| rule).collect();
         }
         if let Some(identities) = self.table(table, "identities") {
             lens.identities =
@@ -118,244 +101,72 @@ impl Parser<'_> {
         Some(lens)
     }
 
-    fn fields(&mut self, entity: &str, prefix: &str, table: &Table<'_>, rules: &mut Vec<FieldRule>) {
-        for (key, value) in table {
-            let name = format!("{prefix}{}", key.get_ref());
-            let family =
-                self.model.fields(entity).and_then(|fields| fields.get(name.as_str())).is_some_and(|it| it.labelled);
-            let nested = value.get_ref().as_table().filter(|_| prefix.is_empty() && family);
-            if let Some(labels) = nested {
-                self.fields(entity, &format!("{name}."), labels, rules);
-                continue;
-            }
-            match self.model.field(entity, &FieldName::from(name.as_str())) {
-                Ok(spec) => rules.extend(self.rule(&name, spec, value)),
-                Err(message) => self.wrong(&key.span(), message),
-            }
-        }
-    }
-
-    fn rule(&mut self, name: &str, spec: &FieldSpec, value: &Spanned<DeValue<'_>>) -> Option<FieldRule> {
-        let mut rule = FieldRule {
-            field: name.into(),
-            kind: spec.kind,
-            from: None,
-            to: None,
-            constant: None,
-            options: Options::default(),
-            values: spec.values.iter().map(|word| (word.clone(), word.clone())).collect(),
-            direction: Direction::Both,
+    fn identity(&mut self, kind: &str, value: &Spanned<DeValue<'_>>) -> Option<IdentityRule> {
+        let mut rule = IdentityRule {
+            kind: IdentityKind::from(kind),
+            form: match kind {
+                "email" => FieldType::Email,
+                "phone" => FieldType::Phone,
+                "tax_id" => FieldType::TaxId,
+                _ => FieldType::Text,
+            },
+            from: super::path::Path::parse("").ok()?,
             item: None,
-            limit: None,
-            empty_clears: false,
-            number: false,
-            each: Vec::new(),
+            scope: None,
+            options: Options::default(),
         };
-        let table = match value.get_ref() {
-            DeValue::String(pointer) => {
-                rule.from = self.path(pointer, &value.span());
-                rule.to = rule.from.clone();
-                return Some(rule);
-            }
-            DeValue::Table(table) => table,
-            _ => {
-                self.wrong(&value.span(), format!("`{name}`: write a JSON pointer, or a table with `from`"));
-                return None;
-            }
-        };
-        self.known_keys(table, RULE_KEYS);
-        rule.from = self.path_of(table, "from");
-        rule.to = self.path_of(table, "to").or_else(|| rule.from.clone());
-        rule.item = self.path_of(table, "item");
-        rule.constant = self.constant(spec, table);
-        rule.options = self.options(table, spec.kind);
-        rule.direction = self.direction(table, &rule);
-        rule.number = self.flag(table, "number").unwrap_or(false);
-        rule.empty_clears = self.choice(table, "empty", &["cleared"]).is_some();
-        rule.limit = self.limit(table);
-        if let Some(values) = self.table(table, "values") {
-            rule.values = self.values(spec, values);
-        }
-        if let Some(each) = self.table(table, "each") {
-            for (key, value) in each {
-                match spec.item.get(&**key.get_ref()) {
-                    Some(part) => rule.each.extend(self.rule(key.get_ref(), part, value)),
-                    None => {
-                        let hint = suggest(key.get_ref(), spec.item.keys().map(String::as_str));
-                        self.wrong(&key.span(), format!("items of `{name}` have no field `{}`{hint}", key.get_ref()));
+        match value.get_ref() {
+            DeValue::String(pointer) => rule.from = self.path(pointer, &value.span())?,
+            DeValue::Table(table) => {
+                self.known_keys(table, IDENTITY_KEYS);
+                if let Some((word, place)) = self.word(table, "normalize") {
+                    match IDENTITY_FORMS.iter().find(|form| form.word() == word) {
+                        Some(form) => rule.form = *form,
+                        None => {
+                            let known = || IDENTITY_FORMS.iter().map(|form| form.word());
+                            let all = known().collect::<Vec<_>>().join(", ");
+                            let hint = suggest(&word, known());
+                            self.wrong(&place, format!("an identity is normalized as one of {all}{hint}"));
+                        }
                     }
                 }
+                if rule.form != FieldType::Phone
+                    && let Some(region) = table.get("region")
+                {
+                    let message = format!("`region` has no meaning for {} values", rule.form.word());
+                    self.wrong(&region.span(), message);
+                }
+                rule.options.region = self.region(table);
+                rule.item = self.path_of(table, "item");
+                rule.scope = self.path_of(table, "scope");
+                if !table.contains_key("from") {
+                    self.wrong(&value.span(), format!("identity `{kind}` needs `from`"));
+                }
+                rule.from = self.path_of(table, "from")?;
             }
-        }
-        if rule.from.is_none() && rule.to.is_none() && rule.constant.is_none() {
-            self.wrong(&value.span(), format!("`{name}` says neither `from`, `to` nor `const`"));
+            _ => {
+                self.wrong(&value.span(), format!("identity `{kind}`: write a JSON pointer, or a table with `from`"));
+                return None;
+            }
         }
         Some(rule)
     }
 
-    fn constant(&mut self, spec: &FieldSpec, table: &Table<'_>) -> Option<Value> {
-        let (word, place) = self.word(table, "const")?;
-        if !spec.values.is_empty() && !spec.values.contains(&word) {
-            let hint = suggest(&word, spec.values.iter().map(String::as_str));
-            self.wrong(&place, format!("`{word}` is not one of {}{hint}", spec.values.join(", ")));
-        }
-        Some(Value::String(word))
-    }
-
-    fn direction(&mut self, table: &Table<'_>, rule: &FieldRule) -> Direction {
-        match self.choice(table, "direction", &["in", "out", "both"]).as_deref() {
-            Some("in") => Direction::In,
-            Some("out") => Direction::Out,
-            Some(_) => Direction::Both,
-            None if rule.constant.is_some() || rule.item.is_some() || rule.kind == FieldType::List => Direction::In,
-            None => Direction::Both,
-        }
-    }
-
-    fn limit(&mut self, table: &Table<'_>) -> Option<usize> {
-        let (key, value) = table.iter().find(|(key, _)| &**key.get_ref() == "limit")?;
-        let limit = match value.get_ref() {
-            DeValue::Integer(number) => number.as_str().parse::<usize>().ok().filter(|limit| *limit > 0),
-            _ => None,
-        };
-        if limit.is_none() {
-            self.wrong(&value.span(), "`limit` is a number of characters above 0");
-        }
-        if self.flag(table, "lossy") != Some(true) {
-            self.wrong(&key.span(), "a limit cuts texts off: say so with lossy = true");
-        }
-        limit
-    }
-
-    fn values(&mut self, spec: &FieldSpec, table: &Table<'_>) -> Vec<(String, String)> {
-        let mut values = Vec::new();
-        for (key, value) in table {
-            if !spec.values.is_empty() && !spec.values.iter().any(|known| known == &**key.get_ref()) {
-                let hint = suggest(key.get_ref(), spec.values.iter().map(String::as_str));
-                self.wrong(&key.span(), format!("`{}` is not one of {}{hint}", key.get_ref(), spec.values.join(", ")));
-            }
-            match value.get_ref().as_str() {
-                Some(vendor) => values.push((key.get_ref().to_string(), vendor.to_owned())),
-                None => self.wrong(&value.span(), "write the vendor's word in quotes"),
-            }
-        }
-        values
-    }
-
-    fn options(&mut self, table: &Table<'_>, kind: FieldType) -> Options {
-        if let Some((word, place)) = self.word(table, "normalize")
-            && word != kind.word()
-        {
-            self.wrong(&place, format!("this field is normalized as `{}`, not as `{word}`", kind.word()));
-        }
-        Options {
-            region: self.region(table),
-            zone: self.word(table, "zone").and_then(|(zone, place)| {
-                let found = jiff::tz::TimeZone::get(&zone).ok();
-                if found.is_none() {
-                    self.wrong(&place, format!("unknown time zone `{zone}`; write a name such as Asia/Shanghai"));
-                }
-                found
-            }),
-            format: self.word(table, "format").map(|(format, _)| format),
-            currency: self.word(table, "currency").map(|(currency, _)| currency),
-            minor_units: self.choice(table, "unit", &["major", "minor"]).as_deref() == Some("minor"),
-        }
-    }
-
-    fn region(&mut self, table: &Table<'_>) -> Option<String> {
-        let (region, place) = self.word(table, "region")?;
-        if region.parse::<phonenumber::country::Id>().is_err() {
-            self.wrong(&place, format!("unknown region `{region}`; write two capital letters such as CN"));
-        }
-        Some(region)
-    }
-
-    fn identity(&mut self, kind: &str, value: &Spanned<DeValue<'_>>) -> Option<IdentityRule> {
-        let form = match kind {
-            "email" => FieldType::Email,
-            "phone" => FieldType::Phone,
-            "tax_id" => FieldType::TaxId,
-            _ => FieldType::Text,
-        };
-        let kind = IdentityKind::from(kind);
-        match value.get_ref() {
-            DeValue::String(pointer) => {
-                let from = self.path(pointer, &value.span())?;
-                Some(IdentityRule { kind, form, from, scope: None, options: Options::default() })
-            }
-            DeValue::Table(table) => {
-                self.known_keys(table, IDENTITY_KEYS);
-                let options = self.options(table, form);
-                let Some(from) = self.path_of(table, "from") else {
-                    self.wrong(&value.span(), format!("identity `{kind}` needs `from`"));
-                    return None;
-                };
-                Some(IdentityRule { kind, form, from, scope: self.path_of(table, "scope"), options })
-            }
-            _ => {
-                self.wrong(&value.span(), format!("identity `{kind}`: write a JSON pointer, or a table with `from`"));
-                None
-            }
-        }
-    }
-
     fn record_reference(&mut self, value: &Spanned<DeValue<'_>>) -> Option<ReferenceRule> {
-        let table = value.get_ref().as_table();
-        let lens = table.and_then(|table| self.word(table, "lens"));
-        let from = table.and_then(|table| self.path_of(table, "from"));
-        match (lens, from) {
-            (Some((lens, _)), Some(from)) => Some(ReferenceRule::Record { lens, from }),
-            _ => {
-                self.wrong(&value.span(), "write record = { lens = \"customers\", from = \"/customer/id\" }");
-                None
-            }
+        let example = "write record = { lens = \"customers\", from = \"/customer/id\" }";
+        let Some(table) = value.get_ref().as_table() else {
+            self.wrong(&value.span(), example);
+            return None;
+        };
+        self.known_keys(table, RECORD_KEYS);
+        if !RECORD_KEYS.iter().all(|key| table.contains_key(*key)) {
+            self.wrong(&value.span(), example);
         }
-    }
-
-    fn word(&mut self, table: &Table<'_>, key: &str) -> Option<(String, Place)> {
-        let value = table.get(key)?;
-        let word = value.get_ref().as_str().map(|word| (word.to_owned(), value.span()));
-        if word.is_none() {
-            self.wrong(&value.span(), format!("`{key}` is a text: write it in quotes"));
+        let (lens, place) = self.word(table, "lens")?;
+        if !self.lenses.contains(&lens) {
+            let hint = suggest(&lens, self.lenses.iter().map(String::as_str));
+            self.wrong(&place, format!("this file has no lens `{lens}`{hint}"));
         }
-        word
-    }
-
-    fn choice(&mut self, table: &Table<'_>, key: &str, known: &[&str]) -> Option<String> {
-        let (word, place) = self.word(table, key)?;
-        if known.contains(&word.as_str()) {
-            return Some(word);
-        }
-        let hint = suggest(&word, known.iter().copied());
-        self.wrong(&place, format!("`{key}` is one of {}{hint}", known.join(", ")));
-        None
-    }
-
-    fn flag(&mut self, table: &Table<'_>, key: &str) -> Option<bool> {
-        let value = table.get(key)?;
-        if let DeValue::Boolean(flag) = value.get_ref() {
-            return Some(*flag);
-        }
-        self.wrong(&value.span(), format!("`{key}` is true or false"));
-        None
-    }
-
-    fn table<'t>(&mut self, table: &'t Table<'_>, key: &str) -> Option<&'t DeTable<'t>> {
-        let value = table.get(key)?;
-        let found = value.get_ref().as_table();
-        if found.is_none() {
-            self.wrong(&value.span(), format!("`{key}` is a table"));
-        }
-        found
-    }
-
-    fn path_of(&mut self, table: &Table<'_>, key: &str) -> Option<Path> {
-        let (pointer, place) = self.word(table, key)?;
-        self.path(&pointer, &place)
-    }
-
-    fn path(&mut self, pointer: &str, place: &Place) -> Option<Path> {
-        Path::parse(pointer).map_err(|message| self.wrong(place, message)).ok()
+        Some(ReferenceRule::Record { lens, from: self.path_of(table, "from")? })
     }
 }

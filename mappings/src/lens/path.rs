@@ -18,6 +18,9 @@ impl Path {
         let rest =
             text.strip_prefix('/').ok_or_else(|| format!("`{text}` is not a JSON pointer; did you mean `/{text}`?"))?;
         let parts = rest.split('/').map(|part| {
+            if part.replace("~0", "").replace("~1", "").contains('~') {
+                return Err(format!("`{text}`: in a JSON pointer ~ is written ~0, and / inside a name ~1"));
+            }
             let part = part.replace("~1", "/").replace("~0", "~");
             let index = part.parse::<usize>().ok().filter(|_| part == "0" || !part.starts_with('0'));
             if index.is_some_and(|index| index > INDEX_MAX) {
@@ -37,6 +40,11 @@ impl Path {
         })
     }
 
+    /// Whether the other pointer is this one, or leads into what this one points at.
+    pub fn covers(&self, other: &Self) -> bool {
+        other.0.starts_with(&self.0)
+    }
+
     /// Puts a value there; objects and arrays on the way are made.
     pub fn put(&self, body: &mut Value, value: Value) {
         let mut at = body;
@@ -46,7 +54,7 @@ impl Path {
             }
             at = match at {
                 Value::Array(array) => {
-                    let index = index.unwrap_or(0);
+                    let Some(index) = *index else { return };
                     while array.len() <= index {
                         array.push(Value::Null);
                     }
@@ -82,5 +90,15 @@ mod tests {
         assert_eq!(path.to_string(), "/emails/0/value");
         assert!(Path::parse("emails").unwrap_err().contains("did you mean `/emails`"));
         assert!(Path::parse("/a/99").is_err());
+        assert!(Path::parse("/a~b").unwrap_err().contains("~0"));
+        let odd = Path::parse("/a~1b/m~0n/~01").unwrap();
+        assert_eq!(odd.get(&json!({"a/b": {"m~n": {"~1": 5}}})), Some(&json!(5)));
+        assert_eq!(odd.to_string(), "/a~1b/m~0n/~01");
+        assert_eq!(Path::parse("").unwrap().get(&json!(1)), Some(&json!(1)));
+        let mut kept = json!(["a"]);
+        Path::parse("/name").unwrap().put(&mut kept, json!("x"));
+        assert_eq!(kept, json!(["a"]), "a name points at nothing in an array");
+        assert!(Path::parse("/a").unwrap().covers(&Path::parse("/a/b").unwrap()));
+        assert!(!Path::parse("/a").unwrap().covers(&Path::parse("/ab").unwrap()));
     }
 }

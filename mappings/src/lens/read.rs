@@ -2,101 +2,158 @@
 
 use serde_json::{Map, Value};
 
+use super::path::Path;
 use super::{Direction, FieldRule, IdentityRule, Lens, ReferenceRule};
 use crate::model::FieldType;
-use crate::normalize::{Problem, canonical, phone};
-use crate::value::{Fields, Identity, Issue, MappedRecord, Reference};
+use crate::normalize::{Problem, canonical, numbers, phone, scalar};
+use crate::value::{FieldName, Fields, Identity, Issue, MappedRecord, Reference};
 
 pub(super) fn map(lens: &Lens, body: &Value) -> (MappedRecord, Vec<Issue>) {
     let mut issues = Vec::new();
     let mut fields = Fields::new();
     for rule in lens.fields.iter().filter(|rule| rule.direction != Direction::Out) {
-        match field(rule, body) {
-            Ok(Some(value)) => {
-                fields.insert(rule.field.clone(), value);
-            }
-            Ok(None) => {}
-            Err((at, problem)) => issues.push(Issue {
-                field: rule.field.clone(),
-                at,
-                code: problem.code.to_owned(),
-                message: problem.message,
-            }),
+        if let Some(value) = field(rule, body, None, &mut issues) {
+            fields.insert(rule.field.clone(), value);
         }
     }
-    let mut identities: Vec<Identity> = lens.identities.iter().filter_map(|rule| identity(rule, body)).collect();
-    identities.sort();
-    identities.dedup();
-    let references = lens.references.iter().filter_map(|rule| match rule {
+    let mut found: Vec<Identity> = lens.identities.iter().flat_map(|rule| identities(rule, body)).collect();
+    found.sort();
+    found.dedup();
+    let references = lens.references.iter().flat_map(|rule| match rule {
         ReferenceRule::Record { lens, from } => {
-            let id = text_of(from.get(body)?)?;
-            Some(Reference::Record { lens: lens.clone(), id })
+            let id = from.get(body).and_then(text_of);
+            id.map(|id| Reference::Record { lens: lens.clone(), id }).into_iter().collect::<Vec<_>>()
         }
-        ReferenceRule::Identity(rule) => identity(rule, body).map(Reference::Identity),
+        ReferenceRule::Identity(rule) => identities(rule, body).into_iter().map(Reference::Identity).collect(),
     });
     let references = references.collect();
-    (MappedRecord { fields, identities, references }, issues)
+    (MappedRecord { fields, identities: found, references }, issues)
 }
 
-type Outcome = Result<Option<Value>, (String, Problem)>;
+/// Where in a list a part stands.
+struct Inside<'a> {
+    field: &'a FieldName,
+    list: &'a Path,
+    index: usize,
+}
 
-fn field(rule: &FieldRule, body: &Value) -> Outcome {
+fn field(rule: &FieldRule, body: &Value, inside: Option<&Inside<'_>>, issues: &mut Vec<Issue>) -> Option<Value> {
     if let Some(constant) = &rule.constant {
-        return Ok(Some(constant.clone()));
+        return Some(constant.clone());
     }
-    let Some(from) = &rule.from else { return Ok(None) };
-    let Some(raw) = from.get(body) else { return Ok(None) };
-    value(rule, raw).map_err(|problem| (from.to_string(), problem))
+    let from = rule.from.as_ref()?;
+    let raw = from.get(body)?;
+    let outcome = match (rule.kind, raw) {
+        (FieldType::List, Value::Array(items)) => Ok(Some(list(rule, from, items, issues))),
+        (FieldType::Money, _) if rule.currency_from.is_some() => {
+            money(rule, raw, rule.currency_from.as_ref().and_then(|it| it.get(body)?.as_str()))
+        }
+        _ => value(rule, raw),
+    };
+    outcome.unwrap_or_else(|problem| {
+        let (field, at) = match inside {
+            Some(inside) => (inside.field, format!("{}/{}{from}", inside.list, inside.index)),
+            None => (&rule.field, from.to_string()),
+        };
+        issues.push(Issue { field: field.clone(), at, code: problem.code.to_owned(), message: problem.message });
+        None
+    })
 }
 
-fn value(rule: &FieldRule, raw: &Value) -> Result<Option<Value>, Problem> {
-    if raw.is_null() {
-        return Ok(Some(Value::Null));
+/// A raw value of one field in canonical form.
+pub(super) fn value(rule: &FieldRule, raw: &Value) -> Result<Option<Value>, Problem> {
+    let found = match (rule.kind, raw) {
+        (_, Value::Null) => return Ok(Some(Value::Null)),
+        (_, Value::String(text)) if text.trim().is_empty() => None,
+        _ if !rule.words.is_empty() => Some(word(rule, raw)?),
+        (FieldType::Set, Value::Array(items)) if rule.item.is_some() => {
+            let item = rule.item.as_ref();
+            let texts: Vec<Value> = items.iter().filter_map(|it| item?.get(it).cloned()).collect();
+            canonical(FieldType::Set, &Value::Array(texts), &rule.options)?
+        }
+        (FieldType::Address, Value::Object(_)) if !rule.each.is_empty() => {
+            Some(parts(rule, raw, None, &mut Vec::new()))
+                .filter(|address| address.as_object().is_some_and(|it| !it.is_empty()))
+        }
+        (kind, _) => canonical(kind, raw, &rule.options)?,
+    };
+    match found {
+        Some(value) => Ok(Some(value)),
+        None if rule.empty_clears || rule.options.separator.is_some() => Ok(Some(Value::Null)),
+        None => {
+            Err(Problem::new("empty_text", "an empty text says nothing; `empty = \"cleared\"` makes it mean cleared"))
+        }
     }
-    if let Value::String(text) = raw
-        && text.trim().is_empty()
-    {
-        let problem =
-            Problem::new("empty_text", "an empty text says nothing; `empty = \"cleared\"` makes it mean cleared");
-        return if rule.empty_clears { Ok(Some(Value::Null)) } else { Err(problem) };
-    }
-    match rule.kind {
-        FieldType::Text | FieldType::Enum if !rule.values.is_empty() => word(rule, raw).map(Some),
-        FieldType::List => list(rule, raw).map(Some),
-        FieldType::Set => match (&rule.item, raw) {
-            (Some(item), Value::Array(items)) => {
-                let texts: Vec<Value> = items.iter().filter_map(|it| item.get(it).cloned()).collect();
-                canonical(FieldType::Set, &Value::Array(texts), &rule.options)
-            }
-            _ => canonical(FieldType::Set, raw, &rule.options),
-        },
-        kind => canonical(kind, raw, &rule.options),
+}
+
+/// What would be read after this was written; nothing where it could not be read.
+pub(super) fn back(rule: &FieldRule, written: &Value, currency: Option<&str>) -> Option<Value> {
+    let mut issues = Vec::new();
+    let read = match (rule.kind, written) {
+        (FieldType::List, Value::Array(items)) => Some(list(rule, rule.to.as_ref()?, items, &mut issues)),
+        (FieldType::Money, _) => money(rule, written, currency).ok()?,
+        _ => value(rule, written).ok()?,
+    };
+    read.filter(|_| issues.is_empty())
+}
+
+fn money(rule: &FieldRule, raw: &Value, currency: Option<&str>) -> Result<Option<Value>, Problem> {
+    match raw {
+        Value::Null => Ok(Some(Value::Null)),
+        Value::String(text) if text.trim().is_empty() => value(rule, raw),
+        _ => numbers::money(raw, currency, &rule.options).map(Some),
     }
 }
 
 fn word(rule: &FieldRule, raw: &Value) -> Result<Value, Problem> {
     let unknown = || Problem::new("unknown_value", "this value is not listed in `values` of the mapping");
-    let text = text_of(raw).ok_or_else(unknown)?;
-    let known = rule.values.iter().find(|(_, vendor)| vendor.eq_ignore_ascii_case(text.trim()));
-    known.map(|(canonical, _)| Value::String(canonical.clone())).ok_or_else(unknown)
+    let text = scalar(raw).map_err(|_| unknown())?;
+    let text = text.trim();
+    let of = |same: &dyn Fn(&str) -> bool| rule.words.iter().find(|it| it.vendors.iter().any(|(known, _)| same(known)));
+    let found = of(&|known| known == text).or_else(|| of(&|known| known.eq_ignore_ascii_case(text)));
+    let canonical = &found.ok_or_else(unknown)?.canonical;
+    Ok(match rule.kind {
+        FieldType::Boolean => Value::Bool(canonical == "true"),
+        _ => Value::String(canonical.clone()),
+    })
 }
 
-fn list(rule: &FieldRule, raw: &Value) -> Result<Value, Problem> {
-    let Value::Array(items) = raw else { return Err(Problem::new("wrong_type", "expected a list")) };
-    let items = items.iter().map(|item| {
-        let mut made = Map::new();
-        for part in &rule.each {
-            if let Some(value) = field(part, item).map_err(|(_, problem)| problem)?.filter(|value| !value.is_null()) {
-                made.insert(part.field.as_str().to_owned(), value);
-            }
+/// One bad quantity does not lose the order: a part that cannot be read is missing, and reported with its place. A list
+/// without items is null, as nothing is.
+fn list(rule: &FieldRule, at: &Path, items: &[Value], issues: &mut Vec<Issue>) -> Value {
+    let items: Vec<Value> = items
+        .iter()
+        .enumerate()
+        .map(|(index, item)| parts(rule, item, Some(&Inside { field: &rule.field, list: at, index }), issues))
+        .collect();
+    if items.is_empty() { Value::Null } else { Value::Array(items) }
+}
+
+fn parts(rule: &FieldRule, raw: &Value, inside: Option<&Inside<'_>>, issues: &mut Vec<Issue>) -> Value {
+    let mut made = Map::new();
+    for part in rule.each.iter().filter(|part| part.direction != Direction::Out) {
+        if let Some(value) = field(part, raw, inside, issues).filter(|value| !value.is_null()) {
+            made.insert(part.field.as_str().to_owned(), value);
         }
-        Ok(Value::Object(made))
-    });
-    items.collect::<Result<Vec<_>, Problem>>().map(Value::Array)
+    }
+    Value::Object(made)
 }
 
-fn identity(rule: &IdentityRule, body: &Value) -> Option<Identity> {
-    let raw = rule.from.get(body)?;
+/// An array holds an identity in each of its elements.
+fn identities(rule: &IdentityRule, body: &Value) -> Vec<Identity> {
+    let Some(raw) = rule.from.get(body) else { return Vec::new() };
+    let each = raw.as_array().map_or(std::slice::from_ref(raw), Vec::as_slice);
+    let each = each.iter().take(IDENTITIES_MAX);
+    each.filter_map(|raw| identity(rule, rule.item.as_ref().map_or(Some(raw), |item| item.get(raw))?, body)).collect()
+}
+
+/// A record with more values of one kind is a mailing list, not a customer.
+const IDENTITIES_MAX: usize = 64;
+
+/// The longest identity that is kept: an e-mail address has 254 characters at most, ids of vendors fewer.
+const IDENTITY_LENGTH_MAX: usize = 512;
+
+fn identity(rule: &IdentityRule, raw: &Value, body: &Value) -> Option<Identity> {
     let value = match canonical(rule.form, raw, &rule.options).ok()?? {
         Value::String(text) => text,
         phone @ Value::Object(_) => phone::evidence(&phone)?.to_owned(),
@@ -106,14 +163,11 @@ fn identity(rule: &IdentityRule, body: &Value) -> Option<Identity> {
         Some(scope) => format!("{}:{value}", text_of(scope.get(body)?)?),
         None => value,
     };
-    Some(Identity { kind: rule.kind.clone(), value })
+    (value.len() <= IDENTITY_LENGTH_MAX).then(|| Identity { kind: rule.kind.clone(), value })
 }
 
 fn text_of(raw: &Value) -> Option<String> {
-    match raw {
-        Value::String(text) if !text.trim().is_empty() => Some(text.trim().to_owned()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(flag) => Some(flag.to_string()),
-        _ => None,
-    }
+    let text = scalar(raw).ok()?;
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
 }

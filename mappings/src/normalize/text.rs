@@ -8,10 +8,25 @@ use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick, is
 
 use super::Problem;
 
-/// Trimmed, NFC.
+/// Trimmed, NFC, without characters that nobody sees: control characters other than line breaks and tabs, zero-width
+/// blanks, byte order marks.
 pub fn plain(raw: &str) -> String {
     let raw = raw.trim();
-    if raw.is_ascii() || is_nfc_quick(raw.chars()) == IsNormalized::Yes { raw.to_owned() } else { raw.nfc().collect() }
+    if raw.is_ascii() {
+        return if raw.bytes().any(|b| hidden(char::from(b))) { seen(raw) } else { raw.to_owned() };
+    }
+    if raw.chars().any(hidden) {
+        return seen(raw).nfc().collect();
+    }
+    if is_nfc_quick(raw.chars()) == IsNormalized::Yes { raw.to_owned() } else { raw.nfc().collect() }
+}
+
+fn hidden(c: char) -> bool {
+    (c.is_control() && !matches!(c, '\n' | '\r' | '\t')) || matches!(c, '\u{200b}' | '\u{2060}' | '\u{feff}')
+}
+
+fn seen(raw: &str) -> String {
+    raw.chars().filter(|c| !hidden(*c)).collect::<String>().trim().to_owned()
 }
 
 /// Trimmed, NFC, inner white space (the ideographic space too) folded to one blank.
@@ -77,18 +92,20 @@ pub fn tax_id(raw: &str) -> Result<String, Problem> {
     Ok(code)
 }
 
-/// A postal address: an object of non-empty texts, or one text, which becomes its `text` part.
+/// A postal address: an object of non-empty texts, or one text, which becomes its `text` part. Parts that are neither
+/// texts nor numbers are flags and links of the vendor: they stay in the raw record.
 pub fn address(raw: &Value) -> Result<Value, Problem> {
     let mut parts = Map::new();
     match raw {
         Value::Object(given) => {
             for (part, value) in given {
-                match value {
-                    Value::String(text) if !text.trim().is_empty() => {
-                        parts.insert(part.clone(), Value::String(name(text)));
-                    }
-                    Value::Null | Value::String(_) => {}
-                    _ => return Err(Problem::new("wrong_type", "expected an address as an object of texts")),
+                let text = match value {
+                    Value::String(text) => name(text),
+                    Value::Number(number) => number.to_string(),
+                    _ => continue,
+                };
+                if !text.is_empty() {
+                    parts.insert(part.clone(), Value::String(text));
                 }
             }
         }
@@ -100,18 +117,19 @@ pub fn address(raw: &Value) -> Result<Value, Problem> {
     if parts.is_empty() { Err(Problem::new("empty_text", "the address has no part")) } else { Ok(Value::Object(parts)) }
 }
 
-/// A set of texts: sorted, no repeats, no empty ones. A single text is split at commas and semicolons.
-pub fn set(raw: &Value) -> Result<Value, Problem> {
-    let bad = || Problem::new("wrong_type", "expected a list of texts");
-    let texts: BTreeSet<String> = match raw {
-        Value::Array(items) => {
-            let texts: Option<Vec<&str>> = items.iter().map(Value::as_str).collect();
-            texts.ok_or_else(bad)?.into_iter().map(plain).collect()
+/// A set of texts: sorted, no repeats, no empty ones; an empty set is null, as nothing is. A single text is split at
+/// `separator`, or at commas and semicolons.
+pub fn set(raw: &Value, separator: Option<&str>) -> Result<Value, Problem> {
+    let texts: BTreeSet<String> = match (raw, separator) {
+        (Value::Array(items), _) => {
+            items.iter().map(|item| super::scalar(item).map(|text| plain(&text))).collect::<Result<_, _>>()?
         }
-        Value::String(text) => text.split([',', ';', '，', '；', '、']).map(plain).collect(),
-        _ => return Err(bad()),
+        (Value::String(text), Some(separator)) => text.split(separator).map(plain).collect(),
+        (Value::String(text), None) => text.split([',', ';', '，', '；', '、']).map(plain).collect(),
+        _ => return Err(Problem::new("wrong_type", "expected a list of texts")),
     };
-    Ok(texts.into_iter().filter(|text| !text.is_empty()).map(Value::String).collect())
+    let texts: Vec<Value> = texts.into_iter().filter(|text| !text.is_empty()).map(Value::String).collect();
+    Ok(if texts.is_empty() { Value::Null } else { Value::Array(texts) })
 }
 
 #[cfg(test)]
@@ -124,9 +142,15 @@ mod tests {
         assert_eq!(name(" 张\u{3000}三  "), "张 三");
         assert_eq!(plain(" e\u{301} "), "é");
         assert_eq!(email(" Li.Lei＠Example.COM ").unwrap(), "li.lei@example.com");
-        assert_eq!(set(&json!(["b", " a ", "b", ""])).unwrap(), json!(["a", "b"]));
-        assert_eq!(set(&json!("vip，老客户")).unwrap(), json!(["vip", "老客户"]));
+        assert_eq!(plain("\u{feff}a\u{0}b\u{200b} \n"), "ab");
+        assert_eq!(plain("一\n二"), "一\n二");
+        assert_eq!(set(&json!(["b", " a ", "b", "", 7]), None).unwrap(), json!(["7", "a", "b"]));
+        assert_eq!(set(&json!("vip，老客户"), None).unwrap(), json!(["vip", "老客户"]));
+        assert_eq!(set(&json!("a, b|c"), Some("|")).unwrap(), json!(["a, b", "c"]));
+        assert_eq!(set(&json!([" "]), None).unwrap(), Value::Null);
+        assert!(set(&json!([{"name": "a"}]), None).is_err());
         assert_eq!(address(&json!({"city": " 杭州 ", "zip": null})).unwrap(), json!({"city": "杭州"}));
+        assert_eq!(address(&json!({"zip": 310_000, "default": true})).unwrap(), json!({"zip": "310000"}));
     }
 
     #[test]
@@ -136,18 +160,43 @@ mod tests {
         }
     }
 
+    /// The check character of GB 32100-2015, computed another way: the one that makes the weighted sum a multiple of 31.
+    fn with_check(body: &str) -> String {
+        let place = |c: char| "0123456789ABCDEFGHJKLMNPQRTUWXY".chars().position(|it| it == c).unwrap();
+        let mut weight = 1;
+        let mut sum = 0;
+        for c in body.chars() {
+            sum += place(c) * weight;
+            weight = weight * 3 % 31;
+        }
+        let check = (0..31).find(|check| (sum + check) % 31 == 0).unwrap();
+        format!("{body}{}", "0123456789ABCDEFGHJKLMNPQRTUWXY".chars().nth(check).unwrap())
+    }
+
     #[test]
     fn a_credit_code_is_checked() {
-        // Built from the rule of GB 32100-2015, not a real company's.
-        assert_eq!(
-            tax_id("9133 0000 MA00 0000 0H").map_err(|p| p.code),
-            tax_id("91330000MA000000 0h").map_err(|p| p.code)
-        );
-        let right: Vec<char> = "0123456789ABCDEFGHJKLMNPQRTUWXY"
-            .chars()
-            .filter(|check| tax_id(&format!("91330000MA0000001{check}")).is_ok())
-            .collect();
-        assert_eq!(right.len(), 1, "exactly one check character fits");
-        assert_eq!(tax_id("DE123456789").unwrap(), "DE123456789");
+        for body in ["91330000MA0000001", "91110108XYW12345Q", "12345678ABCDEFGHJ"] {
+            let right = with_check(body);
+            assert_eq!(tax_id(&format!(" {} ", right.to_lowercase())).unwrap(), right);
+            let wrong = tax_id(&format!("9{}", &right[..17])).unwrap_err();
+            assert!(["bad_check_character", "not_a_tax_id"].contains(&wrong.code));
+            assert!(!wrong.message.contains(&right));
+            let passing = "0123456789ABCDEFGHJKLMNPQRTUWXY".chars().filter(|c| tax_id(&format!("{body}{c}")).is_ok());
+            assert_eq!(passing.count(), 1, "exactly one check character fits");
+        }
+        assert_eq!(tax_id("91330000MA000000I1").unwrap_err().code, "bad_check_character", "I, O, S, V, Z never occur");
+        assert_eq!(tax_id("DE 123-456-789").unwrap(), "DE123456789");
+        assert_eq!(tax_id("12").unwrap_err().code, "not_a_tax_id");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_forms_are_stable(text in "\\PC{0,24}|[ \\t\u{200b}\u{3000}e\u{301}@.a-c]{0,12}") {
+            proptest::prop_assert_eq!(plain(&plain(&text)), plain(&text));
+            proptest::prop_assert_eq!(name(&name(&text)), name(&text));
+            if let Ok(address) = email(&text) {
+                proptest::prop_assert_eq!(email(&address), Ok(address.clone()));
+            }
+        }
     }
 }
