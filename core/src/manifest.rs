@@ -231,6 +231,12 @@ pub enum Auth {
         #[serde(default)]
         scopes: Vec<String>,
     },
+    /// Every call signed by Standard Webhooks: `webhook-id` (a delivery's idempotency key), `webhook-timestamp`,
+    /// `webhook-signature`. A 2xx is then all that a reply needs to say.
+    StandardWebhook {
+        /// `whsec_…`, with placeholders.
+        secret: String,
+    },
     /// The connector's crate does it.
     Connector {},
     /// No authentication, and why that is right.

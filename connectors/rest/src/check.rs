@@ -1,0 +1,414 @@
+//! What can be known about a manifest without a connection: every placeholder, pointer and name in it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use huiliu_core::manifest::{
+    Auth, Call, Carries, Driver, Manifest, Method, OauthClient, Paginate, Precondition, Pull, Stream, Verify,
+    VersionKind,
+};
+use huiliu_mappings::diagnose::suggest;
+use serde_json::Value;
+
+use crate::receive::Source;
+use crate::template::{Hole, Template};
+use crate::version;
+
+/// All mistakes in one manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ManifestError {
+    /// The connector's name.
+    pub connector: String,
+    /// The mistakes, each with its place in the manifest.
+    pub mistakes: Vec<String>,
+}
+
+impl fmt::Display for ManifestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the manifest of connector {} cannot be used:", self.connector)?;
+        self.mistakes.iter().try_for_each(|mistake| write!(f, "\n  {mistake}"))
+    }
+}
+
+impl std::error::Error for ManifestError {}
+
+/// Checks a manifest that this engine is to run.
+///
+/// # Errors
+/// All mistakes at once.
+pub fn manifest(manifest: &Manifest) -> Result<(), ManifestError> {
+    let mut check = Check { manifest, mistakes: Vec::new() };
+    check.connector();
+    check.auth();
+    for name in manifest.streams.keys() {
+        if let Some(stream) = manifest.stream(name) {
+            check.stream(&format!("streams.{name}"), &stream);
+        }
+    }
+    check.webhook();
+    let mistakes = check.mistakes;
+    if mistakes.is_empty() {
+        Ok(())
+    } else {
+        Err(ManifestError { connector: manifest.connector.name.clone(), mistakes })
+    }
+}
+
+/// Which placeholders have a value at a place.
+#[derive(Clone, Copy)]
+struct Known {
+    cursor: bool,
+    id: bool,
+    body: bool,
+}
+
+const SETTINGS: Known = Known { cursor: false, id: false, body: false };
+
+struct Check<'a> {
+    manifest: &'a Manifest,
+    mistakes: Vec<String>,
+}
+
+impl Check<'_> {
+    fn wrong(&mut self, at: &str, message: impl fmt::Display) {
+        self.mistakes.push(format!("{at}: {message}"));
+    }
+
+    fn connector(&mut self) {
+        let connector = &self.manifest.connector;
+        if connector.driver != Driver::Rest {
+            self.wrong("connector.driver", "this connector is a crate; the engine runs only `driver = \"rest\"`");
+        }
+        if let Some(base) = &connector.base_url {
+            self.text("connector.base_url", base, SETTINGS);
+        }
+        for (name, value) in &connector.headers {
+            self.text(&format!("connector.headers.{name}"), value, SETTINGS);
+        }
+        if let Some(call) = &connector.check {
+            self.call("connector.check", call, SETTINGS);
+        }
+        let calls = connector.check.is_some() || self.manifest.streams.values().any(calls_out);
+        if calls && connector.base_url.is_none() && !connector.config.contains_key("base_url") {
+            self.wrong("connector.base_url", "it is missing, and there are calls to make");
+        }
+        for (at, rule) in connector.errors.iter().enumerate() {
+            let place = format!("connector.errors[{at}]");
+            if rule.status.is_none() && rule.at.is_none() {
+                self.wrong(&place, "a rule without `status` and `at` would take every reply for an error");
+            }
+            if rule.at.is_none() && (rule.equals.is_some() || !rule.one_of.is_empty()) {
+                self.wrong(&place, "`equals` and `one_of` need `at`");
+            }
+            for pointer in rule.at.iter().chain(&rule.message) {
+                self.pointer(&place, pointer);
+            }
+        }
+        for (name, setting) in &connector.config {
+            if let Some(default) = setting.default.as_ref().filter(|_| !setting.values.is_empty())
+                && !setting.values.contains(default)
+            {
+                let hint = suggest(default, setting.values.iter().map(String::as_str));
+                self.wrong(&format!("connector.config.{name}"), format!("`{default}` is not among its values{hint}"));
+            }
+        }
+    }
+
+    fn auth(&mut self) {
+        match &self.manifest.auth {
+            Some(Auth::ApiKey { header, param, value }) => {
+                if header.is_some() == param.is_some() {
+                    self.wrong("auth", "name either `header` or `param`: one place takes the key");
+                }
+                self.text("auth.value", value, SETTINGS);
+            }
+            Some(Auth::Basic { username, password }) => {
+                self.text("auth.username", username, SETTINGS);
+                self.text("auth.password", password, SETTINGS);
+            }
+            Some(Auth::Bearer { token }) => self.text("auth.token", token, SETTINGS),
+            Some(Auth::StandardWebhook { secret }) => self.text("auth.secret", secret, SETTINGS),
+            Some(Auth::Oauth2Code { authorize_url, token_url, client, .. }) => {
+                self.text("auth.authorize_url", authorize_url, SETTINGS);
+                self.oauth(token_url, client);
+            }
+            Some(Auth::Oauth2Client { token_url, client, .. }) => {
+                if client.secret.is_none() {
+                    self.wrong("auth.client.secret", "client credentials need a secret");
+                }
+                self.oauth(token_url, client);
+            }
+            Some(Auth::Connector {}) => self.wrong("auth.kind", "`connector` needs a crate"),
+            Some(Auth::None { reason }) => {
+                if reason.trim().is_empty() {
+                    self.wrong("auth.reason", "say why no authentication is right");
+                }
+            }
+            None => {
+                if self.manifest.connector.check.is_some() || self.manifest.streams.values().any(calls_out) {
+                    self.wrong("auth", "it is missing; calls without authentication say `kind = \"none\"` and why");
+                }
+            }
+        }
+    }
+
+    fn oauth(&mut self, token_url: &str, client: &OauthClient) {
+        self.text("auth.token_url", token_url, SETTINGS);
+        self.text("auth.client.id", &client.id, SETTINGS);
+        if let Some(secret) = &client.secret {
+            self.text("auth.client.secret", secret, SETTINGS);
+        }
+    }
+
+    fn stream(&mut self, at: &str, stream: &Stream) {
+        if !stream.abilities.is_empty() {
+            self.wrong(
+                &format!("{at}.abilities"),
+                "only a crate lists abilities; here the declared calls are the abilities",
+            );
+        }
+        match &stream.key {
+            Some(key) => self.pointer(&format!("{at}.key"), key),
+            None => self.wrong(at, "`key` is missing, here and in [defaults]: records need an id"),
+        }
+        if let Some(version) = &stream.version {
+            self.pointer(&format!("{at}.version"), version);
+        }
+        if let Some(rule) = &stream.deleted_when {
+            self.pointer(&format!("{at}.deleted_when"), &rule.at);
+        }
+        if let Some(pull) = &stream.pull {
+            self.pull(&format!("{at}.pull"), stream, pull);
+        }
+        let calls = [
+            ("fetch", &stream.fetch, Known { id: true, ..SETTINGS }),
+            ("create", &stream.create, Known { body: true, ..SETTINGS }),
+            ("update", &stream.update, Known { id: true, body: true, ..SETTINGS }),
+            ("delete", &stream.delete, Known { id: true, body: true, ..SETTINGS }),
+        ];
+        for (name, call, known) in calls {
+            let Some(call) = call else { continue };
+            let place = format!("{at}.{name}");
+            self.call(&place, call, known);
+            self.write_rules(&place, stream, call, name);
+        }
+    }
+
+    fn pull(&mut self, at: &str, stream: &Stream, pull: &Pull) {
+        let known = Known { cursor: true, ..SETTINGS };
+        self.request(at, pull.path.as_deref(), &pull.params, pull.body.as_ref(), known);
+        match &stream.records {
+            Some(records) => self.pointer(&format!("{at}: records"), records),
+            None => {
+                self.wrong(at, "`records` is missing, here and in [defaults]; empty text means the reply is the list");
+            }
+        }
+        match &stream.paginate {
+            Some(paginate) => self.paginate(at, pull, paginate),
+            None => {
+                self.wrong(at, "`paginate` is missing, here and in [defaults]; one page for all is kind = \"none\"");
+            }
+        }
+        let Some(since) = &pull.since else { return };
+        let timed = !matches!(stream.version_kind, Some(VersionKind::Sequence | VersionKind::Tag));
+        if stream.version.is_none() || !timed {
+            self.wrong(&format!("{at}.since"), "asking for changes needs a `version` that is a stamp");
+        }
+        if !since.write.contains("{stamp}") {
+            self.wrong(&format!("{at}.since.write"), "it never says {stamp}");
+        }
+        if version::time_zone(since.zone.as_deref()).is_err() {
+            self.wrong(&format!("{at}.since.zone"), "it is no IANA time zone, such as Asia/Shanghai");
+        }
+        self.param(&format!("{at}.since.param"), pull, &since.param);
+    }
+
+    fn paginate(&mut self, at: &str, pull: &Pull, paginate: &Paginate) {
+        let at = format!("{at}: paginate");
+        match paginate {
+            Paginate::Cursor { from, param, more } => {
+                self.pointer(&at, from);
+                if let Some(more) = more {
+                    self.pointer(&at, more);
+                }
+                self.param(&at, pull, param);
+            }
+            Paginate::Page { param, size, size_param, .. } | Paginate::Offset { param, size, size_param } => {
+                if *size == 0 {
+                    self.wrong(&at, "`size` is 0: no page would ever be the last");
+                }
+                self.param(&at, pull, param);
+                if let Some(size_param) = size_param {
+                    self.param(&at, pull, size_param);
+                }
+            }
+            Paginate::LinkHeader {} | Paginate::None {} => {}
+        }
+    }
+
+    /// A parameter is a name, or a pointer into a body that is sent.
+    fn param(&mut self, at: &str, pull: &Pull, param: &str) {
+        if param.is_empty() {
+            self.wrong(at, "`param` is empty");
+        }
+        if param.starts_with('/') && pull.graphql.is_none() && pull.method == Method::Get {
+            self.wrong(at, format!("`{param}` leads into a body, and a GET sends none"));
+        }
+    }
+
+    fn write_rules(&mut self, at: &str, stream: &Stream, call: &Call, name: &str) {
+        let writes = name != "fetch";
+        let reads_only = call.graphql.is_none() && call.method == Method::Get;
+        if writes && reads_only {
+            self.wrong(at, "a write needs a method other than GET");
+        }
+        match call.precondition {
+            Some(Precondition::ReadCompare) if stream.fetch.is_none() => {
+                self.wrong(at, "`read_compare` reads before it writes, and the stream has no `fetch`");
+            }
+            Some(Precondition::IfMatch | Precondition::IfUnmodifiedSince) if stream.version.is_none() => {
+                self.wrong(at, "a conditional write needs a `version`");
+            }
+            _ => {}
+        }
+        if let Some(lookup) = &call.lookup {
+            if name != "create" {
+                self.wrong(&format!("{at}.lookup"), "only a create looks for what an earlier attempt made");
+            }
+            let known = Known { body: true, ..SETTINGS };
+            self.request(&format!("{at}.lookup"), Some(&lookup.path), &lookup.params, None, known);
+            self.pointer(&format!("{at}.lookup.records"), &lookup.records);
+            self.pointer(&format!("{at}.lookup.match_at"), &lookup.match_at);
+        }
+        for pointer in call.wrap.iter().chain(&call.record) {
+            self.pointer(at, pointer);
+        }
+    }
+
+    fn call(&mut self, at: &str, call: &Call, known: Known) {
+        self.request(at, call.path.as_deref(), &call.params, call.body.as_ref(), known);
+    }
+
+    fn request(
+        &mut self,
+        at: &str,
+        path: Option<&str>,
+        params: &BTreeMap<String, String>,
+        body: Option<&Value>,
+        known: Known,
+    ) {
+        if let Some(path) = path {
+            self.text(&format!("{at}.path"), path, known);
+            if path.contains(['?', '#']) || path.contains("://") {
+                self.wrong(&format!("{at}.path"), "a path only; what follows `?` belongs to `params`");
+            }
+        }
+        for (name, value) in params {
+            self.text(&format!("{at}.params.{name}"), value, known);
+        }
+        if let Some(body) = body {
+            self.json(&format!("{at}.body"), body, known);
+        }
+    }
+
+    fn json(&mut self, at: &str, value: &Value, known: Known) {
+        match value {
+            Value::String(text) => self.text(at, text, known),
+            Value::Array(list) => list.iter().for_each(|value| self.json(at, value, known)),
+            Value::Object(map) => map.iter().for_each(|(name, value)| self.json(&format!("{at}.{name}"), value, known)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    fn text(&mut self, at: &str, text: &str, known: Known) {
+        let template = match Template::parse(text) {
+            Ok(template) => template,
+            Err(message) => return self.wrong(at, message),
+        };
+        let connector = &self.manifest.connector;
+        for hole in template.holes() {
+            match hole {
+                Hole::Config(name) if !connector.config.contains_key(name) => {
+                    let hint = suggest(name, connector.config.keys().map(String::as_str));
+                    self.wrong(at, format!("config.{name} is not declared{hint}"));
+                }
+                Hole::Secret(name) if !connector.secret.contains_key(name) => {
+                    let hint = suggest(name, connector.secret.keys().map(String::as_str));
+                    self.wrong(at, format!("secret.{name} is not declared{hint}"));
+                }
+                Hole::Cursor if !known.cursor => self.wrong(at, "{cursor} has a value only in a pull"),
+                Hole::RecordId if !known.id => self.wrong(at, "{record.id} has no value here"),
+                Hole::Record(_) | Hole::Body if !known.body => self.wrong(at, "only a write has a record's values"),
+                Hole::Body if template.only().is_none() => self.wrong(at, "{body} stands alone: it is JSON, not text"),
+                Hole::Stamp | Hole::Id => self.wrong(at, "{stamp} belongs to `since.write`, {id} to `key_form`"),
+                _ => {}
+            }
+        }
+    }
+
+    fn pointer(&mut self, at: &str, pointer: &str) {
+        if !pointer.is_empty() && !pointer.starts_with('/') {
+            self.wrong(at, format!("`{pointer}` is no JSON pointer; did you mean `/{}`?", pointer.replace('.', "/")));
+        }
+    }
+
+    fn webhook(&mut self) {
+        let Some(webhook) = &self.manifest.webhook else { return };
+        match &webhook.verify {
+            Verify::HmacSha256 { secret, .. } | Verify::SharedToken { secret, .. } | Verify::Standard { secret } => {
+                self.text("webhook.verify.secret", secret, SETTINGS);
+            }
+            Verify::Basic { username, password } => {
+                self.text("webhook.verify.username", username, SETTINGS);
+                self.text("webhook.verify.password", password, SETTINGS);
+            }
+            Verify::Connector {} => self.wrong("webhook.verify.kind", "`connector` needs a crate"),
+            Verify::None { reason } => {
+                if reason.trim().is_empty() {
+                    self.wrong("webhook.verify.reason", "say why an unsigned webhook is right");
+                }
+            }
+        }
+        for pointer in webhook.record.iter().chain(&webhook.key) {
+            self.pointer("webhook", pointer);
+        }
+        let Some(route) = &webhook.route else {
+            return self.wrong("webhook.route", "it is missing: calls would find no stream");
+        };
+        let streams = &self.manifest.streams;
+        let mut named: Vec<&str> = route.topics.values().chain(route.deletes.values()).map(String::as_str).collect();
+        match Source::parse(&route.by) {
+            Ok(Source::Stream(name)) => named.push(name),
+            Ok(_) if named.is_empty() => self.wrong("webhook.route", "no topics are listed"),
+            Ok(_) => {}
+            Err(message) => self.wrong("webhook.route.by", message),
+        }
+        named.sort_unstable();
+        named.dedup();
+        for name in named.into_iter().chain(webhook.key_form.keys().map(String::as_str)) {
+            match streams.get(name) {
+                None => {
+                    let hint = suggest(name, streams.keys().map(String::as_str));
+                    self.wrong("webhook", format!("there is no stream `{name}`{hint}"));
+                }
+                Some(stream) if webhook.carries == Carries::Hint && stream.fetch.is_none() => {
+                    self.wrong(
+                        "webhook.carries",
+                        format!("a hint is followed by a fetch, and stream `{name}` has none"),
+                    );
+                }
+                Some(_) => {}
+            }
+        }
+        for (stream, form) in &webhook.key_form {
+            if !form.contains("{id}") {
+                self.wrong(&format!("webhook.key_form.{stream}"), "it never says {id}");
+            }
+        }
+    }
+}
+
+fn calls_out(stream: &Stream) -> bool {
+    let calls = [&stream.fetch, &stream.create, &stream.update, &stream.delete];
+    stream.pull.is_some() || calls.iter().any(|call| call.is_some())
+}

@@ -1,0 +1,176 @@
+//! What a reply means: the manifest's error rules first, then what HTTP says.
+
+use huiliu_core::connector::{ConnectorError, Cx, Operation, Result};
+use huiliu_core::manifest::{ErrorKind, ErrorRule};
+use serde_json::Value;
+
+use crate::http::Response;
+use crate::{pointer, throttle};
+
+/// A system's message is for a person to read; a longer one is cut, in characters.
+const MESSAGE_CHARS_MAX: usize = 300;
+
+/// What a call is for: the same status means different things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// Proving the credentials.
+    Check,
+    /// Listing.
+    Pull,
+    /// Reading one record.
+    Fetch,
+    /// Writing one record.
+    Push(Operation),
+}
+
+/// One call, as far as judging its reply needs it.
+pub struct Judge<'a> {
+    /// The manifest's rules.
+    pub rules: &'a [ErrorRule],
+    /// What the call is for.
+    pub verb: Verb,
+    /// The call in words: `pull customers of shop-1`.
+    pub what: &'a str,
+    /// Whether `/errors` means failure under any status.
+    pub graphql: bool,
+    /// Whether a 2xx reply may be something else than JSON, because only its status counts.
+    pub status_only: bool,
+    /// What was sent: its values are hidden from messages.
+    pub sent: Option<&'a Value>,
+    /// Secrets to hide from messages, and the time.
+    pub cx: &'a Cx,
+}
+
+impl Judge<'_> {
+    /// The reply's JSON (null for an empty body), or what went wrong.
+    pub fn judge(&self, response: &Response) -> Result<Value> {
+        let parsed = if response.body.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(&response.body) };
+        let reply = parsed.as_ref().unwrap_or(&Value::Null);
+        if let Some(rule) = self.rules.iter().find(|rule| fits(rule, response.status, reply)) {
+            let message = rule.message.as_deref().and_then(|at| message(reply, at));
+            return Err(self.error(rule.kind, message, response, reply));
+        }
+        if !response.is_success() {
+            return Err(self.by_status(response, reply));
+        }
+        if self.status_only {
+            return Ok(parsed.unwrap_or_default());
+        }
+        let Ok(value) = parsed else {
+            return Err(ConnectorError::broken(format!("{}: the reply is not JSON; check the address", self.what)));
+        };
+        if self.graphql && value.pointer("/errors").is_some_and(|errors| !pointer::is_empty(errors)) {
+            let kind = if matches!(self.verb, Verb::Push(_)) { ErrorKind::Rejected } else { ErrorKind::Broken };
+            return Err(self.error(kind, message(&value, "/errors/0/message"), response, &value));
+        }
+        Ok(value)
+    }
+
+    fn by_status(&self, response: &Response, reply: &Value) -> ConnectorError {
+        let of_record = matches!(self.verb, Verb::Fetch | Verb::Push(Operation::Update | Operation::Delete));
+        let writes = matches!(self.verb, Verb::Push(_));
+        let kind = match response.status {
+            401 | 403 => ErrorKind::Unauthorized,
+            404 | 410 if of_record => ErrorKind::Gone,
+            410 if self.verb == Verb::Pull => ErrorKind::CursorExpired,
+            408 | 425 | 500..=599 => ErrorKind::Transient,
+            409 | 412 if writes => ErrorKind::Conflict,
+            // A read that collides with somebody's write succeeds later.
+            409 => ErrorKind::Transient,
+            429 => ErrorKind::RateLimited,
+            400..=499 if writes || self.verb == Verb::Fetch => ErrorKind::Rejected,
+            _ => ErrorKind::Broken,
+        };
+        let told = ["/message", "/error/message", "/error_description", "/errors/0/message", "/detail", "/error"];
+        let text = told.iter().find_map(|at| message(reply, at));
+        self.error(kind, text, response, reply)
+    }
+
+    fn error(&self, kind: ErrorKind, told: Option<String>, response: &Response, reply: &Value) -> ConnectorError {
+        let told = told.map_or(String::new(), |text| format!(": {}", self.redact(text)));
+        let moved =
+            if (300..400).contains(&response.status) { "; it points elsewhere, set config.base_url" } else { "" };
+        let detail = format!("{}: HTTP {}{told}{moved}", self.what, response.status);
+        let after = || response.retry_after(self.cx.clock.now()).or_else(|| throttle::wait(reply));
+        match kind {
+            ErrorKind::Transient => ConnectorError::Transient { detail, after: after() },
+            ErrorKind::RateLimited => {
+                let after = after();
+                if let Some(wait) = after {
+                    self.cx.quota.pause(wait);
+                }
+                ConnectorError::RateLimited { detail, after }
+            }
+            ErrorKind::Unauthorized => ConnectorError::Unauthorized { detail },
+            ErrorKind::Rejected => ConnectorError::Rejected { at: field(reply), reason: detail },
+            ErrorKind::Conflict => ConnectorError::Conflict { detail },
+            ErrorKind::Gone => ConnectorError::Gone { detail },
+            ErrorKind::CursorExpired => ConnectorError::CursorExpired { detail },
+            ErrorKind::Broken => ConnectorError::Broken { detail },
+        }
+    }
+
+    /// The message without the values we sent, which may be personal, and without the connection's secrets.
+    fn redact(&self, mut text: String) -> String {
+        for secret in self.cx.secrets.values().map(huiliu_core::secrets::Secret::expose) {
+            if !secret.is_empty() {
+                text = text.replace(secret, "…");
+            }
+        }
+        if let Some(sent) = self.sent {
+            hide(&mut text, sent);
+        }
+        match text.char_indices().nth(MESSAGE_CHARS_MAX) {
+            Some((end, _)) => format!("{}…", &text[..end]),
+            None => text,
+        }
+    }
+}
+
+fn fits(rule: &ErrorRule, status: u16, reply: &Value) -> bool {
+    if rule.status.is_some_and(|wanted| wanted != status) {
+        return false;
+    }
+    let Some(at) = &rule.at else { return true };
+    pointer::find(reply, at).into_iter().any(|value| {
+        if rule.equals.is_none() && rule.one_of.is_empty() {
+            return !pointer::is_empty(value);
+        }
+        let text = pointer::text(value);
+        text.is_some_and(|text| rule.equals.as_ref() == Some(&text) || rule.one_of.contains(&text))
+    })
+}
+
+fn message(reply: &Value, at: &str) -> Option<String> {
+    pointer::find(reply, at).into_iter().find_map(pointer::text).filter(|text| !text.is_empty())
+}
+
+/// Where the system puts the name of the refused field, in the shapes met so far.
+fn field(reply: &Value) -> String {
+    let known = ["/field", "/error/field", "/errors/0/field", "/data/*/userErrors/0/field"];
+    let named = known.iter().find_map(|at| reply.pointer(at).or_else(|| under_data(reply, at)));
+    match named {
+        Some(Value::Array(parts)) => {
+            parts.iter().filter_map(pointer::text).fold(String::new(), |at, part| at + "/" + &part)
+        }
+        Some(value) => pointer::text(value).unwrap_or_default(),
+        None => String::new(),
+    }
+}
+
+/// GraphQL names the mutation between `data` and `userErrors`.
+fn under_data<'v>(reply: &'v Value, at: &str) -> Option<&'v Value> {
+    let inner = at.strip_prefix("/data/*")?;
+    reply.get("data")?.as_object()?.values().find_map(|value| value.pointer(inner))
+}
+
+fn hide(text: &mut String, sent: &Value) {
+    match sent {
+        // One character says nothing about anybody, and hiding it would make the message unreadable.
+        Value::String(value) if value.trim().chars().count() > 1 => *text = text.replace(value.trim(), "…"),
+        Value::Number(number) if number.to_string().len() > 4 => *text = text.replace(&number.to_string(), "…"),
+        Value::Array(list) => list.iter().for_each(|value| hide(text, value)),
+        Value::Object(map) => map.values().for_each(|value| hide(text, value)),
+        _ => {}
+    }
+}

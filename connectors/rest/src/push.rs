@@ -1,0 +1,237 @@
+//! One record read, one record written.
+
+use huiliu_core::connector::{
+    ConnectorError, Delivery, ExternalId, Operation, Receipt, Record, RecordKey, Result, StreamName, Version,
+};
+use huiliu_core::manifest::{Auth, Call, Lookup, Method, Precondition, Stream};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::failure::Verb;
+use crate::http::HeaderMap;
+use crate::template::{self, Values};
+use crate::wire::{Answer, Draft, Wire, graphql_body};
+use crate::{pointer, record, version};
+
+/// Reads one record. None: it does not exist, or says that it is deleted.
+pub async fn fetch(wire: &Wire<'_>, stream: &Stream, key: &RecordKey) -> Result<Option<Record>> {
+    read(wire, &key.stream, stream, key.id.as_str()).await
+}
+
+async fn read(wire: &Wire<'_>, name: &StreamName, stream: &Stream, id: &str) -> Result<Option<Record>> {
+    let call = stream.fetch.as_ref().ok_or_else(|| ConnectorError::broken(format!("stream {name} has no `fetch`")))?;
+    let values = Values { id: Some(id), ..Values::of(wire.cx) };
+    let mut draft = draft(wire, call, &values, Verb::Fetch, format!("fetch from {name} of {}", wire.cx.connection))?;
+    draft.body = match (&call.graphql, &call.body) {
+        (Some(document), variables) => Some(graphql_body(document, filled(variables.as_ref(), &values)?)),
+        (None, body) => filled(body.as_ref(), &values)?,
+    };
+    let answer = match wire.send(&draft).await {
+        Err(ConnectorError::Gone { .. }) => return Ok(None),
+        answer => answer?,
+    };
+    let Some(body) = inner(call, answer.value) else { return Ok(None) };
+    let record = record::record(name, stream, body)?;
+    Ok((!record::is_deleted(stream, &record.body)).then_some(record))
+}
+
+/// Carries out one delivery.
+pub async fn push(wire: &Wire<'_>, stream: &Stream, delivery: &Delivery) -> Result<Receipt> {
+    let operation = delivery.operation;
+    let call = match operation {
+        Operation::Create => &stream.create,
+        Operation::Update => &stream.update,
+        Operation::Delete => &stream.delete,
+    };
+    let (name, word) = (&delivery.stream, operation.as_str());
+    let call = call.as_ref().ok_or_else(|| ConnectorError::broken(format!("stream {name} has no `{word}`")))?;
+    if operation == Operation::Create
+        && delivery.attempt > 1
+        && let Some(lookup) = &call.lookup
+        && let Some(made) = look_up(wire, stream, lookup, delivery).await?
+    {
+        return Ok(Receipt { id: made.id.clone(), version: made.version.clone(), stored: Some(made) });
+    }
+    let id = delivery.id.as_ref().map(ExternalId::as_str);
+    let values = Values { id, body: Some(&delivery.body), ..Values::of(wire.cx) };
+    let what = format!("{word} in {name} of {} (delivery {})", wire.cx.connection, delivery.number);
+    let mut draft = draft(wire, call, &values, Verb::Push(operation), what)?;
+    draft.body = write_body(call, &values, delivery)?;
+    draft.idempotency_key = Some(delivery.idempotency_key.clone());
+    if let Some(header) = &call.idempotency_header {
+        draft.headers.push((header.clone(), delivery.idempotency_key.clone()));
+    }
+    match call.precondition {
+        Some(Precondition::ReadCompare) => {
+            if let Some(done) = read_compare(wire, stream, delivery).await? {
+                return Ok(done);
+            }
+        }
+        Some(precondition) => draft.headers.extend(condition(precondition, delivery)?),
+        None => {}
+    }
+    match wire.send(&draft).await {
+        // An earlier attempt may have removed it; either way it is not there, as wanted.
+        Err(ConnectorError::Gone { .. }) if operation == Operation::Delete => receipt_of_delete(delivery),
+        Err(error) => Err(error),
+        Ok(_) if operation == Operation::Delete => receipt_of_delete(delivery),
+        Ok(answer) => receipt(wire, stream, call, delivery, answer),
+    }
+}
+
+fn draft(wire: &Wire<'_>, call: &Call, values: &Values<'_>, verb: Verb, what: String) -> Result<Draft> {
+    Ok(Draft {
+        what,
+        verb,
+        method: if call.graphql.is_some() { Method::Post } else { call.method },
+        url: wire.url(call.path.as_deref(), &call.params, values)?,
+        headers: Vec::new(),
+        body: None,
+        graphql: call.graphql.is_some(),
+        idempotency_key: None,
+    })
+}
+
+fn filled(template: Option<&Value>, values: &Values<'_>) -> Result<Option<Value>> {
+    template.map_or(Ok(None), |template| template::json(template, values))
+}
+
+/// What a write sends: the delivery's body, wrapped and set into the manifest's own where it says so.
+fn write_body(call: &Call, values: &Values<'_>, delivery: &Delivery) -> Result<Option<Value>> {
+    let mut wrapped = delivery.body.clone();
+    if let Some(wrap) = &call.wrap {
+        let inside = std::mem::take(&mut wrapped);
+        pointer::put(&mut wrapped, wrap, inside);
+    }
+    let values = Values { body: Some(&wrapped), ..*values };
+    // `{record.x}` reads the delivery's own body, `{body}` stands for the wrapped one; they differ only with `wrap`.
+    let template = match &call.body {
+        Some(template) if call.wrap.is_some() => filled(Some(template), &values)?,
+        Some(template) => filled(Some(template), &Values { body: Some(&delivery.body), ..values })?,
+        None if call.graphql.is_some() || delivery.operation == Operation::Delete => None,
+        None => Some(wrapped.clone()),
+    };
+    Ok(match &call.graphql {
+        Some(document) => Some(graphql_body(document, template)),
+        None => template,
+    })
+}
+
+fn condition(precondition: Precondition, delivery: &Delivery) -> Result<Option<(String, String)>> {
+    let Some(version) = &delivery.base_version else { return Ok(None) };
+    Ok(match precondition {
+        Precondition::IfMatch => Some(("If-Match".to_owned(), entity_tag(&version.text))),
+        Precondition::IfUnmodifiedSince => {
+            let at = version.order.filter(|_| version.is_instant).and_then(|us| Timestamp::from_microsecond(us).ok());
+            let at =
+                at.ok_or_else(|| ConnectorError::broken("if_unmodified_since needs a version that is an instant"))?;
+            Some(("If-Unmodified-Since".to_owned(), version::http_date(at)?))
+        }
+        Precondition::ReadCompare => None,
+    })
+}
+
+/// RFC 9110 writes entity tags in quotes; a version that is none yet gets them.
+fn entity_tag(text: &str) -> String {
+    if text.starts_with('"') || text.starts_with("W/\"") { text.to_owned() } else { format!("\"{text}\"") }
+}
+
+/// Reads before a write. A receipt: an earlier attempt has done it. An error: somebody else was there.
+async fn read_compare(wire: &Wire<'_>, stream: &Stream, delivery: &Delivery) -> Result<Option<Receipt>> {
+    let Some(id) = &delivery.id else { return Ok(None) };
+    let Some(held) = read(wire, &delivery.stream, stream, id.as_str()).await? else {
+        if delivery.operation == Operation::Delete {
+            return receipt_of_delete(delivery).map(Some);
+        }
+        return Err(ConnectorError::Gone { detail: format!("{}/{id} is no longer there", delivery.stream) });
+    };
+    let same = match (&held.version, &delivery.base_version) {
+        (Some(held), Some(base)) => is_same(held, base),
+        _ => delivery.base.is_null() || pointer::contains(&held.body, &delivery.base),
+    };
+    if same {
+        return Ok(None);
+    }
+    if delivery.attempt > 1 && delivery.operation == Operation::Update && pointer::contains(&held.body, &delivery.body)
+    {
+        return Ok(Some(Receipt { id: held.id.clone(), version: held.version.clone(), stored: Some(held) }));
+    }
+    Err(ConnectorError::Conflict { detail: format!("{}/{id} changed since it was read", delivery.stream) })
+}
+
+/// Two spellings of one instant are one version.
+fn is_same(held: &Version, base: &Version) -> bool {
+    match (held.order, base.order) {
+        (Some(held), Some(base)) => held == base,
+        _ => held.text == base.text,
+    }
+}
+
+/// Looks for the record that an earlier attempt of this create may have made.
+async fn look_up(wire: &Wire<'_>, stream: &Stream, lookup: &Lookup, delivery: &Delivery) -> Result<Option<Record>> {
+    let Some(wanted) = delivery.body.pointer(&lookup.match_at).filter(|value| !pointer::is_empty(value)) else {
+        return Ok(None);
+    };
+    let values = Values { body: Some(&delivery.body), ..Values::of(wire.cx) };
+    let name = &delivery.stream;
+    let draft = Draft {
+        what: format!("lookup in {name} of {} (delivery {})", wire.cx.connection, delivery.number),
+        verb: Verb::Pull,
+        method: Method::Get,
+        url: wire.url(Some(&lookup.path), &lookup.params, &values)?,
+        headers: Vec::new(),
+        body: None,
+        graphql: false,
+        idempotency_key: None,
+    };
+    let mut reply = wire.send(&draft).await?.value;
+    let Some(Value::Array(records)) = reply.pointer_mut(&lookup.records).map(Value::take) else {
+        return Err(ConnectorError::broken(format!("{}: no list at `{}`", draft.what, lookup.records)));
+    };
+    let ours = records.into_iter().find(|record| {
+        record.pointer(&lookup.match_at).is_some_and(|value| pointer::text(value) == pointer::text(wanted))
+    });
+    ours.map(|body| record::record(name, stream, body)).transpose()
+}
+
+/// The record in a reply, if it is there.
+fn inner(call: &Call, mut reply: Value) -> Option<Value> {
+    let found = match &call.record {
+        Some(pointer) => reply.pointer_mut(pointer).map(Value::take),
+        None => Some(reply),
+    };
+    found.filter(|value| !pointer::is_empty(value))
+}
+
+fn receipt(wire: &Wire<'_>, stream: &Stream, call: &Call, delivery: &Delivery, answer: Answer) -> Result<Receipt> {
+    let Answer { value, headers } = answer;
+    if let Some(body) = inner(call, value).filter(|body| record::id(stream, body).is_some()) {
+        let stored = record::record(&delivery.stream, stream, body)?;
+        return Ok(Receipt { id: stored.id.clone(), version: stored.version.clone(), stored: Some(stored) });
+    }
+    let known = delivery.id.clone().or_else(|| new_id(stream, delivery, &headers));
+    // By Standard Webhooks the receiver knows the record by the message's id.
+    let signed = matches!(wire.manifest.auth, Some(Auth::StandardWebhook { .. }));
+    let id = known.or_else(|| signed.then(|| ExternalId::from(&delivery.idempotency_key)));
+    let id = id.ok_or_else(|| {
+        let (name, key) = (&delivery.stream, stream.key.as_deref().unwrap_or_default());
+        ConnectorError::broken(format!(
+            "the reply to a create in {name} tells no id at `{key}`; compare `record` and `key`"
+        ))
+    })?;
+    Ok(Receipt { id, stored: None, version: None })
+}
+
+/// A create's id without a record in the reply: the last part of `Location`, or the id that we chose ourselves.
+fn new_id(stream: &Stream, delivery: &Delivery, headers: &HeaderMap) -> Option<ExternalId> {
+    let location = headers.get("location").and_then(|value| value.to_str().ok());
+    let told = location.and_then(|place| place.split(['?', '#']).next()?.trim_end_matches('/').rsplit('/').next());
+    told.filter(|id| !id.is_empty())
+        .map(ExternalId::from)
+        .or_else(|| record::id(stream, &delivery.body).map(ExternalId::from))
+}
+
+fn receipt_of_delete(delivery: &Delivery) -> Result<Receipt> {
+    let id = delivery.id.clone().ok_or_else(|| ConnectorError::broken("a delete without the record's id"))?;
+    Ok(Receipt { id, stored: None, version: None })
+}

@@ -1,0 +1,107 @@
+//! What a verified webhook call means, by the manifest alone.
+
+use huiliu_core::connector::{ConnectorError, ExternalId, Received, Result, StreamName, Verified};
+use huiliu_core::manifest::{Carries, Manifest, Route, Webhook};
+use serde_json::Value;
+
+use crate::{pointer, record, version};
+
+/// What a call brings. A topic that is not listed brings nothing.
+pub fn receive(manifest: &Manifest, request: &Verified) -> Result<Vec<Received>> {
+    let missing = || ConnectorError::broken("this connector declares no webhook");
+    let webhook = manifest.webhook.as_ref().ok_or_else(missing)?;
+    let route = webhook.route.as_ref().ok_or_else(missing)?;
+    let by = Source::parse(&route.by).map_err(ConnectorError::broken)?;
+    let raw = &request.request;
+    let from_header = match by {
+        Source::Header(name) => Some(raw.header(&name.to_ascii_lowercase()).unwrap_or_default()),
+        Source::Body(_) | Source::Stream(_) => None,
+    };
+    // A header that names a foreign topic ends it before anything is parsed.
+    if from_header.is_some_and(|topic| !route.topics.contains_key(topic) && !route.deletes.contains_key(topic)) {
+        return Ok(Vec::new());
+    }
+    let body: Value = serde_json::from_slice(&raw.body)
+        .map_err(|_| ConnectorError::broken("the webhook's body is not JSON; compare the manifest with the sender"))?;
+    let events = match body {
+        Value::Array(events) => events,
+        event => vec![event],
+    };
+    let mut received = Vec::with_capacity(events.len());
+    for event in events {
+        let target = match by {
+            Source::Stream(name) => Some((name, false)),
+            Source::Header(_) => target(route, from_header.unwrap_or_default()),
+            Source::Body(at) => event.pointer(at).and_then(pointer::text).and_then(|topic| target(route, &topic)),
+        };
+        if let Some((stream, is_delete)) = target {
+            received.push(one(manifest, webhook, stream, is_delete, event)?);
+        }
+    }
+    Ok(received)
+}
+
+/// Where a call says what it is about.
+#[derive(Clone, Copy)]
+pub enum Source<'a> {
+    /// A header.
+    Header(&'a str),
+    /// A JSON pointer into the body.
+    Body(&'a str),
+    /// Every call belongs to this stream.
+    Stream(&'a str),
+}
+
+impl<'a> Source<'a> {
+    /// Reads `header:NAME`, `body:/pointer`, `stream:NAME`.
+    pub fn parse(by: &'a str) -> std::result::Result<Self, String> {
+        match by.split_once(':') {
+            Some(("header", name)) if !name.is_empty() => Ok(Self::Header(name)),
+            Some(("body", at)) if at.starts_with('/') => Ok(Self::Body(at)),
+            Some(("stream", name)) if !name.is_empty() => Ok(Self::Stream(name)),
+            _ => Err(format!("`{by}` is no way to route; there are header:NAME, body:/pointer, stream:NAME")),
+        }
+    }
+}
+
+/// The stream of a topic, and whether the topic says that the record is gone.
+fn target<'r>(route: &'r Route, topic: &str) -> Option<(&'r str, bool)> {
+    let deleted = route.deletes.get(topic).map(|stream| (stream.as_str(), true));
+    deleted.or_else(|| route.topics.get(topic).map(|stream| (stream.as_str(), false)))
+}
+
+fn one(manifest: &Manifest, webhook: &Webhook, stream: &str, is_delete: bool, mut event: Value) -> Result<Received> {
+    let name = StreamName::from(stream);
+    let declared = manifest
+        .stream(stream)
+        .ok_or_else(|| ConnectorError::broken(format!("the webhook routes to the unknown stream {stream}")))?;
+    let body = match &webhook.record {
+        Some(at) => event.pointer_mut(at).map(Value::take),
+        None => Some(event),
+    };
+    let lost =
+        || ConnectorError::broken(format!("a webhook for {stream} holds no record or no id where the manifest says"));
+    let body = body.unwrap_or_default();
+    let told = match &webhook.key {
+        Some(at) => body.pointer(at).and_then(pointer::text).filter(|id| !id.is_empty()),
+        None => record::id(&declared, &body),
+    };
+    let id = told.map(|id| match webhook.key_form.get(stream) {
+        Some(form) => ExternalId::from(form.replace("{id}", &id)),
+        None => ExternalId::from(id),
+    });
+    if is_delete || (webhook.carries == Carries::Record && record::is_deleted(&declared, &body)) {
+        // A deletion counts without its recency too.
+        let version = version::of_record(&declared, &body).unwrap_or_default();
+        return Ok(Received::Deleted { stream: name, id: id.ok_or_else(lost)?, version });
+    }
+    match (webhook.carries, id) {
+        (Carries::Hint, Some(id)) => Ok(Received::Hint { stream: name, id }),
+        (Carries::Hint, None) => Ok(Received::Poke { stream: name }),
+        (Carries::Record, Some(id)) => {
+            let version = version::of_record(&declared, &body)?;
+            Ok(Received::Record(huiliu_core::connector::Record { stream: name, id, version, body }))
+        }
+        (Carries::Record, None) => Err(lost()),
+    }
+}

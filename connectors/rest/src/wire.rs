@@ -1,0 +1,218 @@
+//! One call: from the manifest's words to a request, with authentication, and back to judged JSON.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use huiliu_core::connector::{ConnectorError, Cx, Result};
+use huiliu_core::manifest::{Auth, Manifest, Method, SettingKind};
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::failure::{Judge, Verb};
+use crate::http::{HeaderMap, Http, Request};
+use crate::template::{self, Hole, Template, Values};
+use crate::{oauth, sign};
+
+/// A call before authentication.
+pub struct Draft {
+    /// The call in words, for messages.
+    pub what: String,
+    /// What it is for.
+    pub verb: Verb,
+    /// HTTP method.
+    pub method: Method,
+    /// Where to, query included.
+    pub url: Url,
+    /// Headers of this call.
+    pub headers: Vec<(String, String)>,
+    /// JSON body.
+    pub body: Option<Value>,
+    /// Whether it is a GraphQL call.
+    pub graphql: bool,
+    /// The delivery's idempotency key.
+    pub idempotency_key: Option<String>,
+}
+
+/// A judged reply.
+pub struct Answer {
+    /// Its JSON.
+    pub value: Value,
+    /// Its headers.
+    pub headers: HeaderMap,
+}
+
+/// The way to one connection's system.
+pub struct Wire<'a> {
+    /// How it speaks.
+    pub manifest: &'a Manifest,
+    /// What may be touched.
+    pub cx: &'a Cx,
+    http: Http,
+}
+
+impl<'a> Wire<'a> {
+    /// The way for one verb.
+    pub fn new(manifest: &'a Manifest, cx: &'a Cx) -> Result<Self> {
+        Ok(Self { manifest, cx, http: http(manifest, cx)? })
+    }
+
+    /// Base URL, path and query. A connection's setting `base_url` stands above the manifest's.
+    pub fn url(&self, path: Option<&str>, params: &BTreeMap<String, String>, values: &Values<'_>) -> Result<Url> {
+        let mut text = match self.cx.settings.get("base_url") {
+            Some(own) => own.clone(),
+            None => {
+                let connector = &self.manifest.connector;
+                let manifest = connector.base_url.as_deref().ok_or_else(|| {
+                    ConnectorError::broken(format!("connector {} has no base_url; set config.base_url", connector.name))
+                })?;
+                address(self.manifest, manifest, values)?
+            }
+        };
+        if let Some(path) = path {
+            text = format!("{}/{}", text.trim_end_matches('/'), template::path(path.trim_start_matches('/'), values)?);
+        }
+        let mut url = Url::parse(&text).map_err(|_| {
+            ConnectorError::broken(format!(
+                "the address of connection {} is not a URL; check its settings",
+                self.cx.connection
+            ))
+        })?;
+        for (name, value) in params {
+            if let Some(value) = template::text(value, values)? {
+                url.query_pairs_mut().append_pair(name, &value);
+            }
+        }
+        Ok(url)
+    }
+
+    /// Sends a call and judges the reply. A token that is refused is renewed once: nothing was done with it.
+    pub async fn send(&self, draft: &Draft) -> Result<Answer> {
+        let token = match &self.manifest.auth {
+            Some(auth @ (Auth::Oauth2Code { .. } | Auth::Oauth2Client { .. })) => {
+                Some((auth, oauth::token(self.manifest, auth, self.cx, &self.http, None).await?))
+            }
+            _ => None,
+        };
+        let (status, first) = self.once(draft, token.as_ref().map(|(_, token)| token.as_str())).await?;
+        match (first, token) {
+            (Err(ConnectorError::Unauthorized { .. }), Some((auth, refused))) if status == 401 => {
+                let fresh = oauth::token(self.manifest, auth, self.cx, &self.http, Some(&refused)).await?;
+                self.once(draft, Some(&fresh)).await?.1
+            }
+            (first, _) => first,
+        }
+    }
+
+    async fn once(&self, draft: &Draft, token: Option<&str>) -> Result<(u16, Result<Answer>)> {
+        let request = self.request(draft, token)?;
+        let response = self.http.send(request).await?;
+        let judge = Judge {
+            rules: &self.manifest.connector.errors,
+            verb: draft.verb,
+            what: &draft.what,
+            graphql: draft.graphql,
+            // By Standard Webhooks a 2xx is all a receiver says.
+            status_only: matches!(self.manifest.auth, Some(Auth::StandardWebhook { .. })),
+            sent: draft.body.as_ref(),
+            cx: self.cx,
+        };
+        let judged = judge.judge(&response);
+        Ok((response.status, judged.map(|value| Answer { value, headers: response.headers })))
+    }
+
+    fn request(&self, draft: &Draft, token: Option<&str>) -> Result<Request> {
+        let values = Values::of(self.cx);
+        let method = match draft.method {
+            Method::Get => crate::http::Method::GET,
+            Method::Post => crate::http::Method::POST,
+            Method::Put => crate::http::Method::PUT,
+            Method::Patch => crate::http::Method::PATCH,
+            Method::Delete => crate::http::Method::DELETE,
+        };
+        let mut request = Request::new(method, draft.url.clone()).header("accept", "application/json")?;
+        if let Some(body) = &draft.body {
+            request = request.json(body);
+        }
+        for (name, value) in &self.manifest.connector.headers {
+            if let Some(value) = template::text(value, &values)? {
+                request = request.header(name, &value)?;
+            }
+        }
+        for (name, value) in &draft.headers {
+            request = request.header(name, value)?;
+        }
+        self.authenticate(request, draft, token)
+    }
+
+    fn authenticate(&self, mut request: Request, draft: &Draft, token: Option<&str>) -> Result<Request> {
+        let values = Values::of(self.cx);
+        match &self.manifest.auth {
+            Some(Auth::ApiKey { header, param, value }) => {
+                let value = template::text_required(value, &values)?;
+                if let Some(param) = param {
+                    request.url.query_pairs_mut().append_pair(param, &value);
+                }
+                match header {
+                    Some(header) => request.header(header, &value),
+                    None => Ok(request),
+                }
+            }
+            Some(Auth::Basic { username, password }) => {
+                let user = template::text_required(username, &values)?;
+                let password = template::text_required(password, &values)?;
+                request
+                    .header("authorization", &format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}"))))
+            }
+            Some(Auth::Bearer { token }) => {
+                request.header("authorization", &format!("Bearer {}", template::text_required(token, &values)?))
+            }
+            Some(Auth::Oauth2Code { .. } | Auth::Oauth2Client { .. }) => match token {
+                Some(token) => request.header("authorization", &format!("Bearer {token}")),
+                None => Err(ConnectorError::broken("a call without its token")),
+            },
+            Some(Auth::StandardWebhook { secret }) => {
+                let secret = huiliu_core::secrets::Secret::new(template::text_required(secret, &values)?);
+                let seconds = self.cx.clock.now().as_second();
+                // A call that is no delivery has no key of its own; its instant names it.
+                let id = draft.idempotency_key.clone().unwrap_or_else(|| format!("call_{}", self.cx.clock.now_us()));
+                let signature =
+                    sign::standard_webhook(&secret, &id, seconds, request.body.as_deref().unwrap_or_default())?;
+                let request = request.header("webhook-id", &id)?;
+                request.header("webhook-timestamp", &seconds.to_string())?.header("webhook-signature", &signature)
+            }
+            Some(Auth::Connector {}) => Err(ConnectorError::broken("auth kind `connector` needs a Rust connector")),
+            Some(Auth::None { .. }) | None => Ok(request),
+        }
+    }
+}
+
+/// The bounded way out for a manifest's limits.
+pub fn http(manifest: &Manifest, cx: &Cx) -> Result<Http> {
+    let limits = &manifest.connector.limits;
+    Http::for_cx(cx, Duration::from_millis(limits.timeout_ms), limits.response_bytes_max)
+}
+
+/// Fills an address in. A setting that is not declared as a URL may only name a part of it: a slash or an at sign in a
+/// shop's name would lead the credentials to another host.
+pub fn address(manifest: &Manifest, text: &str, values: &Values<'_>) -> Result<String> {
+    let guard = |hole: &Hole, filled: String| {
+        let Hole::Config(name) = hole else { return Ok(filled) };
+        let is_url = manifest.connector.config.get(name).is_some_and(|setting| setting.kind == SettingKind::Url);
+        let plain = !filled.is_empty() && filled.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
+        if is_url || plain {
+            Ok(filled)
+        } else {
+            Err(ConnectorError::broken(format!(
+                "config.{name} may hold letters, digits, dots, dashes and underscores only: it is a part of the address"
+            )))
+        }
+    };
+    let parsed = Template::parse(text).map_err(ConnectorError::broken)?;
+    parsed.fill(values, guard)?.ok_or_else(|| ConnectorError::broken(format!("`{text}` cannot be filled in here")))
+}
+
+/// The body of a GraphQL call.
+pub fn graphql_body(document: &str, variables: Option<Value>) -> Value {
+    json!({ "query": document, "variables": variables.unwrap_or_else(|| json!({})) })
+}
