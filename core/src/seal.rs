@@ -7,8 +7,7 @@ use aes_gcm::{Aes256Gcm, Nonce};
 use zeroize::Zeroizing;
 
 use crate::secrets::{Token, TokenStore};
-use crate::store::Store;
-use crate::store::db::Param;
+use crate::store::{Store, sealed};
 
 /// The deployment's key.
 #[derive(Clone)]
@@ -81,10 +80,7 @@ pub struct SealedVault {
 impl SealedVault {
     /// A sealed text by name.
     pub fn get(&self, name: &str) -> Result<Option<Zeroizing<String>>, String> {
-        let sql = "SELECT sealed FROM token WHERE connection = ?1 AND name = ?2";
-        let found = self
-            .store
-            .read(|tx| tx.query_opt(sql, &[Param::Text(&self.connection), Param::Text(name)], |row| row.blob(0)));
+        let found = self.store.read(|tx| sealed::get(tx, &self.connection, name));
         let sealed = found.map_err(|error| error.to_string())?;
         sealed.map(|sealed| self.seal.unseal(&self.bound(name), &sealed)).transpose()
     }
@@ -92,10 +88,8 @@ impl SealedVault {
     /// Seals and stores a text durably.
     pub fn put(&self, name: &str, text: &str) -> Result<(), String> {
         let sealed = self.seal.seal(&self.bound(name), text)?;
-        let sql = "INSERT INTO token (connection, name, sealed) VALUES (?1, ?2, ?3)
-                   ON CONFLICT (connection, name) DO UPDATE SET sealed = excluded.sealed";
-        let params = [Param::Text(&self.connection), Param::Text(name), Param::Blob(&sealed)];
-        self.store.write(|tx| tx.execute(sql, &params)).map(|_| ()).map_err(|error| error.to_string())
+        let put = self.store.write(|tx| sealed::put(tx, &self.connection, name, &sealed));
+        put.map_err(|error| error.to_string())
     }
 
     fn bound(&self, name: &str) -> String {

@@ -1,0 +1,7 @@
+//! Rooms one would live in, kept so: sizes, arrows between the crates, words, and documents that tell the truth.
+
+mod arrows;
+mod documents;
+mod sizes;
+mod tree;
+mod words;
