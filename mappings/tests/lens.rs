@@ -129,6 +129,107 @@ fn mistakes_name_file_line_and_the_right_word() {
     }
 }
 
+const ERP: &str = r#"
+[partners]
+entity = "customer"
+[partners.identities]
+phone = { from = "/phones", item = "/no", region = "CN" }
+erp_code = { from = "/code", normalize = "text" }
+[partners.fields]
+tags = { from = "/labels", separator = ";" }
+lifecycle = { from = "/state", values = { lead = 1, customer = [2, 3] } }
+consent.email = { from = "/mail", values = { subscribed = true, unsubscribed = false } }
+addresses.main = { from = "/address", each = { city = "/town", street = "/line" } }
+phones.main = { from = "/tel", region = "CN", format = "national" }
+custom.paid = { from = "/paid", number = true }
+[bills]
+entity = "order"
+[bills.fields]
+ordered_at = { from = "/at", unit = "seconds" }
+total = { from = "/sum", currency_from = "/unit" }
+[deals]
+entity = "deal"
+[deals.fields]
+amount = { from = "/fen", unit = "minor", currency = "CNY" }
+expected_close = { from = "/close", format = "%d.%m.%Y" }
+"#;
+
+fn erp(name: &str) -> Lens {
+    let lenses = Lens::parse_file("erp.toml", ERP, &Model::shipped()).unwrap();
+    lenses.into_iter().find(|lens| lens.name() == name).unwrap()
+}
+
+/// Reads, writes again all that is writable, and compares with the record.
+fn both_ways(lens: &Lens, body: &Value, canonical: &Value, written: &Value) {
+    let (mapped, issues) = lens.map(body);
+    assert_eq!(issues, []);
+    assert_eq!(&serde_json::to_value(&mapped.fields).unwrap(), canonical);
+    assert_eq!(laws::broken(lens, body), Vec::<String>::new());
+    let known: Fields = lens.project(&mapped.fields).into_iter().filter(|(_, value)| !value.is_null()).collect();
+    assert_eq!(&lens.render(&known), written);
+}
+
+#[test]
+fn what_systems_write_in_their_own_way_goes_both_ways() {
+    let lens = erp("partners");
+    let body = json!({"labels": "b; a", "state": 3, "mail": true, "address": {"town": "上海", "line": "南京路 1 号"},
+        "tel": "+86 138 0013 8000", "paid": 12.50});
+    let canonical = json!({"tags": ["a", "b"], "lifecycle": "customer", "consent.email": "subscribed",
+        "addresses.main": {"city": "上海", "street": "南京路 1 号"},
+        "phones.main": {"number": "+8613800138000", "type": "mobile"}, "custom.paid": "12.5"});
+    let written = json!({"labels": "a;b", "state": 2, "mail": true, "address": {"town": "上海", "line": "南京路 1 号"},
+        "tel": "13800138000", "paid": 12.5});
+    let (mapped, issues) = lens.map(&body);
+    assert_eq!(issues, []);
+    assert_eq!(serde_json::to_value(&mapped.fields).unwrap(), canonical);
+    let known: Fields = lens.project(&mapped.fields).into_iter().filter(|(_, value)| !value.is_null()).collect();
+    assert_eq!(lens.render(&known), written);
+    both_ways(&lens, &written, &canonical, &written);
+}
+
+#[test]
+fn money_keeps_its_currency_both_ways() {
+    let (bills, deals) = (erp("bills"), erp("deals"));
+    let bill = json!({"at": 1_767_225_600, "sum": "19.90", "unit": "USD"});
+    let canonical = json!({"ordered_at": "2026-01-01T00:00:00Z", "total": {"amount": "19.90", "currency": "USD"}});
+    both_ways(&bills, &bill, &canonical, &json!({"at": 1_767_225_600, "sum": "19.90", "unit": "USD"}));
+    let deal = json!({"fen": 1990, "close": "31.01.2026"});
+    let canonical = json!({"amount": {"amount": "19.90", "currency": "CNY"}, "expected_close": "2026-01-31"});
+    both_ways(&deals, &deal, &canonical, &deal);
+    let mut dollars = Fields::new();
+    dollars.insert("amount".into(), json!({"amount": "5", "currency": "USD"}));
+    assert_eq!(deals.project(&dollars).get("amount"), None, "a place for yuan takes no dollars");
+}
+
+#[test]
+fn a_list_may_hold_many_identities() {
+    let (mapped, _) =
+        erp("partners").map(&json!({"phones": [{"no": "13800138000"}, {"no": ""}, {"no": "13900139000"}], "code": 7}));
+    let found: Vec<String> = mapped.identities.iter().map(|it| format!("{}={}", it.kind, it.value)).collect();
+    assert_eq!(found, ["erp_code=7", "phone=+8613800138000", "phone=+8613900139000"]);
+}
+
+#[test]
+fn rules_that_contradict_themselves_are_told() {
+    let told = |rules: &str| {
+        let text = format!("[c]\nentity = \"customer\"\n[c.fields]\n{rules}\n");
+        let told = Lens::parse_file("c.toml", &text, &Model::shipped()).unwrap_err();
+        told.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    for (rules, expected) in [
+        ("title = \"/a\"\nremark = \"/a\"", "write the same place"),
+        ("title = { from = \"/a\", currency = \"CNY\" }", "`currency` has no meaning for text values; it is for money"),
+        ("kind = { const = \"persn\" }", "did you mean `person`?"),
+        ("lifecycle = { from = \"/l\", values = { lead = \"1\", customer = \"1\" } }", "become one word of the vendor"),
+        ("emails = { from = \"/e\" }", "add a label, such as `emails.main`"),
+        ("birth_date = { from = \"/b\", format = \"%Q\" }", "no format that can be read back"),
+        ("title = { to = \"/a\", direction = \"in\" }", "`to` is never used"),
+    ] {
+        let all = told(rules);
+        assert!(all.contains(expected), "{expected}\nnot in\n{all}");
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn the_laws_hold_on_any_record(first in "\\PC{0,12}", mail in "[a-zA-Z.]{1,8}@[a-z]{1,8}\\.cn", level in 0..4, phone in "1[3-9][0-9]{9}") {

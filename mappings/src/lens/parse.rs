@@ -1,7 +1,7 @@
 //! A mapping file, compiled. Every mistake is a sentence with file, line and the nearest right word.
 
 mod check;
-mod fields;
+pub(super) mod fields;
 mod keys;
 
 use std::ops::Range;
