@@ -9,5 +9,6 @@ pub mod deployment;
 pub mod export;
 pub mod hooks;
 pub mod import;
+pub mod language;
 pub mod run;
 pub mod show;
