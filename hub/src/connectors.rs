@@ -4,19 +4,24 @@ use std::sync::Arc;
 
 use huiliu_core::catalog::{Catalog, File};
 use huiliu_core::connector::Connector;
-use huiliu_core::manifest::Manifest;
+use huiliu_core::manifest::{Driver, Manifest};
 use huiliu_kingdee::connector::Kingdee;
 use huiliu_mappings::diagnose::Diagnostic;
 use huiliu_mappings::model::Model;
+use huiliu_rest::connector::RestConnector;
 use huiliu_wecom::wecom::WeCom;
 
 const MANIFESTS: &[File<'static>] = &[
     ("connectors/kingdee/connector.toml", include_str!("../../connectors/kingdee/connector.toml")),
+    ("connectors/shopify/connector.toml", include_str!("../../connectors/shopify/connector.toml")),
+    ("connectors/webhook/connector.toml", include_str!("../../connectors/webhook/connector.toml")),
     ("connectors/wecom/connector.toml", include_str!("../../connectors/wecom/connector.toml")),
 ];
 
 const MAPPINGS: &[File<'static>] = &[
     ("mappings/systems/kingdee.toml", include_str!("../../mappings/systems/kingdee.toml")),
+    ("mappings/systems/shopify.toml", include_str!("../../mappings/systems/shopify.toml")),
+    ("mappings/systems/webhook.toml", include_str!("../../mappings/systems/webhook.toml")),
     ("mappings/systems/wecom.toml", include_str!("../../mappings/systems/wecom.toml")),
 ];
 
@@ -25,12 +30,20 @@ pub fn catalog(model: &Model) -> Result<Catalog, Vec<Diagnostic>> {
     Catalog::load(model, MANIFESTS.iter().copied(), MAPPINGS.iter().copied())
 }
 
-/// The connector of a system.
+/// The connector of a system: a manifest with `driver = "rest"` is all that the REST engine needs; the others are listed
+/// here.
 pub fn connector(manifest: &Manifest) -> Result<Arc<dyn Connector>, String> {
+    let manifest = manifest.clone();
+    if manifest.connector.driver == Driver::Rest {
+        return Ok(Arc::new(RestConnector::new(manifest).map_err(|told| told.to_string())?));
+    }
     match manifest.connector.name.as_str() {
-        "kingdee" => Ok(Arc::new(Kingdee::new(manifest.clone()).map_err(|error| error.to_string())?)),
-        "wecom" => Ok(Arc::new(WeCom::new(manifest.clone()))),
-        name => Err(format!("no connector is called `{name}`; shipped are file, kingdee, wecom")),
+        "kingdee" => Ok(Arc::new(Kingdee::new(manifest).map_err(|error| error.to_string())?)),
+        "wecom" => Ok(Arc::new(WeCom::new(manifest))),
+        name => Err(format!(
+            "connectors/{name}/connector.toml says driver = \"rust\", but this program holds no Rust for it; it does for \
+             kingdee and wecom. A system that is only a manifest says driver = \"rest\""
+        )),
     }
 }
 
