@@ -1,8 +1,10 @@
 //! Which pieces run here? The hub only wires.
 //!
-//! [`config`] reads the deployment folder, [`connectors`] lists what ships, [`deployment`] puts an engine together,
-//! [`hooks`] lets webhooks in, [`import`] and [`export`] bring files in and out, [`run`] keeps the stages going, [`show`] answers who and why.
+//! [`cli`] is the command line, one file a command. [`config`] reads the deployment folder, [`connectors`] lists what
+//! ships, [`deployment`] puts an engine together, [`hooks`] lets webhooks in, [`import`] and [`export`] bring files in and
+//! out, [`run`] keeps the stages going, [`show`] answers who and why, [`language`] is Chinese or English.
 
+pub mod cli;
 pub mod config;
 pub mod connectors;
 pub mod deployment;

@@ -1,0 +1,79 @@
+//! The command line: one command, one file.
+
+mod check;
+mod dead_letters;
+mod export;
+mod go_live;
+mod import;
+mod init;
+mod map;
+mod resume;
+mod review;
+mod schema;
+mod secret;
+mod serve;
+mod show;
+mod status;
+mod why;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Huiliu 汇流: one golden record per customer, and every connected system in step with it.
+#[derive(Parser)]
+#[command(name = "huiliu", version, about, long_about = None)]
+pub struct Cli {
+    /// The deployment folder, which holds huiliu.toml.
+    #[arg(long, short = 'C', default_value = ".", global = true)]
+    folder: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Init(init::Args),
+    Check(check::Args),
+    Serve(serve::Args),
+    Import(import::Args),
+    Export(export::Args),
+    Secret(secret::Args),
+    GoLive(go_live::Args),
+    Resume(resume::Args),
+    Status(status::Args),
+    Show(show::Args),
+    Why(why::Args),
+    Review(review::Args),
+    DeadLetters(dead_letters::Args),
+    Map(map::Args),
+    Schema(schema::Args),
+}
+
+/// Runs what was asked. An error is a text for the person at the terminal.
+pub fn run(cli: Cli) -> Result<ExitCode, String> {
+    let folder = cli.folder.as_path();
+    match cli.command {
+        Command::Init(args) => init::run(&args),
+        Command::Check(args) => check::run(folder, &args),
+        Command::Serve(args) => serve::run(folder, &args),
+        Command::Import(args) => import::run(folder, &args),
+        Command::Export(args) => export::run(folder, &args),
+        Command::Secret(args) => secret::run(folder, args),
+        Command::GoLive(args) => go_live::run(folder, &args),
+        Command::Resume(args) => resume::run(folder, &args),
+        Command::Status(args) => status::run(folder, &args),
+        Command::Show(args) => show::run(folder, &args),
+        Command::Why(args) => why::run(folder, &args),
+        Command::Review(args) => review::run(folder, &args),
+        Command::DeadLetters(args) => dead_letters::run(folder, &args),
+        Command::Map(args) => map::run(folder, &args),
+        Command::Schema(args) => Ok(schema::run(&args)),
+    }
+}
+
+/// A runtime for commands that call a system.
+fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    tokio::runtime::Runtime::new().map_err(|error| format!("cannot start: {error}"))
+}

@@ -1,0 +1,26 @@
+//! `huiliu init`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use crate::config;
+
+/// Makes a deployment folder with a commented example.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The folder.
+    folder: PathBuf,
+}
+
+/// Writes the example, never over an existing one.
+pub fn run(args: &Args) -> Result<ExitCode, String> {
+    let folder: &Path = &args.folder;
+    let path = folder.join("huiliu.toml");
+    if path.exists() {
+        return Err(format!("{} exists already; nothing was changed", path.display()));
+    }
+    std::fs::create_dir_all(folder.join("mappings")).map_err(|error| format!("{}: {error}", folder.display()))?;
+    std::fs::write(&path, config::EXAMPLE).map_err(|error| format!("{}: {error}", path.display()))?;
+    println!("made {}; edit it, then run `huiliu -C {} check`", path.display(), folder.display());
+    Ok(ExitCode::SUCCESS)
+}

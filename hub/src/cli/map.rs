@@ -1,0 +1,65 @@
+//! `huiliu map`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use huiliu_mappings::lens::{Lens, laws};
+use serde_json::json;
+
+use crate::{connectors, deployment};
+
+/// Shows what a mapping makes of records (JSON or JSON Lines), both directions; writes nothing.
+#[derive(clap::Args)]
+pub struct Args {
+    /// A shipped system, or a mapping file.
+    system: String,
+    /// The records.
+    file: PathBuf,
+    /// The table of the mapping file; the first one when not told.
+    #[arg(long)]
+    stream: Option<String>,
+}
+
+/// Maps every record and renders it back; fails if a record breaks a law.
+pub fn run(folder: &Path, args: &Args) -> Result<ExitCode, String> {
+    let Args { system, file, stream } = args;
+    let stream = stream.as_deref();
+    let model = deployment::model(folder)?;
+    let own: Vec<Arc<Lens>> = if Path::new(system).is_file() {
+        let text = std::fs::read_to_string(system).map_err(|error| format!("{system}: {error}"))?;
+        let lenses = Lens::parse_file(system, &text, &model).map_err(|told| deployment::lines(&told))?;
+        lenses.into_iter().map(Arc::new).collect()
+    } else {
+        let catalog = connectors::catalog(&model).map_err(|told| deployment::lines(&told))?;
+        catalog.system(system)?.lenses.clone()
+    };
+    let lens = own.iter().find(|lens| stream.is_none_or(|stream| lens.name() == stream));
+    let lens = lens.ok_or_else(|| format!("{system} has no table `{}`", stream.unwrap_or("")))?;
+    let mut broken = 0;
+    let mut show = |row: &serde_json::Value| {
+        let (mapped, issues) = lens.map(row);
+        let laws = laws::broken(lens, row);
+        broken += laws.len();
+        let back = lens.render(&lens.project(&mapped.fields));
+        println!("{:#}", json!({"canonical": mapped, "issues": issues, "back": back, "broken_laws": laws}));
+    };
+    if file.extension().is_some_and(|it| it == "json") {
+        let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+        let body: serde_json::Value =
+            serde_json::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))?;
+        match &body {
+            serde_json::Value::Array(rows) => rows.iter().for_each(&mut show),
+            row => show(row),
+        }
+    } else {
+        huiliu_file::read::rows(file, &mut |(line, row)| {
+            match row {
+                Ok(row) => show(&row),
+                Err(told) => eprintln!("line {line}: {told}"),
+            }
+            true
+        })?;
+    }
+    Ok(if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,17 @@
+//! `huiliu serve`.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::runtime;
+use crate::{deployment, run};
+
+/// Runs the hub until it is stopped.
+#[derive(clap::Args)]
+pub struct Args {}
+
+/// Serves until ctrl-c or SIGTERM.
+pub fn run(folder: &Path, _args: &Args) -> Result<ExitCode, String> {
+    runtime()?.block_on(run::serve(deployment::open(folder)?))?;
+    Ok(ExitCode::SUCCESS)
+}
