@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use huiliu_core::connector::{ConnectorError, Delivery, Operation, Receipt, Result};
 use serde_json::{Map, Value, json};
+use unicode_normalization::UnicodeNormalization as _;
 
 use crate::api::Api;
 use crate::contacts;
@@ -115,21 +116,19 @@ async fn notes(
     if notes.is_empty() && mobiles.is_none() {
         return Ok(None);
     }
-    // WeCom refuses a call whose fields are all empty, so clearing a text states the mobiles too.
-    let says_nothing = notes.values().all(|value| value == "");
+    // WeCom has no conditional write: what it holds is read and compared just before.
+    let stored = contacts::fetch(api, cache, id).await?.map_or(Value::Null, |record| record.body);
+    nobody_was_faster(&stored["follow_info"], wanted, before)?;
     let company = notes.contains_key("remark_company");
-    if mobiles.is_some() || says_nothing || company {
-        let stored = contacts::fetch(api, cache, id).await?.map_or(Value::Null, |record| record.body);
-        if company && crate::api::number(&stored["external_contact"]["type"]) == Some(2) {
-            // WeCom would answer "ok" and keep nothing, and the difference would be planned again for ever.
-            return Err(rejected(
-                "/follow_info/remark_corp_name",
-                "WeCom keeps a noted company for WeChat users only; this customer is a WeCom user of another corp",
-            ));
-        }
-        if mobiles.is_none() && !says_nothing {
-            return Ok(Some(notes));
-        }
+    if company && crate::api::number(&stored["external_contact"]["type"]) == Some(2) {
+        // WeCom would answer "ok" and keep nothing, and the difference would be planned again for ever.
+        return Err(rejected(
+            "/follow_info/remark_corp_name",
+            "WeCom keeps a noted company for WeChat users only; this customer is a WeCom user of another corp",
+        ));
+    }
+    // WeCom refuses a call whose fields are all empty, so clearing a text states the mobiles too.
+    if mobiles.is_some() || notes.values().all(|value| value == "") {
         let held = stored["follow_info"]["remark_mobiles"].clone();
         let list = phones(&held, mobiles.unwrap_or(&Value::Null), &before["remark_mobiles"])?;
         // The one way to say "no mobiles" is a list with an empty text.
@@ -137,6 +136,32 @@ async fn notes(
         notes.insert("remark_mobiles".to_owned(), list.into());
     }
     Ok(Some(notes))
+}
+
+/// A member may have changed a text since it was last read: their words are not overwritten, but heard first.
+fn nobody_was_faster(stored: &Value, wanted: &Value, before: &Value) -> Result<()> {
+    let text = |texts: &Value, name: &str| texts.get(name).map(|text| text.as_str().unwrap_or_default().to_owned());
+    for (read, write) in TEXTS {
+        let (Some(wanted), Some(known)) =
+            (text(wanted, read).or_else(|| text(wanted, write)), text(before, read).or_else(|| text(before, write)))
+        else {
+            continue;
+        };
+        let held = text(stored, read).unwrap_or_default();
+        if !alike(&held, &known) && !alike(&held, &wanted) {
+            return Err(ConnectorError::Conflict {
+                detail: format!("the customer's `{read}` was changed in WeCom since it was read"),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// What is known has lost its blanks at the ends, its invisible signs and its way of composing accents on the way: no
+/// difference in those is an edit, and taking one for it would refuse the same write for ever.
+fn alike(one: &str, other: &str) -> bool {
+    let seen = |c: &char| !c.is_whitespace() && !c.is_control() && !matches!(c, '\u{200b}' | '\u{2060}' | '\u{feff}');
+    one.nfc().filter(seen).eq(other.nfc().filter(seen))
 }
 
 /// The call replaces the whole list, while a delivery names single places in it: the places it does not name keep

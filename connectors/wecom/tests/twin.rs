@@ -291,6 +291,21 @@ async fn a_push_writes_exactly_what_it_says_and_reads_it_back() {
 }
 
 #[tokio::test]
+async fn what_a_member_wrote_meanwhile_is_not_overwritten() {
+    let (twin, cx) = twin().await;
+    let external = twin.preload_contact("ann", Customer::named("韩梅梅"));
+    twin.edit_description("ann", &external, " 早上打电话\u{200b}").await;
+    let id = format!("ann:{external}");
+    let text = |text: &str| json!({"follow_info": {"description": text}});
+    let stale = delivery(&id, text("晚上打电话"), text("老客户"));
+    assert_eq!(connector().push(&cx, &stale).await.expect_err("somebody was faster").kind(), "conflict");
+    assert_eq!(twin.writes(), std::collections::BTreeMap::new());
+    let fresh = delivery(&id, text("晚上打电话"), text("早上打电话"));
+    connector().push(&cx, &fresh).await.expect("blanks at the ends and invisible signs are no edit");
+    connector().push(&cx, &stale).await.expect("an earlier attempt wrote it");
+}
+
+#[tokio::test]
 async fn a_push_survives_a_crash_between_its_calls() {
     let (twin, cx) = twin().await;
     let connector = connector();
