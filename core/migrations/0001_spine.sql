@@ -126,7 +126,7 @@ CREATE INDEX change_log_golden ON change_log (golden);
 CREATE TABLE journal (
     link BIGINT NOT NULL,
     position BIGINT NOT NULL,
-    outcome TEXT NOT NULL,            -- created | linked | changed | echo | stale | deleted | review
+    outcome TEXT NOT NULL,            -- created | linked | changed | echo | stale | overtaken | deleted | review
     detail TEXT,
     PRIMARY KEY (link, position)
 ){clustered};

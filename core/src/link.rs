@@ -79,6 +79,9 @@ pub struct LinkState {
     pub identities_held: Vec<Identity>,
     /// Whom the record belongs to.
     pub references: Vec<Reference>,
+    /// When our last write to it was answered, microseconds since 1970 UTC; 0: we never wrote. What was read before may
+    /// show the record as it was before the write.
+    pub wrote_us: i64,
 }
 
 impl LinkState {
@@ -130,6 +133,12 @@ impl LinkState {
         self.held.get(field).unwrap_or(&serde_json::Value::Null) != value && self.written.get(field) != Some(value)
     }
 
+    /// Whether a record, read at this instant, shows something else than is known, and was read before our last write
+    /// was answered: nobody can tell whether a person said it or whether it is what we have replaced since.
+    pub fn is_overtaken(&self, shown: &MappedRecord, read_us: i64) -> bool {
+        read_us < self.wrote_us && shown.fields.iter().any(|(field, value)| self.held.get(field) != Some(value))
+    }
+
     /// What this link contributes to matching.
     pub fn evidence(&self) -> Evidence {
         let fields = self.said.iter().filter(|(_, said)| !said.value.is_null());
@@ -165,6 +174,7 @@ impl LinkState {
                 .map(|it| (it.kind.as_str(), it.value.as_str()))
                 .collect(),
             refs: &self.references,
+            wrote_us: self.wrote_us,
         };
         serde_json::to_string(&stored).unwrap_or_default()
     }
@@ -184,7 +194,8 @@ impl LinkState {
         let identities: Vec<Identity> = stored.ids.into_iter().map(identity).collect();
         let copies = stored.copies.into_iter().map(identity);
         let identities_held = identities.iter().cloned().chain(copies).collect();
-        Ok(Self { said, held, written: stored.wrote, identities, identities_held, references: stored.refs })
+        let (written, references, wrote_us) = (stored.wrote, stored.refs, stored.wrote_us);
+        Ok(Self { said, held, written, identities, identities_held, references, wrote_us })
     }
 }
 
@@ -204,6 +215,13 @@ struct StoredRef<'a> {
     copies: Vec<(&'a str, &'a str)>,
     #[serde(skip_serializing_if = "<[Reference]>::is_empty")]
     refs: &'a [Reference],
+    #[serde(skip_serializing_if = "is_never")]
+    wrote_us: i64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's form
+fn is_never(at_us: &i64) -> bool {
+    *at_us == 0
 }
 
 #[derive(Deserialize)]
@@ -222,6 +240,8 @@ struct Stored {
     copies: Vec<(String, String)>,
     #[serde(default)]
     refs: Vec<Reference>,
+    #[serde(default)]
+    wrote_us: i64,
 }
 
 #[cfg(test)]
@@ -293,6 +313,7 @@ mod tests {
         state.hear(record(&[("remark", json!("x"))], &[("email", "a@example.com")]), 2);
         let sent = record(&[("company", json!(" 乙"))], &[]).fields;
         state.wrote(&sent, record(&[("company", json!("乙"))], &[("phone", "+8613800138000")]));
+        state.wrote_us = 3;
         assert_eq!(LinkState::from_json(&state.to_json()).unwrap(), state);
     }
 }

@@ -116,6 +116,7 @@ fn explain(outcome: &str) -> &str {
         "changed" => "said something new",
         "echo" => "held already: a repeat or our own write coming back",
         "stale" => "older than what is known: ignored",
+        "overtaken" => "read before our last write was answered: read again",
         "deleted" => "the system says it is gone: the link closed",
         "review" => "new, perhaps somebody known: waits in the review queue",
         "unattached" => "kept; it belongs to nobody yet",

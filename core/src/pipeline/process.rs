@@ -46,9 +46,10 @@ pub fn batch(engine: &Engine) -> Result<Processed> {
     })?;
     let Some(last) = items.last().map(|item| item.position) else { return Ok(Processed::default()) };
     let count = items.len();
-    let expanded = expand::expand(engine, items);
+    let mut expanded = expand::expand(engine, items);
     let mut batch = engine.store.read(|tx| Batch::load(engine, tx, &expanded.arrivals))?;
-    batch.resolve(engine, expanded.arrivals);
+    batch.resolve(engine, std::mem::take(&mut expanded.arrivals));
+    expanded.ask(std::mem::take(&mut batch.again));
     let settled = settle::settle(engine, &mut batch);
     let done = Processed {
         items: count,

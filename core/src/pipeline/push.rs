@@ -90,7 +90,7 @@ fn close(
     match result {
         Ok(receipt) => {
             deliveries::finish(tx, &one.delivery, &end("done", None, now_us))?;
-            stored(tx, connection, one, &receipt)?;
+            stored(tx, connection, one, &receipt, now_us)?;
             replan(engine, tx, one.golden)
         }
         Err(error) => {
@@ -161,7 +161,7 @@ fn link_of(tx: &mut Tx<'_>, connection: &Connection, one: &Planned) -> Result<Op
 }
 
 /// What the target stored is held from now on; a create makes the link.
-fn stored(tx: &mut Tx<'_>, connection: &Connection, one: &Planned, receipt: &Receipt) -> Result<()> {
+fn stored(tx: &mut Tx<'_>, connection: &Connection, one: &Planned, receipt: &Receipt, now_us: i64) -> Result<()> {
     let Some(lens) = connection.lens(&one.lens) else { return Ok(()) };
     let key = LinkKey { connection: connection.name.clone(), lens: one.lens.clone(), id: receipt.id.clone() };
     let known = links::by_keys(tx, [&key])?.into_iter().next();
@@ -192,6 +192,7 @@ fn stored(tx: &mut Tx<'_>, connection: &Connection, one: &Planned, receipt: &Rec
         fields.entry(field.clone()).or_insert_with(|| value.clone());
     }
     link.state.wrote(&one.fields, MappedRecord { fields, identities: shown.identities, references: Vec::new() });
+    link.state.wrote_us = now_us;
     if let Some(version) = receipt.stored.as_ref().and_then(|record| record.version.clone()).or(receipt.version.clone())
     {
         link.version = Some(version);

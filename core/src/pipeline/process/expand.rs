@@ -49,12 +49,19 @@ pub(super) fn expand(engine: &Engine, items: Vec<InboxItem>) -> Expanded {
             });
         }
     }
-    let mut unique: BTreeMap<_, i64> = BTreeMap::new();
-    for (connection, stream, id, position) in std::mem::take(&mut expanded.hints) {
-        unique.entry((connection, stream, id)).or_insert(position);
-    }
-    expanded.hints = unique.into_iter().map(|((connection, stream, id), at)| (connection, stream, id, at)).collect();
+    expanded.ask(Vec::new());
     expanded
+}
+
+impl Expanded {
+    /// Adds hints; each key is asked for once, on account of its first hint.
+    pub fn ask(&mut self, more: Vec<(String, String, String, i64)>) {
+        let mut unique: BTreeMap<_, i64> = BTreeMap::new();
+        for (connection, stream, id, position) in std::mem::take(&mut self.hints).into_iter().chain(more) {
+            unique.entry((connection, stream, id)).or_insert(position);
+        }
+        self.hints = unique.into_iter().map(|((connection, stream, id), at)| (connection, stream, id, at)).collect();
+    }
 }
 
 fn one(engine: &Engine, item: &InboxItem, expanded: &mut Expanded) -> Result<(), String> {

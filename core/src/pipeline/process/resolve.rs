@@ -9,6 +9,7 @@ use huiliu_mappings::value::{EntityName, FieldName, Fields, Reference};
 use super::expand::Arrival;
 use crate::engine::Engine;
 use crate::link::{Link, LinkKey, LinkState};
+use crate::manifest::Ability;
 use crate::store::db::{Result, Tx};
 use crate::store::goldens::{self, Golden};
 use crate::store::links::{self, JournalLine};
@@ -41,6 +42,8 @@ pub(super) struct Batch {
     pub new_references: Vec<(i64, i64)>,
     pub journal: Vec<JournalLine>,
     pub reviews: Vec<Review>,
+    /// Connection, stream, external id, position of records that must be read again.
+    pub again: Vec<(String, String, String, i64)>,
 }
 
 impl Batch {
@@ -104,6 +107,15 @@ impl Batch {
         let Some(link) = self.links.get_mut(&number) else { return };
         if is_stale(link, &arrival) {
             self.note(number, &arrival, "stale");
+            return;
+        }
+        if is_overtaken(link, &arrival) {
+            if can_fetch(engine, &arrival) {
+                let (connection, id) = (arrival.key.connection.as_str(), arrival.key.id.as_str());
+                let stream = arrival.lens.stream().to_owned();
+                self.again.push((connection.to_owned(), stream, id.to_owned(), arrival.position));
+            }
+            self.note(number, &arrival, "overtaken");
             return;
         }
         let Arrival { mapped, position, version, lens, issues, key, received_us } = arrival;
@@ -332,4 +344,20 @@ fn is_stale(link: &Link, arrival: &Arrival) -> bool {
         (Some(new), Some(known)) => new < known,
         _ => false,
     }
+}
+
+/// See [`LinkState::is_overtaken`]; a version that is newer than the one we wrote proves the record to be fresh.
+fn is_overtaken(link: &Link, arrival: &Arrival) -> bool {
+    let order = |version: &Option<crate::connector::Version>| version.as_ref().and_then(|version| version.order);
+    let newer = matches!((order(&arrival.version), order(&link.version)), (Some(new), Some(known)) if new > known);
+    let shown = arrival.mapped.as_ref();
+    !newer && shown.is_some_and(|shown| link.state.is_overtaken(shown, arrival.received_us))
+}
+
+/// Where one record cannot be read alone, the next pull brings it.
+fn can_fetch(engine: &Engine, arrival: &Arrival) -> bool {
+    let connection = engine.connections.get(arrival.key.connection.as_str());
+    let connector = connection.and_then(|it| it.connector.as_ref());
+    let stream = connector.and_then(|it| it.manifest().stream(arrival.lens.stream()));
+    stream.is_some_and(|stream| stream.can(Ability::Fetch))
 }
