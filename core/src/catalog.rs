@@ -7,7 +7,7 @@ use huiliu_mappings::diagnose::{Diagnostic, suggest};
 use huiliu_mappings::lens::Lens;
 use huiliu_mappings::model::Model;
 
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, place};
 
 /// One external system: how it speaks and what its records mean.
 #[derive(Clone, Debug)]
@@ -40,6 +40,7 @@ impl Catalog {
             match Manifest::parse(file, text) {
                 Ok(manifest) => {
                     let name = manifest.connector.name.clone();
+                    mistakes.extend(misnamed(file, text, &name));
                     catalog.systems.insert(name, System { manifest: Arc::new(manifest), lenses: Vec::new() });
                 }
                 Err(mistake) => mistakes.push(mistake),
@@ -84,4 +85,10 @@ impl Catalog {
     pub fn systems(&self) -> impl Iterator<Item = (&String, &System)> {
         self.systems.iter()
     }
+}
+
+/// A connector bears the name of its folder: people look for it there, and its mapping file bears it too.
+fn misnamed(file: &str, text: &str, name: &str) -> Option<Diagnostic> {
+    let folder = file.rsplit('/').nth(1).filter(|folder| *folder != name)?;
+    Some(place::mistake(file, text, &format!("connector.name: it says `{name}`, and the folder is called `{folder}`")))
 }

@@ -3,6 +3,8 @@
 //! Every kind is a closed list and unknown keys are errors. The only placeholders are `{config.x}`, `{secret.x}`,
 //! `{cursor}` and `{record.x}`; `huiliu-rest` fills them in.
 
+pub mod place;
+
 use std::collections::BTreeMap;
 
 use huiliu_mappings::diagnose::Diagnostic;

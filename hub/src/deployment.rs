@@ -53,7 +53,7 @@ pub fn open(folder: &Path) -> Result<Deployment, String> {
     std::fs::create_dir_all(folder.join("data")).map_err(|error| format!("data: cannot be made: {error}"))?;
     let seal = Seal::open(&key)?;
     let clock = Clock::System;
-    let catalog = connectors::catalog(&model).map_err(|told| lines(&told))?;
+    let catalog = connectors::catalog_with(&model, folder).map_err(|told| lines(&told))?;
     let mut connections = Vec::new();
     for (name, given) in &config.connections {
         let (lenses, connector, manifest) = if given.connector == "file" {

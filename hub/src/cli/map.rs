@@ -31,7 +31,7 @@ pub fn run(folder: &Path, args: &Args) -> Result<ExitCode, String> {
         let lenses = Lens::parse_file(system, &text, &model).map_err(|told| deployment::lines(&told))?;
         lenses.into_iter().map(Arc::new).collect()
     } else {
-        let catalog = connectors::catalog(&model).map_err(|told| deployment::lines(&told))?;
+        let catalog = connectors::catalog_with(&model, folder).map_err(|told| deployment::lines(&told))?;
         catalog.system(system)?.lenses.clone()
     };
     let lens = own.iter().find(|lens| stream.is_none_or(|stream| lens.name() == stream));
