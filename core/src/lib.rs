@@ -5,14 +5,15 @@
 //! configured account, and a [`link`] ties one of its records to a golden record. In [`pipeline`], `pull` and `intake`
 //! fill the inbox; `process` maps, matches and merges what arrived and writes the change log; `plan` turns changes
 //! into deliveries; `push` carries them out. [`store`] holds the only SQL of the workspace, [`secrets`] the secret
-//! values, [`seal`] keeps them at rest, [`quota`] spaces the calls, [`clock`] is the time, and [`engine`] is what all
-//! stages need.
+//! values, [`seal`] keeps them at rest, [`quota`] spaces the calls, [`clock`] is the time, [`engine`] is what all
+//! stages need, and [`explain`] answers who and why.
 
 pub mod catalog;
 pub mod clock;
 pub mod connection;
 pub mod connector;
 pub mod engine;
+pub mod explain;
 pub mod link;
 pub mod manifest;
 pub mod pipeline;

@@ -21,6 +21,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::language::Language;
+
 /// Huiliu 汇流: one golden record per customer, and every connected system in step with it.
 #[derive(Parser)]
 #[command(name = "huiliu", version, about, long_about = None)]
@@ -28,6 +30,9 @@ pub struct Cli {
     /// The deployment folder, which holds huiliu.toml.
     #[arg(long, short = 'C', default_value = ".", global = true)]
     folder: PathBuf,
+    /// The language of answers; otherwise that of HUILIU_LANG or of the system (LC_ALL, LC_MESSAGES, LANG).
+    #[arg(long, value_name = "LANGUAGE", global = true)]
+    lang: Option<Language>,
     #[command(subcommand)]
     command: Command,
 }
@@ -54,6 +59,7 @@ enum Command {
 /// Runs what was asked. An error is a text for the person at the terminal.
 pub fn run(cli: Cli) -> Result<ExitCode, String> {
     let folder = cli.folder.as_path();
+    let language = cli.lang.unwrap_or_else(Language::of_environment);
     match cli.command {
         Command::Init(args) => init::run(&args),
         Command::Check(args) => check::run(folder, &args),
@@ -64,8 +70,8 @@ pub fn run(cli: Cli) -> Result<ExitCode, String> {
         Command::GoLive(args) => go_live::run(folder, &args),
         Command::Resume(args) => resume::run(folder, &args),
         Command::Status(args) => status::run(folder, &args),
-        Command::Show(args) => show::run(folder, &args),
-        Command::Why(args) => why::run(folder, &args),
+        Command::Show(args) => show::run(folder, &args, language),
+        Command::Why(args) => why::run(folder, &args, language),
         Command::Review(args) => review::run(folder, &args),
         Command::DeadLetters(args) => dead_letters::run(folder, &args),
         Command::Map(args) => map::run(folder, &args),

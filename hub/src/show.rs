@@ -1,126 +1,255 @@
-//! Who a customer is, and why a record did or did not sync.
+//! Who a customer is, and why a record did or did not sync: what [`huiliu_core::explain`] finds, in sentences.
 
 use std::fmt::Write as _;
 
-use huiliu_core::engine::Engine;
-use huiliu_core::link::{Link, LinkKey};
-use huiliu_core::store::db::Result;
-use huiliu_core::store::{deliveries, goldens, inbox, links};
+use huiliu_core::explain::{Arrival, Customer, Story, Surviving, Target};
+use huiliu_mappings::matching::Comparison;
+use serde_json::Value;
 
-/// Lines of history that are shown.
-const HISTORY: i64 = 50;
+use crate::language::Language;
+use crate::say;
 
-/// A golden record with every value, its links and its changes.
-pub fn customer(engine: &Engine, id: i64) -> Result<Option<String>> {
-    engine.store.read(|tx| {
-        let Some(golden) = goldens::by_ids(tx, [id])?.into_iter().next() else { return Ok(None) };
-        let mut text = format!("{} {id}\n", golden.entity);
-        if let Some(survivor) = golden.merged_into {
-            let _ = writeln!(text, "  merged into {survivor}");
-        }
-        let members = links::by_goldens(tx, [id])?;
-        for (field, value) in &golden.fields {
-            let said_by: Vec<String> = members
-                .iter()
-                .filter(|link| link.state.said.get(field).is_some_and(|said| said.value == *value))
-                .map(|link| link.key.to_string())
-                .collect();
-            let _ = writeln!(text, "  {field} = {value}   said by {}", said_by.join(", "));
-        }
-        for link in &members {
-            let _ = writeln!(text, "  link {}{}", link.key, if link.open { "" } else { " (gone)" });
-        }
-        for change in goldens::changes_of(tx, id, HISTORY)? {
-            let fields: Vec<&str> = change.diff.keys().map(huiliu_mappings::value::FieldName::as_str).collect();
-            let _ = writeln!(
-                text,
-                "  change {} {} by {}: {}",
-                change.position,
-                change.kind,
-                change.cause,
-                fields.join(", ")
-            );
-        }
-        Ok(Some(text))
-    })
+/// A golden record with every value's origin, its records and its history.
+pub fn customer(told: &Customer, language: Language) -> String {
+    let mut text =
+        say!(language, "{entity} {id}\n", "{entity} {id}\n", entity = entity(&told.entity, language), id = told.id);
+    if let Some(survivor) = told.merged_into {
+        text += &say!(language, "  merged into {survivor}\n", "  已并入 {survivor}\n");
+    }
+    for value in told.values.iter().filter(|it| !it.value.is_null()) {
+        text += &surviving(value, language);
+    }
+    text += language.pick("  records\n", "  来源记录\n");
+    for link in &told.links {
+        let gone = if link.open { "" } else { language.pick(" (gone)", "（已删除）") };
+        let _ = writeln!(text, "    {}{gone}{}", link.record, because(&link.because, language));
+    }
+    text += language.pick("  history\n", "  变更历史\n");
+    for change in &told.changes {
+        let fields: Vec<&str> = change.diff.keys().map(huiliu_mappings::value::FieldName::as_str).collect();
+        let (at, kind, cause) = (instant(change.at_us), change_kind(&change.kind, language), &change.cause);
+        let _ = writeln!(text, "    {at} {kind} ({cause}) {}", fields.join(", "));
+    }
+    text
+}
+
+fn surviving(told: &Surviving, language: Language) -> String {
+    let (field, value, by) = (&told.field, plain(&told.value), &told.provenance);
+    let mut text = match by.rule.as_str() {
+        "pin" => say!(language, "  {field} = {value}   pinned by a steward\n", "  {field} = {value}   由管理员固定\n"),
+        "only" => say!(
+            language,
+            "  {field} = {value}   said by {link}\n",
+            "  {field} = {value}   来自 {link}\n",
+            link = by.link
+        ),
+        rule => say!(
+            language,
+            "  {field} = {value}   said by {link}, chosen by {rule}\n",
+            "  {field} = {value}   来自 {link}，按 {rule} 选取\n",
+            link = by.link
+        ),
+    };
+    for lost in &by.lost {
+        text += &say!(
+            language,
+            "      against {value} of {link}\n",
+            "      未采用：{value}，来自 {link}\n",
+            value = plain(&lost.value),
+            link = lost.link
+        );
+    }
+    text
+}
+
+/// The comparisons that spoke for a match.
+fn because(told: &[Comparison], language: Language) -> String {
+    let names: Vec<&str> = told.iter().filter(|it| it.weight > 0.0).map(|it| it.name.as_str()).collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    say!(language, "   the same by {names}", "   依据 {names} 判定为同一客户", names = names.join(", "))
 }
 
 /// The story of one record, from the inbox to every target.
-pub fn why(engine: &Engine, key: &LinkKey) -> Result<String> {
-    engine.store.read(|tx| {
-        let Some(link) = links::by_keys(tx, [key])?.into_iter().next() else {
-            let waiting = inbox::backlog(tx, "process")?;
-            return Ok(format!(
-                "{key}: never seen. {waiting} item(s) wait to be processed. If the record exists in the system, see \
-                 `huiliu status` for the last pull of its stream.\n"
-            ));
-        };
-        let mut text = format!("{key}\n");
-        for line in links::history(tx, link.number, HISTORY)? {
-            let at = inbox::at(tx, line.position)?.map(|item| instant(item.received_us)).unwrap_or_default();
-            let _ = writeln!(text, "  {at} inbox {}: {}", line.position, explain(&line.outcome));
-            if let Some(detail) = line.detail {
-                let _ = writeln!(text, "      could not be mapped: {detail}");
+pub fn why(told: &Story, language: Language) -> String {
+    let record = &told.record;
+    if !told.seen {
+        return say!(
+            language,
+            "{record}: never seen. {backlog} item(s) wait to be processed. If the record exists in the system, see \
+             `huiliu status` for the last pull of its stream.\n",
+            "{record}：从未收到。还有 {backlog} 条待处理。如果该系统中确有此记录，请用 `huiliu status` 查看该数据流上次拉取的情况。\n",
+            backlog = told.backlog
+        );
+    }
+    let mut text = format!("{record}\n");
+    for arrival in &told.arrivals {
+        text += &arrived(arrival, language);
+    }
+    text += &match told.golden {
+        0 => language.pick("  belongs to nobody yet\n", "  尚未归属任何客户\n").to_owned(),
+        golden => {
+            let entity = entity(&told.entity, language);
+            say!(language, "  belongs to {entity} {golden}\n", "  归属于{entity} {golden}\n")
+        }
+    };
+    for target in &told.targets {
+        text += &sent(target, language);
+    }
+    text
+}
+
+fn arrived(told: &Arrival, language: Language) -> String {
+    let at = told.received_us.map(instant).unwrap_or_default();
+    let mut text = say!(
+        language,
+        "  {at} inbox {position}: {outcome}\n",
+        "  {at} 收件箱 {position}：{outcome}\n",
+        position = told.position,
+        outcome = outcome(&told.outcome, language)
+    );
+    for issue in told.issues.iter().flat_map(|issues| serde_json::from_str::<Vec<Value>>(issues).unwrap_or_default()) {
+        let part = |name: &str| issue[name].as_str().unwrap_or_default().to_owned();
+        text += &say!(
+            language,
+            "      could not be mapped: {field} at {at}: {message}\n",
+            "      无法映射：{field}（位置 {at}）：{message}\n",
+            field = part("field"),
+            at = part("at"),
+            message = part("message")
+        );
+    }
+    text
+}
+
+fn sent(told: &Target, language: Language) -> String {
+    let (name, state) = (&told.connection, state(&told.state, language));
+    if told.deliveries.is_empty() {
+        let reason = silence(told, language);
+        return say!(
+            language,
+            "  → {name} ({state}): nothing was sent; {reason}\n",
+            "  → {name}（{state}）：未写入；{reason}\n"
+        );
+    }
+    let mut text = String::new();
+    for one in &told.deliveries {
+        let fields: Vec<&str> = one.fields.iter().map(huiliu_mappings::value::FieldName::as_str).collect();
+        let error = one.error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
+        text += &say!(
+            language,
+            "  → {name} ({state}): delivery {number} {operation} {outcome} [{fields}]{error}\n",
+            "  → {name}（{state}）：投递 {number} {operation} {outcome} [{fields}]{error}\n",
+            number = one.number,
+            operation = one.operation,
+            outcome = delivery_state(&one.state, language),
+            fields = fields.join(", ")
+        );
+    }
+    text
+}
+
+fn silence(told: &Target, language: Language) -> &'static str {
+    match (told.state.as_str(), told.writes) {
+        (_, false) => language.pick("the configuration says writes = false", "配置中写明 writes = false"),
+        ("observing", _) => language.pick(
+            "it observes, run `huiliu go-live` to write to it",
+            "该连接处于观察状态，运行 `huiliu go-live` 后才会写入",
+        ),
+        ("paused", _) => language.pick("it is paused, see `huiliu status`", "该连接已暂停，见 `huiliu status`"),
+        _ => language.pick(
+            "it holds these values already, or has no record and may not create one",
+            "对方已有这些值，或没有对应记录且不允许新建",
+        ),
+    }
+}
+
+fn outcome(word: &str, language: Language) -> &str {
+    match word {
+        "created" => language.pick("new, nobody known: made a golden record", "新记录，未匹配到已知客户：新建主记录"),
+        "linked" => language.pick("new, recognised: linked to a golden record", "新记录，已识别：关联到主记录"),
+        "changed" => language.pick("said something new", "内容有更新"),
+        "echo" => {
+            language.pick("held already: a repeat or our own write coming back", "内容已知：重复，或我们写入后的回声")
+        }
+        "stale" => language.pick("older than what is known: ignored", "版本早于已知内容：忽略"),
+        "overtaken" => {
+            language.pick("read before our last write was answered: read again", "读取早于我们上次写入的答复：重新读取")
+        }
+        "deleted" => language.pick("the system says it is gone: the link closed", "系统称该记录已删除：关联关闭"),
+        "review" => language
+            .pick("new, perhaps somebody known: waits in the review queue", "新记录，可能是已知客户：等待人工确认"),
+        "unattached" => language.pick("kept; it belongs to nobody yet", "已保存；尚未归属任何客户"),
+        other => other,
+    }
+}
+
+fn change_kind(word: &str, language: Language) -> &str {
+    match word {
+        "create" => language.pick("created", "新建"),
+        "update" => language.pick("updated", "更新"),
+        "link" => language.pick("another record joined", "新增来源记录"),
+        "merge" => language.pick("merged with another", "合并"),
+        "merged" => language.pick("merged into another", "被并入其他主记录"),
+        "split" => language.pick("split", "拆分"),
+        "pin" => language.pick("a value was pinned", "固定取值"),
+        "empty" => language.pick("lost its last record", "已无来源记录"),
+        other => other,
+    }
+}
+
+/// A kind of golden record in the reader's words.
+pub fn entity(word: &str, language: Language) -> &str {
+    match (word, language) {
+        ("customer", Language::Zh) => "客户",
+        ("order", Language::Zh) => "订单",
+        ("interaction", Language::Zh) => "互动",
+        ("deal", Language::Zh) => "商机",
+        ("ticket", Language::Zh) => "工单",
+        ("product", Language::Zh) => "产品",
+        (other, _) => other,
+    }
+}
+
+/// A connection's state in the reader's words.
+pub fn state(word: &str, language: Language) -> &str {
+    match (word, language) {
+        ("observing", Language::Zh) => "观察中",
+        ("live", Language::Zh) => "已上线",
+        ("paused", Language::Zh) => "已暂停",
+        (other, _) => other,
+    }
+}
+
+/// A delivery's state in the reader's words.
+pub fn delivery_state(word: &str, language: Language) -> &str {
+    match (word, language) {
+        ("pending", Language::Zh) => "待投递",
+        ("sending", Language::Zh) => "投递中",
+        ("done", Language::Zh) => "已完成",
+        ("dead", Language::Zh) => "失败，待人工处理",
+        ("dropped", Language::Zh) => "已被更新的投递取代",
+        (other, _) => other,
+    }
+}
+
+/// A value without JSON's dress: texts without quotes, sets with commas, phones and money as people write them.
+pub fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
+        Value::Object(parts) => {
+            let part = |name: &str| parts.get(name).and_then(Value::as_str);
+            match (part("number"), part("amount"), part("currency")) {
+                (Some(number), None, None) => number.to_owned(),
+                (None, Some(amount), Some(currency)) => format!("{amount} {currency}"),
+                _ => {
+                    parts.iter().map(|(name, value)| format!("{name} {}", plain(value))).collect::<Vec<_>>().join(", ")
+                }
             }
         }
-        let _ = writeln!(text, "  belongs to {} {}", link.entity, link.golden);
-        targets(engine, tx, &link, &mut text)?;
-        Ok(text)
-    })
-}
-
-fn targets(engine: &Engine, tx: &mut huiliu_core::store::Tx<'_>, link: &Link, text: &mut String) -> Result<()> {
-    let sent = deliveries::of_golden(tx, link.golden, HISTORY)?;
-    let states = huiliu_core::store::streams::states(tx)?;
-    for connection in engine.connections.values().filter(|it| it.name != link.key.connection) {
-        let state = states.get(connection.name.as_str()).map_or("unknown", |(state, _)| state.as_str());
-        let mine: Vec<_> = sent.iter().filter(|one| one.connection == connection.name.as_str()).collect();
-        if mine.is_empty() {
-            let _ = writeln!(
-                text,
-                "  → {} ({state}): nothing was sent{}",
-                connection.name,
-                reason(state, connection.writes)
-            );
-        }
-        for one in mine {
-            let fields: Vec<&str> = one.fields.keys().map(huiliu_mappings::value::FieldName::as_str).collect();
-            let _ = writeln!(
-                text,
-                "  → {} ({state}): delivery {} {} {} [{}]{}",
-                connection.name,
-                one.delivery.number,
-                one.delivery.operation.as_str(),
-                one.state,
-                fields.join(", "),
-                one.error.as_deref().map(|error| format!(": {error}")).unwrap_or_default()
-            );
-        }
-    }
-    Ok(())
-}
-
-fn reason(state: &str, writes: bool) -> &'static str {
-    match (state, writes) {
-        (_, false) => "; the configuration says writes = false",
-        ("observing", _) => "; it observes, run `huiliu go-live` to write to it",
-        ("paused", _) => "; it is paused, see `huiliu status`",
-        _ => "; it holds these values already, or has no record and may not create one",
-    }
-}
-
-fn explain(outcome: &str) -> &str {
-    match outcome {
-        "created" => "new, nobody known: made a golden record",
-        "linked" => "new, recognised: linked to a golden record",
-        "changed" => "said something new",
-        "echo" => "held already: a repeat or our own write coming back",
-        "stale" => "older than what is known: ignored",
-        "overtaken" => "read before our last write was answered: read again",
-        "deleted" => "the system says it is gone: the link closed",
-        "review" => "new, perhaps somebody known: waits in the review queue",
-        "unattached" => "kept; it belongs to nobody yet",
-        other => other,
+        other => other.to_string(),
     }
 }
 

@@ -13,6 +13,8 @@ use crate::store::{goldens, inbox, links, stewards};
 
 use resolve::Batch;
 
+pub use settle::golden_record;
+
 /// Items in a batch: large enough that a commit costs little per record, small enough that a batch stays within some
 /// tens of megabytes and a tenth of a second.
 pub const BATCH_ITEMS: i64 = 1000;

@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use huiliu_core::explain;
 use huiliu_core::link::LinkKey;
 
+use crate::language::Language;
 use crate::{deployment, show};
 
 /// Why a record did or did not sync: its story from the inbox to every target.
@@ -12,11 +14,19 @@ use crate::{deployment, show};
 pub struct Args {
     /// CONNECTION/STREAM/ID.
     record: LinkKey,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Prints the story.
-pub fn run(folder: &Path, args: &Args) -> Result<ExitCode, String> {
+pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, String> {
     let engine = deployment::open(folder)?.engine;
-    print!("{}", show::why(&engine, &args.record).map_err(|error| error.to_string())?);
+    let told = explain::record(&engine, &args.record).map_err(|error| error.to_string())?;
+    if args.json {
+        println!("{}", serde_json::to_string(&told).map_err(|error| error.to_string())?);
+    } else {
+        print!("{}", show::why(&told, language));
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use huiliu_mappings::merge::{Contribution, survive};
-use huiliu_mappings::value::{FieldName, Fields};
+use huiliu_mappings::merge::{Contribution, GoldenRecord, Pin, survive};
+use huiliu_mappings::value::{EntityName, FieldName, Fields};
 use serde_json::Value;
 
 use super::resolve::Batch;
 use crate::engine::Engine;
+use crate::link::Link;
 use crate::store::goldens::{Change, Golden};
 
 /// What a batch writes about golden records.
@@ -44,8 +45,19 @@ pub(super) fn settle(engine: &Engine, batch: &mut Batch) -> Settled {
 }
 
 fn golden_fields(engine: &Engine, batch: &Batch, golden: &Golden) -> Fields {
-    let links: Vec<(String, &crate::link::Link)> =
-        batch.cluster(golden.id).map(|it| (it.key.to_string(), it)).collect();
+    let none = BTreeMap::new();
+    let pins = batch.pins.get(&golden.id).unwrap_or(&none);
+    golden_record(engine, &golden.entity, batch.cluster(golden.id), pins).fields
+}
+
+/// The golden record of these links and pins, with where each value came from.
+pub fn golden_record<'a>(
+    engine: &Engine,
+    entity: &EntityName,
+    links: impl Iterator<Item = &'a Link>,
+    pins: &BTreeMap<FieldName, Pin>,
+) -> GoldenRecord {
+    let links: Vec<(String, &Link)> = links.map(|link| (link.key.to_string(), link)).collect();
     let contributions: Vec<Contribution<'_>> = links
         .iter()
         .map(|(name, link)| {
@@ -59,9 +71,7 @@ fn golden_fields(engine: &Engine, batch: &Batch, golden: &Golden) -> Fields {
             }
         })
         .collect();
-    let none = BTreeMap::new();
-    let pins = batch.pins.get(&golden.id).unwrap_or(&none);
-    survive(&engine.survive, golden.entity.as_str(), &contributions, pins).fields
+    survive(&engine.survive, entity.as_str(), &contributions, pins)
 }
 
 /// Before and after of every field that differs.
