@@ -1,0 +1,150 @@
+//! What the import costs, beside what the machine itself can do; benches/README.md says how to read it.
+
+mod people;
+mod phases;
+mod usage;
+
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use clap::{Parser, ValueEnum};
+use phases::Took;
+
+/// Times the import of invented customers against plain parsing and against a raw insert of the same bytes.
+#[derive(Parser)]
+struct Cli {
+    /// Rows in the file.
+    #[arg(long, default_value_t = 200_000)]
+    rows: u64,
+    /// How often each phase runs, in turn; the median is printed.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Instead: import this many rows into one store and print the cost of a row as the store grows.
+    #[arg(long)]
+    grow: Option<u64>,
+    /// Only write the file here.
+    #[arg(long)]
+    write: Option<PathBuf>,
+    /// One phase, in this process; the other arguments are its file and folder.
+    #[arg(long, requires_all = ["file", "folder"])]
+    phase: Option<Phase>,
+    #[arg(long)]
+    file: Option<PathBuf>,
+    #[arg(long)]
+    folder: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Phase {
+    Parse,
+    Raw,
+    Import,
+}
+
+impl Phase {
+    const ALL: [Self; 3] = [Self::Parse, Self::Raw, Self::Import];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Parse => "parse",
+            Self::Raw => "raw",
+            Self::Import => "import",
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    match execute(&Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(told) => {
+            eprintln!("import-bench: {told}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(cli: &Cli) -> Result<(), String> {
+    if let (Some(phase), Some(file), Some(folder)) = (cli.phase, &cli.file, &cli.folder) {
+        let took = match phase {
+            Phase::Parse => phases::parse(file)?,
+            Phase::Raw => phases::raw(file, folder)?,
+            Phase::Import => phases::import(file, folder)?,
+        };
+        println!("{}", serde_json::to_string(&took).map_err(|error| error.to_string())?);
+        return Ok(());
+    }
+    if let Some(path) = &cli.write {
+        return write(path, cli.rows);
+    }
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let file = folder.path().join("people.csv");
+    match cli.grow {
+        Some(rows) => grow(&file, folder.path(), rows),
+        None => compare(&file, cli),
+    }
+}
+
+fn write(path: &Path, rows: u64) -> Result<(), String> {
+    let told = |error: std::io::Error| format!("{}: {error}", path.display());
+    let mut out = BufWriter::new(std::fs::File::create(path).map_err(told)?);
+    people::write(&mut out, 0, rows).map_err(told)
+}
+
+fn compare(file: &Path, cli: &Cli) -> Result<(), String> {
+    write(file, cli.rows)?;
+    let mut rounds: [Vec<Took>; 3] = Default::default();
+    for _ in 0..cli.rounds.max(1) {
+        for (phase, took) in Phase::ALL.into_iter().zip(&mut rounds) {
+            took.push(alone(phase, file)?);
+        }
+    }
+    println!(
+        "{:8}{:>12}{:>14}{:>12}{:>12}  (medians of {})",
+        "", "rows/s", "CPU us/row", "user s", "peak MiB", cli.rounds
+    );
+    let mut rates = Vec::new();
+    for (phase, took) in Phase::ALL.into_iter().zip(&rounds) {
+        let middle = |of: &dyn Fn(&Took) -> f64| median(took.iter().map(of).collect());
+        let (rate, cpu) = (middle(&Took::rate), middle(&Took::cpu_us));
+        let (user, peak) = (middle(&|it| it.user), middle(&|it| it.peak));
+        println!("{:8}{rate:>12.0}{cpu:>14.1}{user:>12.2}{peak:>12.0}", phase.word());
+        rates.push(rate);
+    }
+    println!("import: {:.1} % of parse, {:.1} % of raw", 100.0 * rates[2] / rates[0], 100.0 * rates[2] / rates[1]);
+    println!("{}", rounds[2].first().map_or("", |took| &took.told));
+    Ok(())
+}
+
+/// Runs a phase in a fresh process, so that its memory is its own.
+fn alone(phase: Phase, file: &Path) -> Result<Took, String> {
+    let told = |error: &dyn std::fmt::Display| format!("{}: {error}", phase.word());
+    let folder = tempfile::tempdir().map_err(|error| told(&error))?;
+    let program = std::env::current_exe().map_err(|error| told(&error))?;
+    let mut command = Command::new(program);
+    command.arg("--phase").arg(phase.word()).arg("--file").arg(file).arg("--folder").arg(folder.path());
+    let ran = command.stderr(Stdio::inherit()).output().map_err(|error| told(&error))?;
+    if !ran.status.success() {
+        return Err(told(&ran.status));
+    }
+    serde_json::from_slice(&ran.stdout).map_err(|error| told(&error))
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
+
+/// Lines printed for a growing store.
+const MARKS: u64 = 40;
+
+fn grow(file: &Path, folder: &Path, rows: u64) -> Result<(), String> {
+    write(file, rows)?;
+    let marks = phases::grow(file, folder, (rows / MARKS).clamp(1000, 20_000))?;
+    println!("{:>10}{:>16}{:>16}{:>16}", "rows", "wall us/row", "user us/row", "system us/row");
+    for (at, [wall, user, system]) in &marks {
+        println!("{at:>10}{wall:>16.1}{user:>16.1}{system:>16.1}");
+    }
+    println!("peak {:.0} MiB", usage::peak_mib());
+    Ok(())
+}
