@@ -1,8 +1,11 @@
 //! The whole hub, one test binary: one build links everything once.
 
 mod explain;
+mod flow;
 mod garbage;
 mod invariants;
 mod process;
+mod shopify;
 mod sync;
+mod webhook;
 mod wecom;

@@ -1,5 +1,8 @@
-//! The kit of the tests: stores of both kinds, and small deployments to run the pipeline on.
+//! The kit of the tests: stores of both kinds, small deployments to run the pipeline on, a receiver of events, and
+//! published SDKs as judges.
 
+pub mod judge;
 pub mod kit;
 pub mod memory;
 pub mod postgres;
+pub mod receiver;

@@ -180,9 +180,11 @@ impl Check<'_> {
         if let Some(pull) = &stream.pull {
             self.pull(&format!("{at}.pull"), stream, pull);
         }
+        // By Standard Webhooks a record that we make is known by the message's id.
+        let signed = matches!(self.manifest.auth, Some(Auth::StandardWebhook { .. }));
         let calls = [
             ("fetch", &stream.fetch, Known { id: true, ..SETTINGS }),
-            ("create", &stream.create, Known { body: true, ..SETTINGS }),
+            ("create", &stream.create, Known { id: signed, body: true, ..SETTINGS }),
             ("update", &stream.update, Known { id: true, body: true, ..SETTINGS }),
             ("delete", &stream.delete, Known { id: true, body: true, ..SETTINGS }),
         ];

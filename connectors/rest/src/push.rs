@@ -52,7 +52,7 @@ pub async fn push(wire: &Wire<'_>, stream: &Stream, delivery: &Delivery) -> Resu
     {
         return Ok(Receipt { id: made.id.clone(), version: made.version.clone(), stored: Some(made) });
     }
-    let id = delivery.id.as_ref().map(ExternalId::as_str);
+    let id = delivery.id.as_ref().map(ExternalId::as_str).or_else(|| message_id(wire, delivery));
     let values = Values { id, body: Some(&delivery.body), ..Values::of(wire.cx) };
     let what = format!("{word} in {name} of {} (delivery {})", wire.cx.connection, delivery.number);
     let mut draft = draft(wire, call, &values, Verb::Push(operation), what)?;
@@ -210,9 +210,7 @@ fn receipt(wire: &Wire<'_>, stream: &Stream, call: &Call, delivery: &Delivery, a
         return Ok(Receipt { id: stored.id.clone(), version: stored.version.clone(), stored: Some(stored) });
     }
     let known = delivery.id.clone().or_else(|| new_id(stream, delivery, &headers));
-    // By Standard Webhooks the receiver knows the record by the message's id.
-    let signed = matches!(wire.manifest.auth, Some(Auth::StandardWebhook { .. }));
-    let id = known.or_else(|| signed.then(|| ExternalId::from(&delivery.idempotency_key)));
+    let id = known.or_else(|| message_id(wire, delivery).map(ExternalId::from));
     let id = id.ok_or_else(|| {
         let (name, key) = (&delivery.stream, stream.key.as_deref().unwrap_or_default());
         ConnectorError::broken(format!(
@@ -220,6 +218,11 @@ fn receipt(wire: &Wire<'_>, stream: &Stream, call: &Call, delivery: &Delivery, a
         ))
     })?;
     Ok(Receipt { id, stored: None, version: None })
+}
+
+/// By Standard Webhooks a receiver answers nothing: it knows a record that we made by the id of the message that told.
+fn message_id<'d>(wire: &Wire<'_>, delivery: &'d Delivery) -> Option<&'d str> {
+    matches!(wire.manifest.auth, Some(Auth::StandardWebhook { .. })).then_some(delivery.idempotency_key.as_str())
 }
 
 /// A create's id without a record in the reply: the last part of `Location`, or the id that we chose ourselves.
