@@ -10,7 +10,8 @@ pub mod push;
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> crate::store::db::Result<T> + Send + 'static,
 ) -> crate::store::db::Result<T> {
-    match tokio::task::spawn_blocking(work).await {
+    let span = tracing::Span::current();
+    match tokio::task::spawn_blocking(move || span.in_scope(work)).await {
         Ok(result) => result,
         Err(error) => Err(crate::store::StoreError::Corrupt(format!("a stage stopped in the middle: {error}"))),
     }

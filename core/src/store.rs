@@ -9,6 +9,7 @@ pub mod deliveries;
 pub mod goldens;
 pub mod inbox;
 pub mod links;
+pub mod overview;
 pub mod sealed;
 pub mod stewards;
 pub mod streams;

@@ -22,6 +22,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::language::Language;
+use crate::logs::Format;
 
 /// Huiliu 汇流: one golden record per customer, and every connected system in step with it.
 #[derive(Parser)]
@@ -33,6 +34,9 @@ pub struct Cli {
     /// The language of answers; otherwise that of HUILIU_LANG or of the system (LC_ALL, LC_MESSAGES, LANG).
     #[arg(long, value_name = "LANGUAGE", global = true)]
     lang: Option<Language>,
+    /// How logs are written to standard error; RUST_LOG chooses what is logged, info and above when unset.
+    #[arg(long, value_enum, default_value_t, env = "HUILIU_LOG_FORMAT", global = true)]
+    pub log_format: Format,
     #[command(subcommand)]
     command: Command,
 }

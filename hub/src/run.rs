@@ -1,24 +1,55 @@
-//! Keeps the stages going until told to stop.
+//! Keeps the stages going until told to stop. Stages wake each other; timers are for schedules and retries only.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::routing::get;
 use huiliu_core::connection::{Connection, State};
 use huiliu_core::connector::StreamName;
 use huiliu_core::engine::Engine;
+use huiliu_core::manifest::Ability;
 use huiliu_core::pipeline::{plan, process, pull, push};
 use huiliu_core::store::streams;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
-use crate::config;
 use crate::deployment::Deployment;
+use crate::metrics::Metrics;
+use crate::{config, endpoints, hooks};
 
 /// A stream is pulled this often when neither manifest nor configuration says otherwise.
 const EVERY_DEFAULT: Duration = Duration::from_secs(300);
 
-/// How long the loop of a connection rests when nothing is due.
-const REST: Duration = Duration::from_millis(500);
+/// What another process did to the store (`go-live`, `import`, a retry) is noticed within this time.
+const GLANCE: Duration = Duration::from_secs(5);
+
+/// The shortest rest between two turns of a connection, so that a clock that jumps cannot make it spin.
+const REST_MIN: Duration = Duration::from_millis(20);
+
+/// How long a connection that cannot listen waits before it tries again.
+const LISTEN_AGAIN: Duration = Duration::from_secs(30);
+
+/// What wakes whom.
+#[derive(Clone)]
+struct Bells {
+    /// Something is in the inbox.
+    think: Arc<Notify>,
+    /// A connection has an errand, by name.
+    tend: Arc<BTreeMap<String, Notify>>,
+}
+
+impl Bells {
+    fn of(engine: &Engine) -> Self {
+        let tend = engine.connections.keys().map(|name| (name.clone(), Notify::new())).collect();
+        Self { think: Arc::new(Notify::new()), tend: Arc::new(tend) }
+    }
+
+    async fn heard(&self, connection: &str) {
+        match self.tend.get(connection) {
+            Some(bell) => bell.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+}
 
 /// Serves until ctrl-c or SIGTERM. Work under way is finished; a kill loses nothing either.
 pub async fn serve(deployment: Deployment) -> Result<(), String> {
@@ -29,21 +60,25 @@ pub async fn serve(deployment: Deployment) -> Result<(), String> {
         tracing::info!(recovered, "deliveries that a stop interrupted are sent again under the same key");
     }
     let listener = tokio::net::TcpListener::bind(&deployment.config.hub.listen).await;
-    let listener = listener.map_err(|error| format!("hub.listen = {:?}: {error}", deployment.config.hub.listen))?;
+    let listener = listener.map_err(|error| {
+        format!(
+            "hub.listen = {:?}: {error}; stop what listens there, or write another port",
+            deployment.config.hub.listen
+        )
+    })?;
+    let metrics = Metrics::install(&engine)?;
     let (stop, stopped) = watch::channel(false);
+    let bells = Bells::of(&engine);
     let mut tasks = tokio::task::JoinSet::new();
     for connection in engine.connections.values().filter(|it| it.connector.is_some()) {
         let schedule = schedule(&deployment, connection)?;
-        tasks.spawn(tend(engine.clone(), connection.clone(), schedule, stopped.clone()));
+        tasks.spawn(tend(engine.clone(), connection.clone(), schedule, bells.clone(), stopped.clone()));
+        tasks.spawn(listen(engine.clone(), connection.clone(), bells.clone(), stopped.clone()));
     }
-    let news = std::sync::Arc::new(tokio::sync::Notify::new());
-    let heard = news.clone();
-    let hooks = crate::hooks::router(&engine, move || heard.notify_one())?;
-    tasks.spawn(think(engine.clone(), news, stopped.clone()));
-    let app = Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(|| async { "ready\n" }))
-        .merge(hooks);
+    let heard = bells.clone();
+    let hooks = hooks::router(&engine, move || heard.think.notify_one())?;
+    tasks.spawn(think(engine.clone(), bells, stopped));
+    let app = endpoints::router(&engine, metrics).merge(hooks);
     tracing::info!(listen = %deployment.config.hub.listen, connections = engine.connections.len(), "serving");
     let served = axum::serve(listener, app).with_graceful_shutdown(asked_to_stop()).await;
     let _ = stop.send(true);
@@ -70,12 +105,11 @@ async fn asked_to_stop() {
     }
 }
 
-/// The streams of a connection with their intervals.
-fn schedule(deployment: &Deployment, connection: &Connection) -> Result<Vec<(StreamName, Duration)>, String> {
+/// The streams of a connection that are pulled, with their intervals.
+pub fn schedule(deployment: &Deployment, connection: &Connection) -> Result<Vec<(StreamName, Duration)>, String> {
     let given = deployment.config.connections.get(connection.name.as_str()).map(|it| &it.every);
     let Some(connector) = &connection.connector else { return Ok(Vec::new()) };
-    let streams =
-        connector.manifest().streams.iter().filter(|(_, stream)| stream.can(huiliu_core::manifest::Ability::Pull));
+    let streams = connector.manifest().streams.iter().filter(|(_, stream)| stream.can(Ability::Pull));
     streams
         .map(|(name, stream)| {
             let text = given.and_then(|given| given.get(name)).or(stream.every.as_ref());
@@ -85,31 +119,43 @@ fn schedule(deployment: &Deployment, connection: &Connection) -> Result<Vec<(Str
         .collect()
 }
 
+/// Does what is due at one connection, then rests until the next errand or until it is woken.
 async fn tend(
     engine: Engine,
     connection: Connection,
     schedule: Vec<(StreamName, Duration)>,
+    bells: Bells,
     mut stop: watch::Receiver<bool>,
 ) {
     while !*stop.borrow() {
-        if let Err(error) = turn(&engine, &connection, &schedule).await {
-            tracing::error!(connection = %connection.name, "the store failed, trying again: {error}");
-        }
+        let rest = match turn(&engine, &connection, &schedule, &bells).await {
+            Ok(rest) => rest,
+            Err(error) => {
+                tracing::error!(connection = %connection.name, "the store failed, trying again: {error}");
+                GLANCE
+            }
+        };
         tokio::select! {
-            () = tokio::time::sleep(REST) => {}
+            () = tokio::time::sleep(rest) => {}
+            () = bells.heard(connection.name.as_str()) => {}
             _ = stop.changed() => {}
         }
     }
 }
 
-/// One turn of a connection: what is due of each stream, hinted keys, deliveries.
-async fn turn(engine: &Engine, connection: &Connection, schedule: &[(StreamName, Duration)]) -> Result<(), String> {
+/// One turn of a connection: what is due of each stream, hinted keys, deliveries. Returns how long it may rest.
+async fn turn(
+    engine: &Engine,
+    connection: &Connection,
+    schedule: &[(StreamName, Duration)],
+    bells: &Bells,
+) -> Result<Duration, String> {
     let here = engine.clone();
     let (states, known) =
         on_thread(move || here.store.read(|tx| Ok((streams::states(tx)?, streams::all(tx)?)))).await?;
     let name = connection.name.as_str();
     if states.get(name).is_some_and(|(state, _)| *state == State::Paused) {
-        return Ok(());
+        return Ok(GLANCE);
     }
     for (stream, every) in schedule {
         let state = known.get(&(name.to_owned(), stream.as_str().to_owned()));
@@ -118,27 +164,99 @@ async fn turn(engine: &Engine, connection: &Connection, schedule: &[(StreamName,
             let pulled = pull::stream(engine, connection, stream, every_us).await.map_err(|error| error.to_string())?;
             if pulled.records > 0 {
                 tracing::info!(connection = name, %stream, records = pulled.records, "pulled");
+                bells.think.notify_one();
             }
         }
     }
-    pull::fetches(engine, connection).await.map_err(|error| error.to_string())?;
-    while push::batch(engine, connection).await.map_err(|error| error.to_string())? > 0 {}
-    Ok(())
+    if pull::fetches(engine, connection).await.map_err(|error| error.to_string())? > 0 {
+        bells.think.notify_one();
+    }
+    while push::batch(engine, connection).await.map_err(|error| error.to_string())? > 0 {
+        // What a conflict read again waits in the inbox.
+        bells.think.notify_one();
+    }
+    rest(engine, connection, schedule).await
 }
 
-/// Processes and plans whatever the others brought.
-async fn think(engine: Engine, news: std::sync::Arc<tokio::sync::Notify>, mut stop: watch::Receiver<bool>) {
+/// Until the next pull, fetch or delivery of the connection is due.
+async fn rest(
+    engine: &Engine,
+    connection: &Connection,
+    schedule: &[(StreamName, Duration)],
+) -> Result<Duration, String> {
+    let (here, name) = (engine.clone(), connection.name.clone());
+    let (known, errand_us) =
+        on_thread(move || here.store.read(|tx| Ok((streams::all(tx)?, streams::next_errand_us(tx, name.as_str())?))))
+            .await?;
+    let pulls = schedule.iter().filter_map(|(stream, _)| {
+        let state = known.get(&(connection.name.as_str().to_owned(), stream.as_str().to_owned()))?;
+        (!state.stopped).then_some(state.due_us)
+    });
+    let wait_us = pulls.chain(errand_us).min().map_or(i64::MAX, |due_us| due_us - engine.clock.now_us());
+    Ok(Duration::from_micros(u64::try_from(wait_us).unwrap_or(0)).clamp(REST_MIN, GLANCE))
+}
+
+/// Lets the system say that a stream changed (IMAP IDLE and the like): its pull is brought forward.
+async fn listen(engine: Engine, connection: Connection, bells: Bells, mut stop: watch::Receiver<bool>) {
+    let Some(connector) = connection.connector.clone() else { return };
+    while !*stop.borrow() {
+        let heard = tokio::select! {
+            heard = connector.listen(&connection.cx) => heard,
+            _ = stop.changed() => return,
+        };
+        let rest = match heard {
+            Ok(stream) => {
+                let (here, name) = (engine.clone(), connection.name.clone());
+                let now_us = engine.clock.now_us();
+                let brought = on_thread(move || {
+                    here.store.write(|tx| streams::bring_forward(tx, name.as_str(), stream.as_str(), now_us))
+                });
+                match brought.await {
+                    Ok(_) => Duration::ZERO,
+                    Err(error) => {
+                        tracing::error!(connection = %connection.name, "the store failed, trying again: {error}");
+                        GLANCE
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::warn!(connection = %connection.name, kind = error.kind(), "cannot listen, the schedule goes on: {error}");
+                LISTEN_AGAIN
+            }
+        };
+        if let Some(bell) = bells.tend.get(connection.name.as_str()) {
+            bell.notify_one();
+        }
+        tokio::select! {
+            () = tokio::time::sleep(rest) => {}
+            _ = stop.changed() => return,
+        }
+    }
+}
+
+/// Processes and plans whatever the others brought, and wakes those who must fetch or send.
+async fn think(engine: Engine, bells: Bells, mut stop: watch::Receiver<bool>) {
     while !*stop.borrow() {
         let here = engine.clone();
-        let worked = on_thread(move || Ok(process::batch(&here)?.items + plan::batch(&here)?.0)).await;
+        let worked = on_thread(move || {
+            let done = process::batch(&here)?;
+            let (changes, deliveries) = plan::batch(&here)?;
+            Ok((done.items + changes, done.hints + deliveries))
+        })
+        .await;
         match worked {
-            Ok(0) => {}
-            Ok(_) => continue,
+            Ok((0, _)) => {}
+            Ok((_, errands)) => {
+                if errands > 0 {
+                    bells.tend.values().for_each(Notify::notify_one);
+                }
+                continue;
+            }
             Err(error) => tracing::error!("processing failed, trying again: {error}"),
         }
         tokio::select! {
-            () = news.notified() => {}
-            () = tokio::time::sleep(REST) => {}
+            () = bells.think.notified() => {}
+            () = tokio::time::sleep(GLANCE) => {}
             _ = stop.changed() => {}
         }
     }

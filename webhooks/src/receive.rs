@@ -1,7 +1,7 @@
 //! One call, from the first byte to the answer: bound it, prove it, keep it, answer.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -58,11 +58,13 @@ async fn answer(
     request: Request,
 ) -> Response {
     let target = uri.path_and_query().map_or_else(|| uri.path().to_owned(), ToString::to_string);
+    let began = Instant::now();
     let hook = server.hooks.get(&name);
     let outcome = receive(&server, hook.as_deref(), target, request).await;
     // Only configured names become labels: a scanner must not be able to grow the list of series.
     let connection = hook.as_ref().map_or("unknown", |hook| hook.connection.as_str()).to_owned();
     outcome.log(&connection);
+    metrics::histogram!("huiliu_webhook_answer_seconds", "connection" => connection.clone()).record(began.elapsed());
     metrics::counter!("huiliu_webhook_requests_total", "connection" => connection, "outcome" => outcome.word())
         .increment(1);
     outcome.response()

@@ -48,6 +48,7 @@ pub fn batch(engine: &Engine) -> Result<Processed> {
     })?;
     let Some(last) = items.last().map(|item| item.position) else { return Ok(Processed::default()) };
     let count = items.len();
+    let _span = tracing::info_span!("process", from = position + 1, to = last).entered();
     let mut expanded = expand::expand(engine, items);
     let mut batch = engine.store.read(|tx| Batch::load(engine, tx, &expanded.arrivals))?;
     batch.resolve(engine, std::mem::take(&mut expanded.arrivals));
@@ -62,7 +63,7 @@ pub fn batch(engine: &Engine) -> Result<Processed> {
         hints: expanded.hints.len(),
     };
     let now_us = engine.clock.now_us();
-    engine.store.write(|tx| {
+    let done = engine.store.write(|tx| {
         // Another node may have done this batch meanwhile: then there is nothing left to write.
         tx.lock(PROCESS_LOCK)?;
         if inbox::progress(tx, POSITION)? != position {
@@ -80,7 +81,11 @@ pub fn batch(engine: &Engine) -> Result<Processed> {
         inbox::bury(tx, &expanded.dead)?;
         inbox::set_progress(tx, POSITION, last)?;
         Ok(done)
-    })
+    })?;
+    metrics::counter!("huiliu_processed_items_total").increment(done.items as u64);
+    metrics::counter!("huiliu_golden_records_made_total").increment(done.created as u64);
+    metrics::counter!("huiliu_changes_total").increment(done.changes as u64);
+    Ok(done)
 }
 
 const PROCESS_LOCK: i64 = 0x7072_6f63_6501;

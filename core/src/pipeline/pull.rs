@@ -1,5 +1,7 @@
 //! Pull: pages of a stream into the inbox, each together with its cursor; and the fetching of hinted keys.
 
+use tracing::Instrument as _;
+
 use crate::connection::{Connection, State};
 use crate::connector::{ConnectorError, Cursor, Page, Received, Record, RecordKey, StreamName, Version};
 use crate::engine::Engine;
@@ -27,6 +29,7 @@ pub struct Pulled {
 }
 
 /// Pulls a stream up to its end. `every_us`: when it is due again.
+#[tracing::instrument(name = "pull", skip_all, fields(connection = %connection.name, stream = %stream))]
 pub async fn stream(engine: &Engine, connection: &Connection, stream: &StreamName, every_us: i64) -> Result<Pulled> {
     let Some(connector) = connection.connector.clone() else { return Ok(Pulled::default()) };
     let mut pulled = Pulled::default();
@@ -40,6 +43,7 @@ pub async fn stream(engine: &Engine, connection: &Connection, stream: &StreamNam
             Ok(page) => {
                 let more = page.more;
                 pulled.records += page.items.len();
+                count(connection, stream, page.items.len());
                 let (here, whose, name) = (engine.clone(), connection.clone(), stream.clone());
                 state = blocking(move || arrived(&here, &whose, &name, page, &state, now_us + every_us)).await?;
                 if !more {
@@ -55,6 +59,11 @@ pub async fn stream(engine: &Engine, connection: &Connection, stream: &StreamNam
         }
     }
     Ok(pulled)
+}
+
+fn count(connection: &Connection, stream: &StreamName, records: usize) {
+    let labels = [("connection", connection.name.to_string()), ("stream", stream.to_string())];
+    metrics::counter!("huiliu_pulled_records_total", &labels).increment(records as u64);
 }
 
 /// The page and its cursor in one transaction: a cursor never leads.
@@ -182,7 +191,9 @@ pub async fn fetches(engine: &Engine, connection: &Connection) -> Result<usize> 
             stream: request.stream.as_str().into(),
             id: request.external_id.as_str().into(),
         };
-        let found = connector.fetch(&connection.cx, &key).await;
+        let span =
+            tracing::info_span!("fetch", connection = %connection.name, stream = %key.stream, item = request.cause);
+        let found = connector.fetch(&connection.cx, &key).instrument(span).await;
         let (here, whose) = (engine.clone(), connection.clone());
         blocking(move || fetched(&here, &whose, &request, found)).await?;
     }

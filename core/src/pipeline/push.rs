@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use huiliu_mappings::value::MappedRecord;
+use tracing::Instrument as _;
 
 use crate::connection::{Connection, State};
-use crate::connector::{ConnectorError, Receipt, Record, RecordKey};
+use crate::connector::{ConnectorError, Delivery, Receipt, Record, RecordKey};
 use crate::engine::Engine;
 use crate::link::{Link, LinkKey, LinkState};
 use crate::pipeline::{blocking, plan};
@@ -39,7 +40,9 @@ pub async fn batch(engine: &Engine, connection: &Connection) -> Result<usize> {
     .await?;
     let count = claimed.len();
     for one in claimed {
-        let result = connector.push(&connection.cx, &one.delivery).await;
+        let result = connector.push(&connection.cx, &one.delivery).instrument(span(connection, &one)).await;
+        let labels = [("connection", connection.name.to_string()), ("outcome", outcome(&result).to_owned())];
+        metrics::counter!("huiliu_pushed_total", &labels).increment(1);
         // After a conflict the record is read again at once, so that the next plan starts from what is there.
         let fresh = match (&result, &one.delivery.id) {
             (Err(ConnectorError::Conflict { .. }), Some(id)) => {
@@ -75,6 +78,18 @@ pub async fn batch(engine: &Engine, connection: &Connection) -> Result<usize> {
         .await?;
     }
     Ok(count)
+}
+
+fn span(connection: &Connection, one: &Planned) -> tracing::Span {
+    let Delivery { number, attempt, operation, stream, .. } = &one.delivery;
+    tracing::info_span!("push", connection = %connection.name, %stream, delivery = number, operation = operation.as_str(), attempt)
+}
+
+fn outcome(result: &crate::connector::Result<Receipt>) -> &'static str {
+    match result {
+        Ok(_) => "done",
+        Err(error) => error.kind(),
+    }
 }
 
 fn close(

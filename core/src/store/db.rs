@@ -341,6 +341,18 @@ impl Tx<'_> {
         }
     }
 
+    /// Whether the schema is the one that this version knows; another version may have moved it on meanwhile.
+    pub fn schema_is_current(&mut self) -> Result<()> {
+        let done = self.max("number", "migration")?;
+        if usize::try_from(done).is_ok_and(|done| done == MIGRATIONS.len()) {
+            return Ok(());
+        }
+        Err(StoreError::Open(format!(
+            "the store has schema {done}, this version knows {}: restart with the version that wrote it",
+            MIGRATIONS.len()
+        )))
+    }
+
     fn batch(&mut self, sql: &str) -> Result<()> {
         match self {
             Self::Sqlite(tx) => Ok(tx.execute_batch(sql)?),

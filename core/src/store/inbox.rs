@@ -256,11 +256,6 @@ pub fn delay_fetch(tx: &mut Tx<'_>, request: &FetchRequest, due_us: i64) -> Resu
     .map(|_| ())
 }
 
-/// When the next fetch of any connection is due.
-pub fn next_fetch_us(tx: &mut Tx<'_>) -> Result<Option<i64>> {
-    Ok(tx.query_opt("SELECT MIN(due_us) FROM fetch_request", &[], |row| row.opt_int(0))?.flatten())
-}
-
 /// How many fetches wait.
 pub fn fetches_waiting(tx: &mut Tx<'_>) -> Result<i64> {
     Ok(tx.query_opt("SELECT COUNT(*) FROM fetch_request", &[], |row| row.int(0))?.unwrap_or(0))

@@ -114,3 +114,24 @@ pub fn put(tx: &mut Tx<'_>, connection: &str, stream: &str, state: &StreamState)
     ];
     tx.insert(&STREAM, &cells).map(|_| ())
 }
+
+/// Brings the next pull of a stream forward to now: the system says that something changed there.
+pub fn bring_forward(tx: &mut Tx<'_>, connection: &str, stream: &str, now_us: i64) -> Result<u64> {
+    tx.execute(
+        "UPDATE stream_state SET due_us = ?3 WHERE connection = ?1 AND stream = ?2 AND due_us > ?3",
+        &[Param::Text(connection), Param::Text(stream), Param::Int(now_us)],
+    )
+}
+
+/// When a connection next has a key to fetch or, if it is live, a delivery to send.
+pub fn next_errand_us(tx: &mut Tx<'_>, connection: &str) -> Result<Option<i64>> {
+    let fetch = "SELECT MIN(due_us) FROM fetch_request WHERE connection = ?1";
+    let send = "SELECT MIN(d.due_us) FROM delivery AS d JOIN connection AS c ON c.name = d.connection
+                WHERE d.state = 'pending' AND c.state = 'live' AND d.connection = ?1";
+    let mut next = None;
+    for sql in [fetch, send] {
+        let due = tx.query_opt(sql, &[Param::Text(connection)], |row| row.opt_int(0))?.flatten();
+        next = [next, due].into_iter().flatten().min();
+    }
+    Ok(next)
+}

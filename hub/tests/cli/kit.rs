@@ -1,0 +1,148 @@
+//! A deployment folder, and the program running on it.
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// Nothing here takes longer on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A deployment folder.
+pub struct Folder(tempfile::TempDir);
+
+/// What a command said.
+#[derive(Debug)]
+pub struct Said {
+    /// Whether it succeeded.
+    pub fine: bool,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Self {
+        Self {
+            fine: output.status.success(),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+impl Said {
+    /// Standard output of a command that had to succeed.
+    #[track_caller]
+    pub fn out(self) -> String {
+        assert!(self.fine, "{}\n{}", self.out, self.err);
+        self.out
+    }
+}
+
+impl Folder {
+    /// A folder with this huiliu.toml.
+    pub fn new(config: &str) -> Self {
+        let folder = Self(tempfile::tempdir().expect("a folder"));
+        folder.write("huiliu.toml", config);
+        folder
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Writes a file of the folder.
+    pub fn write(&self, name: &str, text: &str) {
+        let path = self.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::write(path, text).expect("write");
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path().join(name)).expect("read")
+    }
+
+    /// The program on this folder, ready to be started. It speaks English.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_huiliu"));
+        command.arg("-C").arg(self.path()).args(args).env("HUILIU_LANG", "en").env_remove("RUST_LOG");
+        command
+    }
+
+    /// Runs with a text on standard input.
+    pub fn tell(&self, args: &[&str], input: &str) -> Said {
+        let mut command = self.command(args);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // A program that ends without reading closes the pipe: what it says tells why.
+        let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
+        child.wait_with_output().expect("huiliu runs").into()
+    }
+
+    /// Serves on `port` until dropped; logs go to `serve.log`.
+    pub fn serve(&self, port: u16, env: &[(&str, &str)]) -> Serving {
+        let log = std::fs::File::create(self.path().join("serve.log")).expect("a log");
+        let mut command = self.command(&["serve"]);
+        command.envs(env.iter().copied()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        let serving = Serving { child: command.spawn().expect("huiliu starts"), port };
+        let ready = || TcpStream::connect(("127.0.0.1", port)).is_ok() && serving.get("/readyz").0 == 200;
+        until("serve is ready", || ready().then_some(()));
+        serving
+    }
+}
+
+/// A running `huiliu serve`.
+pub struct Serving {
+    child: Child,
+    port: u16,
+}
+
+impl Serving {
+    /// Status and body of a GET.
+    pub fn get(&self, path: &str) -> (u16, String) {
+        self.call("GET", path, &[], "")
+    }
+
+    /// Status and body of a call.
+    pub fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("connect");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n");
+        for (name, value) in headers {
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        request.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+        stream.write_all(request.as_bytes()).expect("send");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        let status = answer.split(' ').nth(1).and_then(|it| it.parse().ok()).expect("a status");
+        (status, answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default())
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).and_then(|it| it.local_addr()).expect("a port").port()
+}
+
+/// Asks again until there is an answer.
+#[track_caller]
+pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(began.elapsed() < PATIENCE, "{what}: not within {} s", PATIENCE.as_secs());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

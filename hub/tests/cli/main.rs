@@ -1,0 +1,4 @@
+//! The real program, run as a person or a supervisor runs it.
+
+mod kit;
+mod serve;
