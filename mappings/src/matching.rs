@@ -78,7 +78,8 @@ pub struct Explanation {
 /// One comparison of one pair.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
-    /// The comparison's name in `rules/match.toml`, or `identity:KIND`.
+    /// The comparison's name in `rules/match.toml`, `identity:KIND`, or `companions:KIND` for the links that the record
+    /// already shares a golden record with.
     pub name: String,
     /// The level reached.
     pub level: String,
@@ -109,10 +110,34 @@ struct Judged<'a> {
     verdict: Verdict,
 }
 
+/// What is known of the record beside its own words.
+pub struct Known<'a> {
+    /// Evidence of the links that the record already shares a golden record with, without its own.
+    pub companions: &'a [Evidence],
+    /// Whether a steward ruled that these two golden records are different.
+    pub apart: &'a dyn Fn(i64, i64) -> bool,
+}
+
+impl Known<'_> {
+    /// A record that was never seen, and no rulings.
+    pub const NOTHING: Self = Known { companions: &[], apart: &|_, _| false };
+}
+
+/// Where a record that nothing else is known of belongs; see [`decide_known`].
+pub fn decide(rules: &Rules, entity: &str, record: &Evidence, candidates: &[Candidate]) -> Decision {
+    decide_known(rules, entity, record, &Known::NOTHING, candidates)
+}
+
 /// Where a record belongs. The order of the candidates and of their evidence does not matter.
 ///
 /// Records of entities other than `customer` are linked by any equal identity and by nothing else.
-pub fn decide(rules: &Rules, entity: &str, record: &Evidence, candidates: &[Candidate]) -> Decision {
+pub fn decide_known(
+    rules: &Rules,
+    entity: &str,
+    record: &Evidence,
+    known: &Known<'_>,
+    candidates: &[Candidate],
+) -> Decision {
     let mine = Features::of(rules, record);
     let mut judged: Vec<Judged<'_>> = candidates
         .iter()
@@ -129,20 +154,32 @@ pub fn decide(rules: &Rules, entity: &str, record: &Evidence, candidates: &[Cand
         ([], [only]) => vec![*only],
         // Two lookalikes and no identity: nothing says which.
         ([], _) => Vec::new(),
-        _ if sure.len() > MERGED_AT_ONCE_MAX || any_pair_disagrees(rules, &sure) => Vec::new(),
+        _ if sure.len() > MERGED_AT_ONCE_MAX || any_pair_disagrees(rules, known, &sure) => Vec::new(),
         _ => sure,
     };
+    // Whoever joins brings its companions along: what they contradict is not merged but asked.
+    let companions = identities(known.companions);
+    let contradicted =
+        linked.iter().any(|it| !conflicts(rules, &companions, &identities(&it.candidate.evidence)).is_empty());
+    let linked = if entity == CUSTOMER && contradicted { Vec::new() } else { linked };
     if let Some(best) = linked.first() {
         let golden: BTreeSet<i64> = linked.iter().map(|it| it.candidate.golden).collect();
         return Decision::Link { golden: golden.into_iter().collect(), why: best.why.clone() };
     }
     judged.truncate(REVIEW_CANDIDATES_MAX);
+    for it in judged.iter_mut().filter(|_| entity == CUSTOMER) {
+        for kind in conflicts(rules, &companions, &identities(&it.candidate.evidence)) {
+            let weight = rules.weight(Measure::Identity, Level::Conflict);
+            it.why.add(format!("companions:{kind}"), Level::Conflict, weight);
+        }
+    }
     Decision::Review { candidates: judged.into_iter().map(|it| (it.candidate.golden, it.why)).collect() }
 }
 
 /// Whether two of the golden records that this record would join cannot be one.
-fn any_pair_disagrees(rules: &Rules, linked: &[&Judged<'_>]) -> bool {
-    linked.iter().enumerate().any(|(at, a)| linked[at + 1..].iter().any(|b| disagree(rules, a, b)))
+fn any_pair_disagrees(rules: &Rules, known: &Known<'_>, linked: &[&Judged<'_>]) -> bool {
+    let apart = |a: &Judged<'_>, b: &Judged<'_>| (known.apart)(a.candidate.golden, b.candidate.golden);
+    linked.iter().enumerate().any(|(at, a)| linked[at + 1..].iter().any(|b| apart(a, b) || disagree(rules, a, b)))
 }
 
 fn disagree(rules: &Rules, a: &Judged<'_>, b: &Judged<'_>) -> bool {

@@ -1,6 +1,6 @@
 //! What arrives becomes golden records: on both stores, in any order, once.
 
-use huiliu_core::store::{goldens, inbox, links};
+use huiliu_core::store::{goldens, inbox, links, stewards};
 use huiliu_tests::kit::{customers, engine, feed, on_both_stores, record};
 use proptest::prelude::{Just, ProptestConfig, Strategy};
 use serde_json::json;
@@ -85,6 +85,67 @@ fn a_shared_phone_with_another_name_waits_for_a_steward() {
             ],
         );
         assert_eq!((done.created, done.reviews), (2, 1));
+    });
+}
+
+#[test]
+fn a_link_whose_companions_contradict_is_not_merged() {
+    on_both_stores(|store| {
+        let engine = engine(store);
+        feed(
+            &engine,
+            &[
+                record("a/customers/1", 1, &json!({"name": "李雷", "email": "li@example.com"})),
+                record(
+                    "b/customers/1",
+                    2,
+                    &json!({"name": "李雷", "email": "li@example.com", "tax_id": "91350100M000100Y43"}),
+                ),
+                record(
+                    "c/customers/1",
+                    3,
+                    &json!({"name": "李雷", "phone": "13800138000", "tax_id": "91110000MA0000000H"}),
+                ),
+            ],
+        );
+        assert_eq!(customers(&engine).len(), 2);
+        // The record of a says nothing of taxes, but its companion of b does.
+        let both = |seconds, title: &str| {
+            let body = json!({"name": "李雷", "email": "li@example.com", "phone": "13800138000", "title": title});
+            record("a/customers/1", seconds, &body)
+        };
+        let done = feed(&engine, &[both(4, "A")]);
+        assert_eq!((done.changes, done.reviews), (1, 1));
+        assert_eq!(customers(&engine).len(), 2, "different tax ids: a steward decides");
+        let waiting = engine.store.read(|tx| stewards::waiting(tx, 10)).unwrap();
+        let levels: Vec<&str> = waiting[0].candidates[0].1.comparisons.iter().map(|it| it.name.as_str()).collect();
+        assert!(levels.contains(&"companions:tax_id"), "{levels:?}");
+        assert_eq!(feed(&engine, &[both(5, "B")]).reviews, 0, "the question waits already");
+    });
+}
+
+#[test]
+fn a_doubt_about_a_known_record_reaches_the_steward_once() {
+    on_both_stores(|store| {
+        let engine = engine(store);
+        feed(
+            &engine,
+            &[
+                record("a/customers/1", 1, &json!({"name": "李雷", "phone": "13800138000"})),
+                record("b/customers/1", 2, &json!({"name": "韩梅梅", "email": "han@example.com"})),
+                record("b/customers/2", 3, &json!({"name": "王芳", "phone": "13900139000"})),
+            ],
+        );
+        let update = |seconds, phone: &str, title: &str| {
+            let body = json!({"name": "韩梅梅", "email": "han@example.com", "phone": phone, "title": title});
+            record("b/customers/1", seconds, &body)
+        };
+        assert_eq!(feed(&engine, &[update(4, "13800138000", "A"), update(5, "13800138000", "B")]).reviews, 1);
+        assert_eq!(feed(&engine, &[update(6, "13800138000", "C")]).reviews, 0);
+        assert_eq!(feed(&engine, &[update(7, "13900139000", "D")]).reviews, 1, "now about somebody else");
+        let waiting = engine.store.read(|tx| stewards::waiting(tx, 10)).unwrap();
+        assert_eq!(waiting.len(), 1);
+        assert_eq!((waiting[0].link, waiting[0].golden, waiting[0].candidates[0].0), (2, 2, 3));
     });
 }
 

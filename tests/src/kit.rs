@@ -27,6 +27,7 @@ entity = "customer"
 [customers.identities]
 email = "/email"
 phone = "/phone"
+tax_id = "/tax_id"
 [customers.fields]
 display_name = "/name"
 emails.main = "/email"

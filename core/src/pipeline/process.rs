@@ -76,7 +76,7 @@ pub fn batch(engine: &Engine) -> Result<Processed> {
         goldens::put(tx, &settled.goldens)?;
         goldens::log(tx, &settled.changes)?;
         links::journal(tx, &batch.journal)?;
-        stewards::put_reviews(tx, &batch.reviews)?;
+        stewards::put_reviews(tx, batch.reviews.values())?;
         inbox::ask_fetch(tx, &expanded.hints, now_us)?;
         inbox::bury(tx, &expanded.dead)?;
         inbox::set_progress(tx, POSITION, last)?;

@@ -552,7 +552,8 @@ impl Store {
 }
 
 /// Numbered, applied once each, in order.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_spine.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("../../migrations/0001_spine.sql"), include_str!("../../migrations/0002_stewards.sql")];
 const MIGRATION_LOCK: i64 = 0x6875_696c_6975;
 
 fn finish<T>(mut tx: Tx<'_>, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {

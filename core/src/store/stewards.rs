@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use huiliu_mappings::matching::Explanation;
 
-use super::db::{Col, Insert, Keys, Param, Result, Tx};
+use super::db::{Col, Insert, Keys, Param, Result, Row, Tx};
 
 /// A link that waits for a steward: is it one of these customers?
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -31,15 +31,17 @@ const REVIEW: Insert = Insert {
         ("state", Col::Text),
         ("made_us", Col::Int),
     ],
-    conflict: "",
+    conflict: "ON CONFLICT (id) DO UPDATE SET golden = excluded.golden, candidates = excluded.candidates",
 };
 
-/// Queues reviews.
-pub fn put_reviews(tx: &mut Tx<'_>, reviews: &[Review]) -> Result<()> {
-    let candidates: Vec<String> =
-        reviews.iter().map(|review| serde_json::to_string(&review.candidates).unwrap_or_default()).collect();
+/// Queues reviews, and widens those that wait.
+pub fn put_reviews<'a>(tx: &mut Tx<'_>, reviews: impl IntoIterator<Item = &'a Review>) -> Result<()> {
+    let rows: Vec<(&Review, String)> = reviews
+        .into_iter()
+        .map(|review| (review, serde_json::to_string(&review.candidates).unwrap_or_default()))
+        .collect();
     let mut cells = Vec::new();
-    for (review, candidates) in reviews.iter().zip(&candidates) {
+    for (review, candidates) in &rows {
         cells.extend_from_slice(&[
             Param::Int(review.number),
             Param::Int(review.link),
@@ -57,16 +59,25 @@ pub fn waiting(tx: &mut Tx<'_>, count: i64) -> Result<Vec<Review>> {
     tx.query(
         "SELECT id, link, golden, candidates, made_us FROM review WHERE state = 'waiting' ORDER BY id LIMIT ?1",
         &[Param::Int(count)],
-        |row| {
-            Ok(Review {
-                number: row.int(0)?,
-                link: row.int(1)?,
-                golden: row.int(2)?,
-                candidates: serde_json::from_str(&row.text(3)?)?,
-                made_us: row.int(4)?,
-            })
-        },
+        review,
     )
+}
+
+/// The waiting reviews of these links.
+pub fn waiting_of(tx: &mut Tx<'_>, links: impl IntoIterator<Item = i64>) -> Result<Vec<Review>> {
+    let sql = "SELECT r.id, r.link, r.golden, r.candidates, r.made_us FROM {keys:i} AS k CROSS JOIN review AS r
+               WHERE r.link = k.k0 AND r.state = 'waiting'";
+    tx.query_keys(sql, &Keys::ints(links), &[], review)
+}
+
+fn review(row: &Row<'_>) -> Result<Review> {
+    Ok(Review {
+        number: row.int(0)?,
+        link: row.int(1)?,
+        golden: row.int(2)?,
+        candidates: serde_json::from_str(&row.text(3)?)?,
+        made_us: row.int(4)?,
+    })
 }
 
 /// Pairs of links that a steward ruled to be different, lower number first, among these links.

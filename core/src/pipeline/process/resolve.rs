@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use huiliu_mappings::matching::{self, Candidate, Decision, Explanation};
+use huiliu_mappings::matching::{self, Candidate, Decision, Explanation, Known};
 use huiliu_mappings::merge::Pin;
 use huiliu_mappings::value::{EntityName, FieldName, Fields, Reference};
 
@@ -41,7 +41,10 @@ pub(super) struct Batch {
     pub dropped_blocks: Vec<(i64, i64)>,
     pub new_references: Vec<(i64, i64)>,
     pub journal: Vec<JournalLine>,
-    pub reviews: Vec<Review>,
+    /// Reviews to queue, or to widen.
+    pub reviews: BTreeMap<i64, Review>,
+    /// Reviews that wait already, by link.
+    waiting: HashMap<i64, Review>,
     /// Connection, stream, external id, position of records that must be read again.
     pub again: Vec<(String, String, String, i64)>,
 }
@@ -53,6 +56,7 @@ impl Batch {
         let known = links::by_keys(tx, keys)?;
         let hashes: BTreeSet<i64> = arrivals.iter().flat_map(|arrival| keys_of(engine, arrival)).collect();
         let candidates = links::candidates(tx, hashes, BLOCK_LINKS_MAX)?;
+        let waiting = stewards::waiting_of(tx, known.iter().map(|link| link.number))?;
         let golden_ids: BTreeSet<i64> = candidates
             .iter()
             .map(|(_, golden)| *golden)
@@ -64,6 +68,7 @@ impl Batch {
             next_golden: tx.max("id", "golden")? + 1,
             next_review: tx.max("id", "review")? + 1,
             next_change: tx.max("position", "change_log")? + 1,
+            waiting: waiting.into_iter().map(|review| (review.link, review)).collect(),
             ..Self::default()
         };
         for (hash, golden) in candidates {
@@ -190,7 +195,11 @@ impl Batch {
         if own != 0 {
             self.dirty(own, position, "update");
         }
-        let Decision::Link { mut golden, .. } = self.decide(engine, number) else { return };
+        let mut golden = match self.decide(engine, number) {
+            Decision::Link { golden, .. } => golden,
+            Decision::Review { candidates } => return self.ask(engine, number, own, candidates),
+            Decision::Create => return,
+        };
         if own != 0 && !golden.contains(&own) {
             golden.push(own);
             golden.sort_unstable();
@@ -217,7 +226,18 @@ impl Batch {
             .filter(|golden| *golden != 0 && *golden != link.golden && !self.is_apart(number, link.golden, *golden))
             .map(|golden| Candidate { golden, evidence: self.cluster(golden).map(|it| it.state.evidence()).collect() })
             .collect();
-        matching::decide(&engine.matching, entity, &evidence, &candidates)
+        let companions = self.cluster(link.golden).filter(|it| link.golden != 0 && it.number != number);
+        let companions: Vec<_> =
+            if candidates.is_empty() { Vec::new() } else { companions.map(|it| it.state.evidence()).collect() };
+        let apart = |a: i64, b: i64| self.are_apart(a, b);
+        let known = Known { companions: &companions, apart: &apart };
+        matching::decide_known(&engine.matching, entity, &evidence, &known, &candidates)
+    }
+
+    /// Whether a steward ruled that these golden records are different.
+    fn are_apart(&self, a: i64, b: i64) -> bool {
+        let first = self.clusters.get(&a).and_then(|links| links.first());
+        first.is_some_and(|first| self.is_apart(*first, a, b))
     }
 
     /// Whether a steward ruled that these are different.
@@ -278,10 +298,18 @@ impl Batch {
         }
     }
 
+    /// Asks a steward, once: a question that waits already is only asked anew when it is about somebody else, too.
     fn ask(&mut self, engine: &Engine, link: i64, golden: i64, candidates: Vec<(i64, Explanation)>) {
-        let number = self.next_review;
-        self.next_review += 1;
-        self.reviews.push(Review { number, link, golden, candidates, made_us: engine.clock.now_us() });
+        let known = self.waiting.get(&link);
+        let asked = |id: i64| known.is_some_and(|review| review.candidates.iter().any(|it| it.0 == id));
+        if candidates.iter().all(|(id, _)| asked(*id)) {
+            return;
+        }
+        let number = known.map_or(self.next_review, |review| review.number);
+        self.next_review = self.next_review.max(number + 1);
+        let review = Review { number, link, golden, candidates, made_us: engine.clock.now_us() };
+        self.waiting.insert(link, review.clone());
+        self.reviews.insert(number, review);
     }
 
     fn dirty(&mut self, golden: i64, position: i64, kind: &'static str) {
