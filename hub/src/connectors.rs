@@ -7,6 +7,7 @@ use std::sync::Arc;
 use huiliu_core::catalog::{Catalog, File};
 use huiliu_core::connector::Connector;
 use huiliu_core::manifest::{Driver, Manifest, place};
+use huiliu_email::connector::Email;
 use huiliu_kingdee::connector::Kingdee;
 use huiliu_mappings::diagnose::Diagnostic;
 use huiliu_mappings::model::Model;
@@ -14,6 +15,7 @@ use huiliu_rest::connector::RestConnector;
 use huiliu_wecom::wecom::WeCom;
 
 const MANIFESTS: &[File<'static>] = &[
+    ("connectors/email/connector.toml", include_str!("../../connectors/email/connector.toml")),
     ("connectors/kingdee/connector.toml", include_str!("../../connectors/kingdee/connector.toml")),
     ("connectors/shopify/connector.toml", include_str!("../../connectors/shopify/connector.toml")),
     ("connectors/webhook/connector.toml", include_str!("../../connectors/webhook/connector.toml")),
@@ -21,6 +23,7 @@ const MANIFESTS: &[File<'static>] = &[
 ];
 
 const MAPPINGS: &[File<'static>] = &[
+    ("mappings/systems/email.toml", include_str!("../../mappings/systems/email.toml")),
     ("mappings/systems/kingdee.toml", include_str!("../../mappings/systems/kingdee.toml")),
     ("mappings/systems/shopify.toml", include_str!("../../mappings/systems/shopify.toml")),
     ("mappings/systems/webhook.toml", include_str!("../../mappings/systems/webhook.toml")),
@@ -118,11 +121,12 @@ pub fn connector(manifest: &Manifest) -> Result<Arc<dyn Connector>, String> {
         return Ok(Arc::new(RestConnector::new(manifest).map_err(|told| told.to_string())?));
     }
     match manifest.connector.name.as_str() {
+        "email" => Ok(Arc::new(Email::new(manifest))),
         "kingdee" => Ok(Arc::new(Kingdee::new(manifest).map_err(|error| error.to_string())?)),
         "wecom" => Ok(Arc::new(WeCom::new(manifest))),
         name => Err(format!(
             "connectors/{name}/connector.toml says driver = \"rust\", but this program holds no Rust for it; it does for \
-             kingdee and wecom. A system that is only a manifest says driver = \"rest\""
+             email, kingdee and wecom. A system that is only a manifest says driver = \"rest\""
         )),
     }
 }

@@ -28,6 +28,10 @@ const REST_MIN: Duration = Duration::from_millis(20);
 /// How long a connection that cannot listen waits before it tries again.
 const LISTEN_AGAIN: Duration = Duration::from_secs(30);
 
+/// How long a connection that heard something waits before it listens again: a busy mailbox costs one login a second.
+/// What happens meanwhile it is told when it listens.
+const LISTEN_PAUSE: Duration = Duration::from_secs(1);
+
 /// What wakes whom.
 #[derive(Clone)]
 struct Bells {
@@ -200,6 +204,15 @@ async fn rest(
 async fn listen(engine: Engine, connection: Connection, bells: Bells, mut stop: watch::Receiver<bool>) {
     let Some(connector) = connection.connector.clone() else { return };
     while !*stop.borrow() {
+        let (here, name) = (engine.clone(), connection.name.clone());
+        let states = on_thread(move || here.store.read(streams::states)).await;
+        // A refused password that is tried over and over locks the account.
+        if states.is_ok_and(|states| states.get(name.as_str()).is_some_and(|(state, _)| *state == State::Paused)) {
+            tokio::select! {
+                () = tokio::time::sleep(GLANCE) => continue,
+                _ = stop.changed() => return,
+            }
+        }
         let heard = tokio::select! {
             heard = connector.listen(&connection.cx) => heard,
             _ = stop.changed() => return,
@@ -212,7 +225,7 @@ async fn listen(engine: Engine, connection: Connection, bells: Bells, mut stop: 
                     here.store.write(|tx| streams::bring_forward(tx, name.as_str(), stream.as_str(), now_us))
                 });
                 match brought.await {
-                    Ok(_) => Duration::ZERO,
+                    Ok(_) => LISTEN_PAUSE,
                     Err(error) => {
                         tracing::error!(connection = %connection.name, "the store failed, trying again: {error}");
                         GLANCE

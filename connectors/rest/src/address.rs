@@ -30,6 +30,17 @@ pub fn check_url(url: &Url, network: Network) -> Result<()> {
     Ok(())
 }
 
+/// Refuses a name by where it leads. One inner answer condemns it: a public name has no reason to mix.
+///
+/// # Errors
+/// [`Refused`], naming the host and what to do.
+pub fn check_found(host: &str, found: &[SocketAddr], network: Network) -> std::result::Result<(), Refused> {
+    if network == Network::Public && found.iter().any(|address| !is_public(address.ip())) {
+        return Err(Refused(host.to_owned()));
+    }
+    Ok(())
+}
+
 /// Whether an address belongs to the public network.
 pub fn is_public(address: IpAddr) -> bool {
     match address {
@@ -91,10 +102,7 @@ impl Resolve for Resolver {
         let network = self.0;
         Box::pin(async move {
             let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            // One inner answer condemns the name: a public name has no reason to mix.
-            if network == Network::Public && found.iter().any(|address| !is_public(address.ip())) {
-                return Err(Refused(name.as_str().to_owned()).into());
-            }
+            check_found(name.as_str(), &found, network)?;
             Ok(Box::new(found.into_iter()) as Addrs)
         })
     }

@@ -131,6 +131,15 @@ impl MailboxTwin {
         uid
     }
 
+    /// Puts a mail into `Sent`, as the user's mail program does after sending.
+    pub fn file_as_sent(&self, raw: &[u8]) {
+        let mut state = self.shared.state();
+        let now = state.now();
+        if let Some(sent) = state.folders.get_mut("Sent") {
+            sent.add(raw, &["\\Seen".to_owned()], now);
+        }
+    }
+
     /// Sets the flags of a mail in the inbox, as its user would in another program.
     pub fn set_flags(&self, uid: u32, flags: &[&str]) {
         if let Some(inbox) = self.shared.state().folders.get_mut("INBOX") {

@@ -31,7 +31,9 @@ impl Folder {
         let uid = self.uid_next;
         self.uid_next += 1;
         self.modseq += 1;
-        self.mails.push(Mail { uid, modseq: self.modseq, flags: flags.to_vec(), received, raw: raw.to_vec() });
+        // No literal of IMAP may hold a NUL (RFC 3501 section 4.3.1); Dovecot shows 0x80 in its place.
+        let raw = raw.iter().map(|&byte| if byte == 0 { 0x80 } else { byte }).collect();
+        self.mails.push(Mail { uid, modseq: self.modseq, flags: flags.to_vec(), received, raw });
         uid
     }
 
