@@ -4,6 +4,7 @@
 //! `{cursor}` and `{record.x}`; `huiliu-rest` fills them in.
 
 pub mod place;
+pub mod readme;
 
 use std::collections::BTreeMap;
 

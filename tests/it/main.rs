@@ -5,6 +5,7 @@ mod flow;
 mod garbage;
 mod invariants;
 mod process;
+mod readme;
 mod shopify;
 mod sync;
 mod webhook;
