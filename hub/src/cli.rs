@@ -2,6 +2,7 @@
 
 mod check;
 mod dead_letters;
+mod demo;
 mod export;
 mod go_live;
 mod import;
@@ -46,6 +47,7 @@ enum Command {
     Init(init::Args),
     Check(check::Args),
     Serve(serve::Args),
+    Demo(demo::Args),
     Import(import::Args),
     Export(export::Args),
     Secret(secret::Args),
@@ -60,6 +62,13 @@ enum Command {
     Schema(schema::Args),
 }
 
+impl Cli {
+    /// What is logged unless `RUST_LOG` says otherwise. The demo tells its own story, and warnings are part of it.
+    pub fn log_level(&self) -> &'static str {
+        if matches!(self.command, Command::Demo(_)) { "error" } else { "info" }
+    }
+}
+
 /// Runs what was asked. An error is a text for the person at the terminal.
 pub fn run(cli: Cli) -> Result<ExitCode, String> {
     let folder = cli.folder.as_path();
@@ -68,6 +77,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, String> {
         Command::Init(args) => init::run(&args),
         Command::Check(args) => check::run(folder, &args),
         Command::Serve(args) => serve::run(folder, &args),
+        Command::Demo(args) => demo::run(folder, &args, language),
         Command::Import(args) => import::run(folder, &args),
         Command::Export(args) => export::run(folder, &args),
         Command::Secret(args) => secret::run(folder, args),

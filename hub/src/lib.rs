@@ -2,18 +2,20 @@
 //!
 //! [`cli`] is the command line, one file a command. [`config`] reads the deployment folder, [`connectors`] lists what
 //! ships, [`deployment`] puts an engine together, [`hooks`] lets webhooks in, [`import`] and [`export`] bring files in and
-//! out, [`run`] keeps the stages going, [`endpoints`], [`metrics`] and [`logs`] say how it does, [`show`] answers who
-//! and why, [`language`] is Chinese or English.
+//! out, [`run`] keeps the stages going, [`live`] takes a connection from observing to live, [`endpoints`], [`metrics`] and [`logs`] say how it does, [`show`] answers who
+//! and why, [`demo`] plays a day with pretended systems, [`language`] is Chinese or English.
 
 pub mod cli;
 pub mod config;
 pub mod connectors;
+pub mod demo;
 pub mod deployment;
 pub mod endpoints;
 pub mod export;
 pub mod hooks;
 pub mod import;
 pub mod language;
+pub mod live;
 pub mod logs;
 pub mod metrics;
 pub mod run;

@@ -15,9 +15,9 @@ pub enum Format {
     Json,
 }
 
-/// Begins to log. `RUST_LOG` chooses what is logged; without it, `info` and above.
-pub fn start(format: Format) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+/// Begins to log. `RUST_LOG` chooses what is logged; without it, `level` and above.
+pub fn start(format: Format, level: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| level.into());
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         Format::Text => logs.with_ansi(std::io::stderr().is_terminal()).init(),

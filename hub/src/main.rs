@@ -8,7 +8,7 @@ use huiliu_hub::logs;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    logs::start(cli.log_format);
+    logs::start(cli.log_format, cli.log_level());
     // One TLS provider for the whole process: two compiled in would make the first connection panic.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match cli::run(cli) {

@@ -34,7 +34,7 @@ const LISTEN_PAUSE: Duration = Duration::from_secs(1);
 
 /// What wakes whom.
 #[derive(Clone)]
-struct Bells {
+pub struct Bells {
     /// Something is in the inbox.
     think: Arc<Notify>,
     /// A connection has an errand, by name.
@@ -42,9 +42,16 @@ struct Bells {
 }
 
 impl Bells {
-    fn of(engine: &Engine) -> Self {
+    /// The bells of an engine, silent.
+    pub fn of(engine: &Engine) -> Self {
         let tend = engine.connections.keys().map(|name| (name.clone(), Notify::new())).collect();
         Self { think: Arc::new(Notify::new()), tend: Arc::new(tend) }
+    }
+
+    /// Wakes everybody: the store was changed from outside of the stages.
+    pub fn ring(&self) {
+        self.think.notify_one();
+        self.tend.values().for_each(Notify::notify_one);
     }
 
     async fn heard(&self, connection: &str) {
@@ -55,14 +62,8 @@ impl Bells {
     }
 }
 
-/// Serves until ctrl-c or SIGTERM. Work under way is finished; a kill loses nothing either.
+/// Serves until ctrl-c or SIGTERM.
 pub async fn serve(deployment: Deployment) -> Result<(), String> {
-    let engine = deployment.engine.clone();
-    let recovering = engine.clone();
-    let recovered = on_thread(move || push::recover(&recovering)).await?;
-    if recovered > 0 {
-        tracing::info!(recovered, "deliveries that a stop interrupted are sent again under the same key");
-    }
     let listener = tokio::net::TcpListener::bind(&deployment.config.hub.listen).await;
     let listener = listener.map_err(|error| {
         format!(
@@ -70,9 +71,25 @@ pub async fn serve(deployment: Deployment) -> Result<(), String> {
             deployment.config.hub.listen
         )
     })?;
+    let bells = Bells::of(&deployment.engine);
+    serve_until(deployment, listener, bells, asked_to_stop()).await
+}
+
+/// Serves on an open port until told to stop. Work under way is finished; a kill loses nothing either.
+pub async fn serve_until(
+    deployment: Deployment,
+    listener: tokio::net::TcpListener,
+    bells: Bells,
+    told_to_stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), String> {
+    let engine = deployment.engine.clone();
+    let recovering = engine.clone();
+    let recovered = on_thread(move || push::recover(&recovering)).await?;
+    if recovered > 0 {
+        tracing::info!(recovered, "deliveries that a stop interrupted are sent again under the same key");
+    }
     let metrics = Metrics::install(&engine)?;
     let (stop, stopped) = watch::channel(false);
-    let bells = Bells::of(&engine);
     let mut tasks = tokio::task::JoinSet::new();
     for connection in engine.connections.values().filter(|it| it.connector.is_some()) {
         let schedule = schedule(&deployment, connection)?;
@@ -84,7 +101,7 @@ pub async fn serve(deployment: Deployment) -> Result<(), String> {
     tasks.spawn(think(engine.clone(), bells, stopped));
     let app = endpoints::router(&engine, metrics).merge(hooks);
     tracing::info!(listen = %deployment.config.hub.listen, connections = engine.connections.len(), "serving");
-    let served = axum::serve(listener, app).with_graceful_shutdown(asked_to_stop()).await;
+    let served = axum::serve(listener, app).with_graceful_shutdown(told_to_stop).await;
     let _ = stop.send(true);
     while let Some(ended) = tasks.join_next().await {
         if let Err(error) = ended {
@@ -94,7 +111,8 @@ pub async fn serve(deployment: Deployment) -> Result<(), String> {
     served.map_err(|error| error.to_string())
 }
 
-async fn asked_to_stop() {
+/// Ends with ctrl-c or SIGTERM.
+pub async fn asked_to_stop() {
     let terminated = async {
         match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
             Ok(mut signal) => {

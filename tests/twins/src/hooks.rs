@@ -28,6 +28,37 @@ pub enum Fault {
     Repeat,
     /// Kept back until [`Hooks::release`].
     Hold,
+    /// Sent once with one byte of its body changed, as somebody would who does not know the secret.
+    Forge,
+}
+
+/// What became of the calls so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Calls that were answered with success, repeats included.
+    pub accepted: u64,
+    /// Second sendings of a call that had been answered already.
+    pub repeated: u64,
+    /// Calls that were kept back and sent in another order.
+    pub reordered: u64,
+    /// Calls that were never sent.
+    pub dropped: u64,
+    /// Calls that were never answered with success: forged ones are refused, others were given up.
+    pub refused: u64,
+}
+
+impl std::ops::Add for Tally {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            accepted: self.accepted + other.accepted,
+            repeated: self.repeated + other.repeated,
+            reordered: self.reordered + other.reordered,
+            dropped: self.dropped + other.dropped,
+            refused: self.refused + other.refused,
+        }
+    }
 }
 
 /// The sending side of a twin's webhooks.
@@ -35,6 +66,7 @@ pub struct Hooks {
     client: reqwest::Client,
     fault: Mutex<Fault>,
     held: Mutex<Vec<HookCall>>,
+    tally: Mutex<Tally>,
 }
 
 impl Default for Hooks {
@@ -48,7 +80,7 @@ impl Hooks {
     pub fn new() -> Self {
         #[allow(clippy::disallowed_methods)] // A stand-in for a vendor talks to loopback only.
         let client = reqwest::Client::new();
-        Self { client, fault: Mutex::default(), held: Mutex::default() }
+        Self { client, fault: Mutex::default(), held: Mutex::default(), tally: Mutex::default() }
     }
 
     /// What happens to the calls from now on.
@@ -60,12 +92,14 @@ impl Hooks {
     pub async fn send(&self, call: HookCall) {
         let fault = *self.fault.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match fault {
-            Fault::None => self.deliver(&call).await,
-            Fault::Drop => {}
+            Fault::None => self.deliver(&call, TRIES).await,
+            Fault::Drop => self.count(|tally| tally.dropped += 1),
             Fault::Repeat => {
-                self.deliver(&call).await;
-                self.deliver(&call).await;
+                self.deliver(&call, TRIES).await;
+                self.count(|tally| tally.repeated += 1);
+                self.deliver(&call, TRIES).await;
             }
+            Fault::Forge => self.deliver(&forged(call), 1).await,
             Fault::Hold => self.held.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(call),
         }
     }
@@ -74,21 +108,42 @@ impl Hooks {
     pub async fn release(&self) {
         let held = std::mem::take(&mut *self.held.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         for call in held.iter().rev() {
-            self.deliver(call).await;
+            self.count(|tally| tally.reordered += 1);
+            self.deliver(call, TRIES).await;
         }
     }
 
-    async fn deliver(&self, call: &HookCall) {
-        for _ in 0..TRIES {
+    /// What became of the calls so far.
+    pub fn tally(&self) -> Tally {
+        *self.tally.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn count(&self, what: impl FnOnce(&mut Tally)) {
+        what(&mut self.tally.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    }
+
+    async fn deliver(&self, call: &HookCall, tries: usize) {
+        for _ in 0..tries {
             let mut request = self.client.post(&call.url).timeout(Duration::from_secs(5)).body(call.body.clone());
             for (name, value) in &call.headers {
                 request = request.header(name, value);
             }
             if request.send().await.is_ok_and(|reply| reply.status().is_success()) {
+                self.count(|tally| tally.accepted += 1);
                 return;
             }
         }
+        self.count(|tally| tally.refused += 1);
     }
+}
+
+fn forged(call: HookCall) -> HookCall {
+    let mut body = call.body.to_vec();
+    let middle = body.len() / 2;
+    if let Some(byte) = body.get_mut(middle) {
+        *byte = if *byte == b'A' { b'B' } else { b'A' };
+    }
+    HookCall { body: body.into(), ..call }
 }
 
 /// WeCom retries three times; that is the smallest number any recorded vendor uses.
