@@ -477,6 +477,16 @@ pub trait Connector: Send + Sync {
     /// Carries out one delivery.
     async fn push(&self, cx: &Cx, delivery: &Delivery) -> Result<Receipt>;
 
+    /// Carries out several deliveries of one stream and one operation, and answers each in its place. Core calls it
+    /// only where the manifest declares a batch, with first attempts only: what may have been done before goes alone.
+    async fn push_many(&self, cx: &Cx, deliveries: &[Delivery]) -> Vec<Result<Receipt>> {
+        let mut results = Vec::with_capacity(deliveries.len());
+        for delivery in deliveries {
+            results.push(self.push(cx, delivery).await);
+        }
+        results
+    }
+
     /// Waits until the system says that a stream changed (IMAP IDLE and the like) and returns its name. The default
     /// never returns: the schedule and the webhooks wake the stream.
     async fn listen(&self, _cx: &Cx) -> Result<StreamName> {

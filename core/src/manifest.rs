@@ -12,6 +12,8 @@ use huiliu_mappings::diagnose::Diagnostic;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::connector::Operation;
+
 /// A parsed manifest.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -377,6 +379,8 @@ pub struct Stream {
     pub delete: Option<Call>,
     /// How a record says that it is deleted without vanishing.
     pub deleted_when: Option<DeletedWhen>,
+    /// Where the system lists what is gone; read after each incremental pull.
+    pub deletes: Option<Deletes>,
     /// For a stream of a Rust connector: what it can do, since no call is declared here.
     #[serde(default)]
     pub abilities: Vec<Ability>,
@@ -486,6 +490,41 @@ pub struct Call {
     /// For a create without idempotency: how to find a record that an earlier attempt may have made. The call lists
     /// records; one whose value at `match_at` equals the delivery's value there is taken for ours.
     pub lookup: Option<Box<Lookup>>,
+    /// Many of these writes in one call, where the system offers it.
+    pub batch: Option<Box<Batch>>,
+}
+
+/// Many writes in one call. Each item is what the single call would send. What a reply does not clearly answer is sent
+/// again alone, and so is every member of a call that was refused as a whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Batch {
+    /// HTTP method.
+    #[serde(default = "post")]
+    pub method: Method,
+    /// Path after the base URL, with placeholders for settings.
+    pub path: String,
+    /// Query parameters, with placeholders for settings.
+    #[serde(default)]
+    pub params: BTreeMap<String, String>,
+    /// Items in one call, at most.
+    pub size: std::num::NonZeroU32,
+    /// JSON pointer in the request body that takes the list of items; empty text means that the body is the list.
+    pub items: String,
+    /// JSON pointer in an item that takes the record's id.
+    pub id_at: Option<String>,
+    /// JSON pointer in the reply to the list of results: one for each item in their order, or each with its record's
+    /// id.
+    pub results: String,
+    /// JSON pointer to the record in a result; without it the result is the record.
+    pub record: Option<String>,
+    /// Results that are refusals. Pointers start at the result.
+    #[serde(default)]
+    pub errors: Vec<ErrorRule>,
+}
+
+fn post() -> Method {
+    Method::Post
 }
 
 /// How to look before a create is retried.
@@ -540,6 +579,22 @@ pub struct DeletedWhen {
     pub at: String,
     /// The value there, compared as text; without it, any non-null value fits.
     pub equals: Option<String>,
+}
+
+/// `[streams.NAME.deletes]`: a list of what is gone. What it does not state is as in the stream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Deletes {
+    /// How deletions are listed. With `since` it is asked by the same stamp as the records.
+    pub pull: Pull,
+    /// JSON pointer to the id of the deleted record; empty text means that an entry is the id itself.
+    pub key: Option<String>,
+    /// JSON pointer to the instant of the deletion.
+    pub version: Option<String>,
+    /// See [`Defaults`].
+    pub records: Option<String>,
+    /// See [`Defaults`].
+    pub paginate: Option<Paginate>,
 }
 
 /// `[webhook]`.
@@ -652,6 +707,24 @@ impl Manifest {
     /// Parses a manifest; `file` is used in messages.
     pub fn parse(file: &str, text: &str) -> Result<Self, Diagnostic> {
         toml::from_str(text).map_err(|error| Diagnostic::from_toml(file, text, &error))
+    }
+
+    /// How many writes of this kind go in one call; 1 where the stream declares no batch.
+    pub fn batch_size(&self, stream: &str, operation: Operation) -> usize {
+        let Some(stream) = self.streams.get(stream) else { return 1 };
+        let call = match operation {
+            Operation::Create => &stream.create,
+            Operation::Update => &stream.update,
+            Operation::Delete => &stream.delete,
+        };
+        let batch = call.as_ref().and_then(|call| call.batch.as_ref());
+        batch.map_or(1, |batch| usize::try_from(batch.size.get()).unwrap_or(usize::MAX))
+    }
+
+    /// Whether any stream declares a batch.
+    pub fn has_batches(&self) -> bool {
+        let calls = self.streams.values().flat_map(|stream| [&stream.create, &stream.update, &stream.delete]);
+        calls.flatten().any(|call| call.batch.is_some())
     }
 
     /// A stream of this manifest with the defaults filled in.

@@ -57,7 +57,14 @@ pub fn queue(engine: &Engine, tx: &mut Tx<'_>, planned: &[Planned]) -> Result<()
     let replaced = open.iter().filter(|one| one.state == "pending" && targets.contains(&target(one)));
     let replaced: Vec<i64> = replaced.map(|one| one.delivery.number).collect();
     deliveries::drop_pending(tx, replaced)?;
-    deliveries::put(tx, planned, engine.clock.now_us())
+    // A create that was tried before, under whatever number, may have reached the target: its successor looks first.
+    let creates = planned.iter().filter(|one| one.delivery.operation == Operation::Create);
+    let tried = deliveries::tried_creates(tx, creates.map(|one| one.golden).collect::<BTreeSet<_>>())?;
+    let mut planned = planned.to_vec();
+    for one in &mut planned {
+        one.delivery.attempt = u32::from(tried.contains(&one.delivery.idempotency_key));
+    }
+    deliveries::put(tx, &planned, engine.clock.now_us())
 }
 
 fn target(one: &Planned) -> (&str, &str, i64, Option<&str>) {

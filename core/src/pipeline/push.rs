@@ -6,9 +6,10 @@ use huiliu_mappings::value::MappedRecord;
 use tracing::Instrument as _;
 
 use crate::connection::{Connection, State};
-use crate::connector::{ConnectorError, Delivery, Receipt, Record, RecordKey};
+use crate::connector::{Connector, ConnectorError, Delivery, Receipt, Record, RecordKey};
 use crate::engine::Engine;
 use crate::link::{Link, LinkKey, LinkState};
+use crate::manifest::Manifest;
 use crate::pipeline::{blocking, plan};
 use crate::store::db::{Result, Tx};
 use crate::store::deliveries::{self, Outcome, Planned};
@@ -17,6 +18,9 @@ use crate::store::{goldens, links, streams};
 
 /// Deliveries claimed at once for a connection: a crash makes at most these uncertain.
 const CLAIM: i64 = 16;
+
+/// The same where the manifest declares batches: the largest that a recorded system takes.
+const CLAIM_BATCHES: i64 = 200;
 
 /// A delivery is given up after this many attempts: with the delays below, about a day and a half.
 const ATTEMPTS_MAX: u32 = 12;
@@ -30,52 +34,29 @@ pub fn recover(engine: &Engine) -> Result<u64> {
 pub async fn batch(engine: &Engine, connection: &Connection) -> Result<usize> {
     let Some(connector) = connection.connector.clone() else { return Ok(0) };
     let (here, name) = (engine.clone(), connection.name.clone());
+    let count = if connector.manifest().has_batches() { CLAIM_BATCHES } else { CLAIM };
     let claimed = blocking(move || {
         let now_us = here.clock.now_us();
         here.store.write(|tx| {
             let live = streams::states(tx)?.get(name.as_str()).is_some_and(|(state, _)| *state == State::Live);
-            if live { deliveries::claim(tx, name.as_str(), now_us, CLAIM) } else { Ok(Vec::new()) }
+            if live { deliveries::claim(tx, name.as_str(), now_us, count) } else { Ok(Vec::new()) }
         })
     })
     .await?;
     let count = claimed.len();
-    for one in claimed {
-        let result = connector.push(&connection.cx, &one.delivery).instrument(span(connection, &one)).await;
-        let labels = [("connection", connection.name.to_string()), ("outcome", outcome(&result).to_owned())];
-        metrics::counter!("huiliu_pushed_total", &labels).increment(1);
-        // After a conflict the record is read again at once, so that the next plan starts from what is there.
-        let fresh = match (&result, &one.delivery.id) {
-            (Err(ConnectorError::Conflict { .. }), Some(id)) => {
-                let key = RecordKey {
-                    connection: connection.name.clone(),
-                    stream: one.delivery.stream.clone(),
-                    id: id.clone(),
-                };
-                connector.fetch(&connection.cx, &key).await.ok().flatten()
+    for together in calls(connector.manifest(), claimed) {
+        let results = match together.as_slice() {
+            [one] => vec![connector.push(&connection.cx, &one.delivery).instrument(span(connection, one)).await],
+            many => {
+                let sent: Vec<Delivery> = many.iter().map(|one| one.delivery.clone()).collect();
+                connector.push_many(&connection.cx, &sent).instrument(span(connection, &many[0])).await
             }
-            _ => None,
         };
-        let (here, connection) = (engine.clone(), connection.clone());
-        blocking(move || {
-            let _turn = here.meaning();
-            here.store.write(|tx| {
-                if let Some(record) = &fresh {
-                    let item = InboxItem {
-                        connection: connection.name.as_str().to_owned(),
-                        kind: ItemKind::Record,
-                        stream: Some(record.stream.as_str().to_owned()),
-                        external_id: Some(record.id.as_str().to_owned()),
-                        version: record.version.as_ref().map(serde_json::to_string).transpose()?,
-                        body: serde_json::to_vec(&record.body)?,
-                        received_us: here.clock.now_us(),
-                        ..InboxItem::default()
-                    };
-                    inbox::append(tx, &[item])?;
-                }
-                close(&here, tx, &connection, &one, fresh.as_ref(), result)
-            })
-        })
-        .await?;
+        let missing = || Err(ConnectorError::transient("the batch gave no answer for this delivery; it is sent alone"));
+        let results = results.into_iter().chain(std::iter::repeat_with(missing));
+        for (one, result) in together.into_iter().zip(results) {
+            answered(engine, connection, connector.as_ref(), one, result).await?;
+        }
     }
     Ok(count)
 }
@@ -90,6 +71,71 @@ fn outcome(result: &crate::connector::Result<Receipt>) -> &'static str {
         Ok(_) => "done",
         Err(error) => error.kind(),
     }
+}
+
+/// What goes in one call: neighbours of one stream and operation, as many as the manifest declares. Only first
+/// attempts go together; what an earlier attempt may have done is looked into alone.
+fn calls(manifest: &Manifest, claimed: Vec<Planned>) -> Vec<Vec<Planned>> {
+    let mut calls: Vec<Vec<Planned>> = Vec::new();
+    for one in claimed {
+        let it = &one.delivery;
+        let size = manifest.batch_size(it.stream.as_str(), it.operation);
+        let fits = calls.last().is_some_and(|call| {
+            let joins = |other: &Planned| {
+                let other = &other.delivery;
+                (&other.stream, other.operation, other.attempt) == (&it.stream, it.operation, 1)
+                    && (it.id.is_none() || other.id != it.id)
+            };
+            it.attempt == 1 && call.len() < size && call.iter().all(joins)
+        });
+        match calls.last_mut() {
+            Some(call) if fits => call.push(one),
+            _ => calls.push(vec![one]),
+        }
+    }
+    calls
+}
+
+/// Puts one result on record.
+async fn answered(
+    engine: &Engine,
+    connection: &Connection,
+    connector: &dyn Connector,
+    one: Planned,
+    result: crate::connector::Result<Receipt>,
+) -> Result<()> {
+    let labels = [("connection", connection.name.to_string()), ("outcome", outcome(&result).to_owned())];
+    metrics::counter!("huiliu_pushed_total", &labels).increment(1);
+    // After a conflict the record is read again at once, so that the next plan starts from what is there.
+    let fresh = match (&result, &one.delivery.id) {
+        (Err(ConnectorError::Conflict { .. }), Some(id)) => {
+            let key =
+                RecordKey { connection: connection.name.clone(), stream: one.delivery.stream.clone(), id: id.clone() };
+            connector.fetch(&connection.cx, &key).await.ok().flatten()
+        }
+        _ => None,
+    };
+    let (here, connection) = (engine.clone(), connection.clone());
+    blocking(move || {
+        let _turn = here.meaning();
+        here.store.write(|tx| {
+            if let Some(record) = &fresh {
+                let item = InboxItem {
+                    connection: connection.name.as_str().to_owned(),
+                    kind: ItemKind::Record,
+                    stream: Some(record.stream.as_str().to_owned()),
+                    external_id: Some(record.id.as_str().to_owned()),
+                    version: record.version.as_ref().map(serde_json::to_string).transpose()?,
+                    body: serde_json::to_vec(&record.body)?,
+                    received_us: here.clock.now_us(),
+                    ..InboxItem::default()
+                };
+                inbox::append(tx, &[item])?;
+            }
+            close(&here, tx, &connection, &one, fresh.as_ref(), result)
+        })
+    })
+    .await
 }
 
 fn close(

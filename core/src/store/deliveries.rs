@@ -1,5 +1,7 @@
 //! The outbox: deliveries and their attempts.
 
+use std::collections::BTreeSet;
+
 use huiliu_mappings::value::Fields;
 
 use super::db::{Col, Insert, Keys, Param, Result, Row, Tx};
@@ -45,6 +47,7 @@ const DELIVERY: Insert = Insert {
         ("idempotency_key", Col::Text),
         ("change", Col::Int),
         ("state", Col::Text),
+        ("attempts", Col::Int),
         ("due_us", Col::Int),
         ("planned_us", Col::Int),
     ],
@@ -74,6 +77,7 @@ pub fn put(tx: &mut Tx<'_>, planned: &[Planned], now_us: i64) -> Result<()> {
             Param::Text(&delivery.idempotency_key),
             Param::Int(one.change),
             Param::Text("pending"),
+            Param::Int(i64::from(delivery.attempt)),
             Param::Int(one.due_us),
             Param::Int(now_us),
         ];
@@ -122,6 +126,13 @@ pub fn open_of(tx: &mut Tx<'_>, goldens: impl IntoIterator<Item = i64>) -> Resul
         "{SELECT} {{keys:i}} AS k CROSS JOIN delivery AS d WHERE d.golden = k.k0 AND d.state IN ('pending', 'sending')"
     );
     tx.query_keys(&sql, &Keys::ints(goldens), &[], read)
+}
+
+/// The idempotency keys of creates that were ever sent for these golden records.
+pub fn tried_creates(tx: &mut Tx<'_>, goldens: impl IntoIterator<Item = i64>) -> Result<BTreeSet<String>> {
+    let sql = "SELECT DISTINCT d.idempotency_key FROM {keys:i} AS k CROSS JOIN delivery AS d
+        WHERE d.golden = k.k0 AND d.operation = 'create' AND d.attempts > 0";
+    Ok(tx.query_keys(sql, &Keys::ints(goldens), &[], |row| row.text(0))?.into_iter().collect())
 }
 
 /// The last deliveries of a golden record, oldest first.
