@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use huiliu_core::manifest::{
-    Auth, Call, Carries, Driver, Manifest, Method, OauthClient, Paginate, Precondition, Pull, Stream, Verify,
+    Auth, Batch, Call, Carries, Driver, Manifest, Method, OauthClient, Paginate, Precondition, Pull, Stream, Verify,
     VersionKind,
 };
 use huiliu_mappings::diagnose::suggest;
 use serde_json::Value;
 
+use crate::pull;
 use crate::receive::Source;
 use crate::template::{Hole, Template};
 use crate::version;
@@ -180,6 +181,16 @@ impl Check<'_> {
         if let Some(pull) = &stream.pull {
             self.pull(&format!("{at}.pull"), stream, pull);
         }
+        if let Some(deletes) = &stream.deletes {
+            if stream.pull.is_none() {
+                self.wrong(&format!("{at}.deletes"), "deletions are listed after a pull, and the stream has none");
+            }
+            let listed = pull::listing_of(stream, deletes);
+            for pointer in listed.key.iter().chain(&listed.version) {
+                self.pointer(&format!("{at}.deletes"), pointer);
+            }
+            self.pull(&format!("{at}.deletes.pull"), &listed, &deletes.pull);
+        }
         // By Standard Webhooks a record that we make is known by the message's id.
         let signed = matches!(self.manifest.auth, Some(Auth::StandardWebhook { .. }));
         let calls = [
@@ -213,7 +224,9 @@ impl Check<'_> {
         }
         let Some(since) = &pull.since else { return };
         let timed = !matches!(stream.version_kind, Some(VersionKind::Sequence | VersionKind::Tag));
-        if stream.version.is_none() || !timed {
+        // Deletions without stamps of their own are asked by the stamp of the records.
+        let stamped = stream.version.is_some() || at.ends_with(".deletes.pull");
+        if !stamped || !timed {
             self.wrong(&format!("{at}.since"), "asking for changes needs a `version` that is a stamp");
         }
         if !since.write.contains("{stamp}") {
@@ -284,6 +297,35 @@ impl Check<'_> {
         }
         for pointer in call.wrap.iter().chain(&call.record) {
             self.pointer(at, pointer);
+        }
+        if let Some(batch) = &call.batch {
+            self.batch(&format!("{at}.batch"), call, batch, name);
+        }
+    }
+
+    fn batch(&mut self, at: &str, call: &Call, batch: &Batch, name: &str) {
+        self.request(at, Some(&batch.path), &batch.params, None, SETTINGS);
+        for pointer in [&batch.items, &batch.results].into_iter().chain(&batch.id_at).chain(&batch.record) {
+            self.pointer(at, pointer);
+        }
+        for rule in &batch.errors {
+            if rule.at.is_none() {
+                self.wrong(&format!("{at}.errors"), "a rule without `at` would take every result for an error");
+            }
+            rule.at.iter().chain(&rule.message).for_each(|pointer| self.pointer(at, pointer));
+        }
+        match name {
+            "fetch" => self.wrong(at, "only writes go in batches"),
+            "create" if call.lookup.is_none() => {
+                self.wrong(at, "a create that a lost reply leaves open is looked for first: declare `lookup`");
+            }
+            _ => {}
+        }
+        if call.precondition.is_some() {
+            self.wrong(at, "a batch has no `precondition`: its members would need one each");
+        }
+        if call.graphql.is_some() {
+            self.wrong(at, "a GraphQL call has no batch");
         }
     }
 

@@ -14,7 +14,7 @@ use crate::cursor::Position;
 use crate::failure::Verb;
 use crate::template::{self, Values};
 use crate::wire::{Draft, Wire, graphql_body};
-use crate::{pull, push, receive};
+use crate::{batch, pull, push, receive};
 
 /// A system that is only a manifest.
 #[derive(Debug)]
@@ -99,5 +99,13 @@ impl Connector for RestConnector {
 
     async fn push(&self, cx: &Cx, delivery: &Delivery) -> Result<Receipt> {
         push::push(&Wire::new(&self.manifest, cx)?, self.stream(&delivery.stream)?, delivery).await
+    }
+    async fn push_many(&self, cx: &Cx, deliveries: &[Delivery]) -> Vec<Result<Receipt>> {
+        let Some(first) = deliveries.first() else { return Vec::new() };
+        let ready = Wire::new(&self.manifest, cx).and_then(|wire| Ok((wire, self.stream(&first.stream)?)));
+        match ready {
+            Ok((wire, stream)) => batch::push_many(&wire, stream, deliveries).await,
+            Err(error) => deliveries.iter().map(|_| Err(error.clone())).collect(),
+        }
     }
 }

@@ -5,7 +5,7 @@ use huiliu_core::manifest::{ErrorKind, ErrorRule};
 use serde_json::Value;
 
 use crate::http::Response;
-use crate::{pointer, throttle};
+use crate::{oauth, pointer, throttle};
 
 /// A system's message is for a person to read; a longer one is cut, in characters.
 const MESSAGE_CHARS_MAX: usize = 300;
@@ -31,6 +31,8 @@ pub struct Judge<'a> {
     pub verb: Verb,
     /// The call in words: `pull customers of shop-1`.
     pub what: &'a str,
+    /// Who was called.
+    pub host: &'a str,
     /// Whether `/errors` means failure under any status.
     pub graphql: bool,
     /// Whether a 2xx reply may be something else than JSON, because only its status counts.
@@ -57,7 +59,10 @@ impl Judge<'_> {
             return Ok(parsed.unwrap_or_default());
         }
         let Ok(value) = parsed else {
-            return Err(ConnectorError::broken(format!("{}: the reply is not JSON; check the address", self.what)));
+            return Err(ConnectorError::broken(format!(
+                "{}: the reply of {} is not JSON; check config.base_url, and whether a login page or proxy answers",
+                self.what, self.host
+            )));
         };
         if self.graphql && value.pointer("/errors").is_some_and(|errors| !pointer::is_empty(errors)) {
             let kind = if matches!(self.verb, Verb::Push(_)) { ErrorKind::Rejected } else { ErrorKind::Broken };
@@ -81,16 +86,20 @@ impl Judge<'_> {
             400..=499 if writes || self.verb == Verb::Fetch => ErrorKind::Rejected,
             _ => ErrorKind::Broken,
         };
-        let told = ["/message", "/error/message", "/error_description", "/errors/0/message", "/detail", "/error"];
-        let text = told.iter().find_map(|at| message(reply, at));
-        self.error(kind, text, response, reply)
+        self.error(kind, told(reply), response, reply)
+    }
+
+    /// The manifest's rules for one result of many, instead of the whole reply.
+    pub fn judge_one(&self, rules: &[ErrorRule], result: &Value, response: &Response) -> Result<()> {
+        let Some(rule) = rules.iter().find(|rule| fits(rule, response.status, result)) else { return Ok(()) };
+        let message = rule.message.as_deref().and_then(|at| message(result, at)).or_else(|| told(result));
+        Err(self.error(rule.kind, message, response, result))
     }
 
     fn error(&self, kind: ErrorKind, told: Option<String>, response: &Response, reply: &Value) -> ConnectorError {
         let told = told.map_or(String::new(), |text| format!(": {}", self.redact(text)));
-        let moved =
-            if (300..400).contains(&response.status) { "; it points elsewhere, set config.base_url" } else { "" };
-        let detail = format!("{}: HTTP {}{told}{moved}", self.what, response.status);
+        let next = self.next_step(kind, response.status);
+        let detail = format!("{}: {} answered HTTP {}{told}; {next}", self.what, self.host, response.status);
         let after = || response.retry_after(self.cx.clock.now()).or_else(|| throttle::wait(reply));
         match kind {
             ErrorKind::Transient => ConnectorError::Transient { detail, after: after() },
@@ -110,9 +119,31 @@ impl Judge<'_> {
         }
     }
 
+    fn next_step(&self, kind: ErrorKind, status: u16) -> String {
+        let connection = &self.cx.connection;
+        match kind {
+            ErrorKind::Transient => "it is tried again".to_owned(),
+            ErrorKind::RateLimited => "it is tried again when the limit allows".to_owned(),
+            ErrorKind::Unauthorized => {
+                format!("check the rights of the account, then run `huiliu connect {connection}`")
+            }
+            ErrorKind::Rejected => "mend the value or its mapping, then retry it".to_owned(),
+            ErrorKind::Conflict => "the record is read and planned again".to_owned(),
+            ErrorKind::Gone => "its link is closed".to_owned(),
+            ErrorKind::CursorExpired => "the stream starts from the beginning".to_owned(),
+            ErrorKind::Broken if (300..400).contains(&status) => {
+                "it points elsewhere, and nobody follows with credentials: set config.base_url".to_owned()
+            }
+            ErrorKind::Broken => "compare the manifest and the settings with what the system documents".to_owned(),
+        }
+    }
+
     /// The message without the values we sent, which may be personal, and without the connection's secrets.
     fn redact(&self, mut text: String) -> String {
-        for secret in self.cx.secrets.values().map(huiliu_core::secrets::Secret::expose) {
+        let token = self.cx.tokens.current(oauth::TOKEN).ok().flatten();
+        let tokens = token.iter().flat_map(|token| [Some(token.access.as_str()), token.refresh.as_deref()]);
+        let secrets = self.cx.secrets.values().map(huiliu_core::secrets::Secret::expose);
+        for secret in secrets.chain(tokens.flatten()) {
             if !secret.is_empty() {
                 text = text.replace(secret, "…");
             }
@@ -143,6 +174,12 @@ fn fits(rule: &ErrorRule, status: u16, reply: &Value) -> bool {
 
 fn message(reply: &Value, at: &str) -> Option<String> {
     pointer::find(reply, at).into_iter().find_map(pointer::text).filter(|text| !text.is_empty())
+}
+
+/// The message in the shapes met so far.
+fn told(reply: &Value) -> Option<String> {
+    let places = ["/message", "/error/message", "/error_description", "/errors/0/message", "/detail", "/error"];
+    places.iter().find_map(|at| message(reply, at))
 }
 
 /// Where the system puts the name of the refused field, in the shapes met so far.

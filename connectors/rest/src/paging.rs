@@ -47,6 +47,11 @@ pub fn ask(paginate: &Paginate, page: Option<&str>, asked: &mut Asked<'_>) -> Re
     Ok(())
 }
 
+/// Whether pages are counted, so that a record's page changes when those before it do.
+pub fn is_numbered(paginate: &Paginate) -> bool {
+    matches!(paginate, Paginate::Page { .. } | Paginate::Offset { .. })
+}
+
 /// The page after this one, or none when it was the last.
 pub fn next(
     paginate: &Paginate,
@@ -72,7 +77,7 @@ pub fn next(
         }
         Paginate::Page { first, size, .. } => {
             let here = parse(page, *first)?;
-            Ok((count >= *size).then(|| (here + 1).to_string()))
+            Ok((count >= *size).then(|| here.saturating_add(1).to_string()))
         }
         Paginate::Offset { size, .. } => {
             let here = parse(page, 0)?;

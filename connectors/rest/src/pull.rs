@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use huiliu_core::connector::{ConnectorError, Cursor, Page, Received, Result, StreamName};
-use huiliu_core::manifest::{Method, Paginate, Pull, Stream};
+use huiliu_core::manifest::{Deletes, Method, Paginate, Pull, Stream};
 use jiff::Timestamp;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -19,26 +19,30 @@ use crate::{record, version};
 /// circles.
 const PAGES_MAX: u64 = 1_000_000;
 
-/// Reads one page.
+/// Reads one page of the records or, after them, of the deletions.
 pub async fn page(wire: &Wire<'_>, name: &StreamName, stream: &Stream, from: Option<&Cursor>) -> Result<Page> {
-    let pull = stream.pull.as_ref().ok_or_else(|| ConnectorError::broken(format!("stream {name} cannot be pulled")))?;
-    let paginate = stream.paginate.clone().unwrap_or(Paginate::None {});
     let mut position = Position::open(from)?;
+    // Without a way to ask for changes, every run reads everything.
+    position.full |= !asks_since(stream);
+    let gone = stream.deletes.as_ref().map(|deletes| listing_of(stream, deletes));
+    let deletes = position.deletes;
+    let listed = gone.as_ref().filter(|_| deletes).unwrap_or(stream);
+    let pull = listed.pull.as_ref().ok_or_else(|| ConnectorError::broken(format!("stream {name} cannot be pulled")))?;
+    let paginate = listed.paginate.clone().unwrap_or(Paginate::None {});
     let draft = draft(wire, name, pull, &paginate, &position, Verb::Pull)?;
     let answer = wire.send(&draft).await?;
-    let mut reply = answer.value;
-    let records = take_records(name, stream, &mut reply)?;
-    let count = records.len();
     let now = wire.cx.clock.now();
-    let mut items = Vec::with_capacity(count);
-    for body in records {
-        let item = record::received(name, stream, body)?;
-        if let Some(stamp) = stamp_of(&item) {
-            position.meet(stamp, now);
-        }
-        items.push(item);
-    }
-    let next = paging::next(&paginate, position.page.as_deref(), &draft.url, &answer.headers, &reply, count)?;
+    position.started = position.started.or_else(|| Some(version::system_now(&answer.response.headers, now)));
+    let mut reply = answer.value;
+    let read = |reply: &mut Value| -> Result<Vec<Received>> {
+        take_records(name, listed, reply)?
+            .into_iter()
+            .map(|body| record::received(name, listed, body, deletes))
+            .collect()
+    };
+    let mut items = read(&mut reply)?;
+    let next =
+        paging::next(&paginate, position.page.as_deref(), &draft.url, &answer.response.headers, &reply, items.len())?;
     let seen = fingerprint(&items);
     if seen.is_some() && seen == position.seen && next.is_some() {
         return Err(ConnectorError::broken(format!(
@@ -46,19 +50,51 @@ pub async fn page(wire: &Wire<'_>, name: &StreamName, stream: &Stream, from: Opt
             draft.what
         )));
     }
+    // Numbered pages move up when a record before them vanishes or changes its place, and what was first on this page
+    // is then last on the former one. So that one is read once more, after this one.
+    if paging::is_numbered(&paginate) && position.page.is_some() {
+        let before = Position { page: position.former.clone(), ..position.clone() };
+        let again = self::draft(wire, name, pull, &paginate, &before, Verb::Pull)?;
+        let shifted = read(&mut wire.send(&again).await?.value)?;
+        if fingerprint(&shifted) != position.seen {
+            items.extend(shifted);
+        }
+    }
+    items.iter().filter_map(stamp_of).for_each(|stamp| position.meet(stamp));
     position.seen = seen;
     position.pages += 1;
     if position.pages > PAGES_MAX {
         return Err(ConnectorError::broken(format!("{}: paging does not end", draft.what)));
     }
-    let more = next.is_some();
-    let complete_scan = position.full && !more;
-    // Without a way to ask for changes, every run begins at the beginning.
-    let mut place = next.map_or_else(|| position.clone().end(), |next| position.clone().at(next));
-    if pull.since.is_none() {
-        place.since = None;
+    // Before a first run ended there is no stamp, and nothing that a deletion could end.
+    let asks_deletes = gone.as_ref().is_some_and(|gone| !deletes && (position.since.is_some() || !asks_since(gone)));
+    // A manifest's own first stamp leaves out what is older.
+    let floor = stream.pull.as_ref().and_then(|pull| pull.since.as_ref()?.first.as_ref());
+    let full = position.full && floor.is_none();
+    let (place, more) = match next {
+        Some(next) => (position.at(next), true),
+        None if asks_deletes => (position.at_deletes(), true),
+        None => (position.end(), false),
+    };
+    Ok(Page { items, next: Some(place.cursor()?), more, complete_scan: full && !more })
+}
+
+/// Whether a listing is asked by a stamp.
+fn asks_since(listed: &Stream) -> bool {
+    listed.pull.as_ref().is_some_and(|pull| pull.since.is_some())
+}
+
+/// The list of deletions, as a stream of its own.
+pub(crate) fn listing_of(stream: &Stream, deletes: &Deletes) -> Stream {
+    Stream {
+        key: deletes.key.clone().or_else(|| stream.key.clone()),
+        version: deletes.version.clone(),
+        version_kind: stream.version_kind,
+        records: deletes.records.clone().or_else(|| stream.records.clone()),
+        paginate: deletes.paginate.clone().or_else(|| stream.paginate.clone()),
+        pull: Some(deletes.pull.clone()),
+        ..Stream::default()
     }
-    Ok(Page { items, next: Some(place.cursor()?), more, complete_scan })
 }
 
 /// The call for a page.

@@ -79,7 +79,7 @@ pub async fn push(wire: &Wire<'_>, stream: &Stream, delivery: &Delivery) -> Resu
     }
 }
 
-fn draft(wire: &Wire<'_>, call: &Call, values: &Values<'_>, verb: Verb, what: String) -> Result<Draft> {
+pub(crate) fn draft(wire: &Wire<'_>, call: &Call, values: &Values<'_>, verb: Verb, what: String) -> Result<Draft> {
     Ok(Draft {
         what,
         verb,
@@ -97,7 +97,7 @@ fn filled(template: Option<&Value>, values: &Values<'_>) -> Result<Option<Value>
 }
 
 /// What a write sends: the delivery's body, wrapped and set into the manifest's own where it says so.
-fn write_body(call: &Call, values: &Values<'_>, delivery: &Delivery) -> Result<Option<Value>> {
+pub(crate) fn write_body(call: &Call, values: &Values<'_>, delivery: &Delivery) -> Result<Option<Value>> {
     let mut wrapped = delivery.body.clone();
     if let Some(wrap) = &call.wrap {
         let inside = std::mem::take(&mut wrapped);
@@ -156,7 +156,9 @@ async fn read_compare(wire: &Wire<'_>, stream: &Stream, delivery: &Delivery) -> 
     {
         return Ok(Some(Receipt { id: held.id.clone(), version: held.version.clone(), stored: Some(held) }));
     }
-    Err(ConnectorError::Conflict { detail: format!("{}/{id} changed since it was read", delivery.stream) })
+    Err(ConnectorError::Conflict {
+        detail: format!("{}/{id} changed since it was read; it is read and planned again", delivery.stream),
+    })
 }
 
 /// Two spellings of one instant are one version.
@@ -195,7 +197,7 @@ async fn look_up(wire: &Wire<'_>, stream: &Stream, lookup: &Lookup, delivery: &D
 }
 
 /// The record in a reply, if it is there.
-fn inner(call: &Call, mut reply: Value) -> Option<Value> {
+pub(crate) fn inner(call: &Call, mut reply: Value) -> Option<Value> {
     let found = match &call.record {
         Some(pointer) => reply.pointer_mut(pointer).map(Value::take),
         None => Some(reply),
@@ -204,12 +206,12 @@ fn inner(call: &Call, mut reply: Value) -> Option<Value> {
 }
 
 fn receipt(wire: &Wire<'_>, stream: &Stream, call: &Call, delivery: &Delivery, answer: Answer) -> Result<Receipt> {
-    let Answer { value, headers } = answer;
+    let Answer { value, response } = answer;
     if let Some(body) = inner(call, value).filter(|body| record::id(stream, body).is_some()) {
         let stored = record::record(&delivery.stream, stream, body)?;
         return Ok(Receipt { id: stored.id.clone(), version: stored.version.clone(), stored: Some(stored) });
     }
-    let known = delivery.id.clone().or_else(|| new_id(stream, delivery, &headers));
+    let known = delivery.id.clone().or_else(|| new_id(stream, delivery, &response.headers));
     let id = known.or_else(|| message_id(wire, delivery).map(ExternalId::from));
     let id = id.ok_or_else(|| {
         let (name, key) = (&delivery.stream, stream.key.as_deref().unwrap_or_default());

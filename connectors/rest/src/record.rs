@@ -24,10 +24,10 @@ pub fn record(name: &StreamName, stream: &Stream, body: Value) -> Result<Record>
     Ok(Record { stream: name.clone(), id: ExternalId::from(id), version, body })
 }
 
-/// A record, or its deletion when it says so itself.
-pub fn received(name: &StreamName, stream: &Stream, body: Value) -> Result<Received> {
+/// A record, or its deletion when it says so itself or stands in a list of deletions.
+pub fn received(name: &StreamName, stream: &Stream, body: Value, is_deletion: bool) -> Result<Received> {
     let record = record(name, stream, body)?;
-    if is_deleted(stream, &record.body) {
+    if is_deletion || is_deleted(stream, &record.body) {
         return Ok(Received::Deleted { stream: record.stream, id: record.id, version: record.version });
     }
     Ok(Received::Record(record))

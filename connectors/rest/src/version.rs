@@ -1,5 +1,7 @@
 //! Versions and stamps: read from records, written into requests.
 
+use std::time::Duration;
+
 use huiliu_core::connector::{ConnectorError, Result, Version};
 use huiliu_core::manifest::{Since, StampForm, Stream, VersionKind};
 use jiff::civil::DateTime;
@@ -7,6 +9,7 @@ use jiff::tz::TimeZone;
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use serde_json::Value;
 
+use crate::http::HeaderMap;
 use crate::pointer;
 
 /// What a record says about its recency. None when the manifest names no version or the record holds none.
@@ -73,6 +76,17 @@ pub fn write(since: &Since, at: Timestamp) -> Result<String> {
 pub fn http_date(at: Timestamp) -> Result<String> {
     let printer = jiff::fmt::rfc2822::DateTimePrinter::new();
     printer.timestamp_to_rfc9110_string(&at).map_err(|error| ConnectorError::broken(error.to_string()))
+}
+
+/// How far a system's clock may be off and still be believed: further is a broken clock, not another one.
+const CLOCK_OFF_MAX: Duration = Duration::from_hours(24);
+
+/// The earlier of our time and the time that a reply's `Date` tells: no stamp that the system writes from now on is
+/// before it.
+pub fn system_now(headers: &HeaderMap, now: Timestamp) -> Timestamp {
+    let told = headers.get("date").and_then(|value| value.to_str().ok());
+    let told = told.and_then(|text| jiff::fmt::rfc2822::parse(text).ok()).map(|date| date.timestamp());
+    told.filter(|told| now.duration_since(*told).unsigned_abs() < CLOCK_OFF_MAX).map_or(now, |told| told.min(now))
 }
 
 fn floor(at: Timestamp) -> Result<Timestamp> {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::failure::{Judge, Verb};
-use crate::http::{HeaderMap, Http, Request};
+use crate::http::{Http, Request, Response};
 use crate::template::{self, Hole, Template, Values};
 use crate::{oauth, sign};
 
@@ -38,8 +38,8 @@ pub struct Draft {
 pub struct Answer {
     /// Its JSON.
     pub value: Value,
-    /// Its headers.
-    pub headers: HeaderMap,
+    /// The reply.
+    pub response: Response,
 }
 
 /// The way to one connection's system.
@@ -107,18 +107,23 @@ impl<'a> Wire<'a> {
     async fn once(&self, draft: &Draft, token: Option<&str>) -> Result<(u16, Result<Answer>)> {
         let request = self.request(draft, token)?;
         let response = self.http.send(request).await?;
-        let judge = Judge {
+        let judged = self.judge(draft).judge(&response);
+        Ok((response.status, judged.map(|value| Answer { value, response })))
+    }
+
+    /// Judges the replies to a call.
+    pub fn judge<'b>(&'b self, draft: &'b Draft) -> Judge<'b> {
+        Judge {
             rules: &self.manifest.connector.errors,
             verb: draft.verb,
             what: &draft.what,
+            host: draft.url.host_str().unwrap_or_default(),
             graphql: draft.graphql,
             // By Standard Webhooks a 2xx is all a receiver says.
             status_only: matches!(self.manifest.auth, Some(Auth::StandardWebhook { .. })),
             sent: draft.body.as_ref(),
             cx: self.cx,
-        };
-        let judged = judge.judge(&response);
-        Ok((response.status, judged.map(|value| Answer { value, headers: response.headers })))
+        }
     }
 
     fn request(&self, draft: &Draft, token: Option<&str>) -> Result<Request> {

@@ -1,0 +1,12 @@
+//! The engine against a server that each test scripts.
+
+mod auth;
+mod deletes;
+mod failures;
+mod incremental;
+mod kit;
+mod network;
+mod numbers;
+mod paging;
+mod push;
+mod webhooks;
