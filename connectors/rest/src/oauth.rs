@@ -137,7 +137,7 @@ async fn carry(http: Http, raw: Raw, request: HttpRequest) -> Result<HttpRespons
     let host = url.host_str().unwrap_or_default().to_owned();
     let request = Request { method: parts.method, url, headers: parts.headers, body: Some(body.into()) };
     let response = http.send(request).await?;
-    let detail = format!("token request to {host}: HTTP {}", response.status);
+    let detail = format!("token request: {host} answered HTTP {}", response.status);
     match response.status {
         429 => return Err(ConnectorError::RateLimited { detail, after: http.retry_after(&response) }),
         408 | 425 | 500..=599 => return Err(ConnectorError::Transient { detail, after: http.retry_after(&response) }),

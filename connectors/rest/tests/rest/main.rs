@@ -3,10 +3,12 @@
 mod auth;
 mod deletes;
 mod failures;
+mod garbage;
 mod incremental;
 mod kit;
 mod network;
 mod numbers;
+mod oauth;
 mod paging;
 mod push;
 mod webhooks;
