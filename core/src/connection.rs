@@ -6,6 +6,7 @@ use std::sync::Arc;
 use huiliu_mappings::lens::Lens;
 
 use crate::connector::{ConnectionName, Connector, Cx};
+use crate::manifest::Ability;
 
 /// One account.
 #[derive(Clone)]
@@ -26,12 +27,53 @@ pub struct Connection {
     pub writes: bool,
     /// Lenses through which records may be created there: opt-in.
     pub creates: BTreeSet<String>,
+    /// How much of a stream a complete scan may miss before the brake holds it back.
+    pub missing: Missing,
+}
+
+/// The budget of the brake: this many links, or this share of the open ones, whichever is more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Missing {
+    /// Links.
+    #[serde(default = "missing_links")]
+    pub links: u32,
+    /// Percent of the stream's open links.
+    #[serde(default = "missing_percent")]
+    pub percent: u32,
+}
+
+/// In a small system ten deletions between two scans are an ordinary day.
+pub const MISSING_LINKS: u32 = 10;
+
+/// In a large one people delete one in a hundred at a spring clean; a lost permission, a filter or a half-read list
+/// loses far more than two.
+pub const MISSING_PERCENT: u32 = 2;
+
+fn missing_links() -> u32 {
+    MISSING_LINKS
+}
+
+fn missing_percent() -> u32 {
+    MISSING_PERCENT
+}
+
+impl Default for Missing {
+    fn default() -> Self {
+        Self { links: MISSING_LINKS, percent: MISSING_PERCENT }
+    }
 }
 
 impl Connection {
     /// A lens by name.
     pub fn lens(&self, name: &str) -> Option<&Arc<Lens>> {
         self.lenses.iter().find(|lens| lens.name() == name)
+    }
+
+    /// What the manifest declares; a connection without a connector (files) can do nothing.
+    pub fn can(&self, stream: &str, ability: Ability) -> bool {
+        let stream = self.connector.as_ref().and_then(|it| it.manifest().stream(stream));
+        stream.is_some_and(|stream| stream.can(ability))
     }
 }
 

@@ -18,6 +18,7 @@ pub mod link;
 pub mod manifest;
 pub mod pipeline;
 pub mod quota;
+pub mod review;
 pub mod seal;
 pub mod secrets;
 pub mod store;

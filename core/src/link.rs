@@ -79,9 +79,9 @@ pub struct LinkState {
     pub identities_held: Vec<Identity>,
     /// Whom the record belongs to.
     pub references: Vec<Reference>,
-    /// When our last write to it was answered, microseconds since 1970 UTC; 0: we never wrote. What was read before may
-    /// show the record as it was before the write.
-    pub wrote_us: i64,
+    /// When our last write to it was answered or it was last found gone, microseconds since 1970 UTC; 0: never. What was
+    /// read before may show the record as it was then.
+    pub fresh_us: i64,
 }
 
 impl LinkState {
@@ -133,10 +133,14 @@ impl LinkState {
         self.held.get(field).unwrap_or(&serde_json::Value::Null) != value && self.written.get(field) != Some(value)
     }
 
-    /// Whether a record, read at this instant, shows something else than is known, and was read before our last write
-    /// was answered: nobody can tell whether a person said it or whether it is what we have replaced since.
-    pub fn is_overtaken(&self, shown: &MappedRecord, read_us: i64) -> bool {
-        read_us < self.wrote_us && shown.fields.iter().any(|(field, value)| self.held.get(field) != Some(value))
+    /// Whether a record shows something else than is known.
+    pub fn differs(&self, shown: &MappedRecord) -> bool {
+        shown.fields.iter().any(|(field, value)| self.held.get(field) != Some(value))
+    }
+
+    /// When the system last asserted anything, microseconds since 1970 UTC.
+    pub fn said_us(&self) -> i64 {
+        self.said.values().map(|said| said.at_us).max().unwrap_or(0)
     }
 
     /// What this link contributes to matching.
@@ -150,7 +154,7 @@ impl LinkState {
 
     /// The form in the store: what most fields have in common is written once.
     pub fn to_json(&self) -> String {
-        let at_us = self.said.values().map(|said| said.at_us).max().unwrap_or(0);
+        let at_us = self.said_us();
         let stored = StoredRef {
             at: at_us,
             said: self.said.iter().map(|(field, said)| (field, &said.value)).collect(),
@@ -174,7 +178,7 @@ impl LinkState {
                 .map(|it| (it.kind.as_str(), it.value.as_str()))
                 .collect(),
             refs: &self.references,
-            wrote_us: self.wrote_us,
+            fresh_us: self.fresh_us,
         };
         serde_json::to_string(&stored).unwrap_or_default()
     }
@@ -194,8 +198,8 @@ impl LinkState {
         let identities: Vec<Identity> = stored.ids.into_iter().map(identity).collect();
         let copies = stored.copies.into_iter().map(identity);
         let identities_held = identities.iter().cloned().chain(copies).collect();
-        let (written, references, wrote_us) = (stored.wrote, stored.refs, stored.wrote_us);
-        Ok(Self { said, held, written, identities, identities_held, references, wrote_us })
+        let (written, references, fresh_us) = (stored.wrote, stored.refs, stored.fresh_us);
+        Ok(Self { said, held, written, identities, identities_held, references, fresh_us })
     }
 }
 
@@ -216,7 +220,7 @@ struct StoredRef<'a> {
     #[serde(skip_serializing_if = "<[Reference]>::is_empty")]
     refs: &'a [Reference],
     #[serde(skip_serializing_if = "is_never")]
-    wrote_us: i64,
+    fresh_us: i64,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's form
@@ -241,7 +245,7 @@ struct Stored {
     #[serde(default)]
     refs: Vec<Reference>,
     #[serde(default)]
-    wrote_us: i64,
+    fresh_us: i64,
 }
 
 #[cfg(test)]
@@ -313,7 +317,7 @@ mod tests {
         state.hear(record(&[("remark", json!("x"))], &[("email", "a@example.com")]), 2);
         let sent = record(&[("company", json!(" 乙"))], &[]).fields;
         state.wrote(&sent, record(&[("company", json!("乙"))], &[("phone", "+8613800138000")]));
-        state.wrote_us = 3;
+        state.fresh_us = 3;
         assert_eq!(LinkState::from_json(&state.to_json()).unwrap(), state);
     }
 }

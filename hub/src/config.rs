@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
+use huiliu_core::connection::Missing;
 use huiliu_mappings::diagnose::Diagnostic;
 use serde::Deserialize;
 
@@ -53,6 +54,9 @@ pub struct Connection {
     /// Streams in which records may be created.
     #[serde(default)]
     pub creates: BTreeSet<String>,
+    /// How much of a stream a complete scan may miss before nothing is closed: `{ links = 10, percent = 2 }`.
+    #[serde(default)]
+    pub missing: Missing,
     /// `public` (the default) or `private`: whether private addresses may be called.
     #[serde(default)]
     pub network: Network,

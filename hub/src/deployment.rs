@@ -75,6 +75,7 @@ pub fn open(folder: &Path) -> Result<Deployment, String> {
             rank: given.rank,
             writes: given.writes,
             creates: given.creates.clone(),
+            missing: given.missing,
         });
     }
     let now_us = clock.now_us();

@@ -175,7 +175,13 @@ fn outcome(word: &str, language: Language) -> &str {
         }
         "stale" => language.pick("older than what is known: ignored", "版本早于已知内容：忽略"),
         "overtaken" => {
-            language.pick("read before our last write was answered: read again", "读取早于我们上次写入的答复：重新读取")
+            language.pick("read before what is known became known: read again", "读取早于已知内容：重新读取")
+        }
+        "told_gone" => {
+            language.pick("the system told that it is gone: read again to be sure", "系统通知已删除：重新读取以确认")
+        }
+        "missing" => {
+            language.pick("a complete scan did not show it: read again to be sure", "全量扫描未见：重新读取以确认")
         }
         "deleted" => language.pick("the system says it is gone: the link closed", "系统称该记录已删除：关联关闭"),
         "review" => language
@@ -193,6 +199,7 @@ fn change_kind(word: &str, language: Language) -> &str {
         "merge" => language.pick("merged with another", "合并"),
         "merged" => language.pick("merged into another", "被并入其他主记录"),
         "split" => language.pick("split", "拆分"),
+        "delete" => language.pick("a record of it is gone", "有来源记录被删除"),
         "pin" => language.pick("a value was pinned", "固定取值"),
         "empty" => language.pick("lost its last record", "已无来源记录"),
         other => other,

@@ -1,5 +1,6 @@
 //! The whole hub, one test binary: one build links everything once.
 
+mod absence;
 mod batches;
 mod explain;
 mod flow;

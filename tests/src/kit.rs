@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use huiliu_core::clock::Clock;
-use huiliu_core::connection::Connection;
+use huiliu_core::connection::{Connection, Missing};
 use huiliu_core::connector::{Connector, Cx, Network, Version};
 use huiliu_core::engine::Engine;
 use huiliu_core::pipeline::process;
@@ -71,6 +71,7 @@ pub fn connection(name: &str, clock: &Clock, connector: Option<Arc<dyn Connector
         rank: 0,
         writes: true,
         creates: BTreeSet::new(),
+        missing: Missing::default(),
     }
 }
 

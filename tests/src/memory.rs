@@ -1,7 +1,7 @@
 //! A system in memory that stores records as real ones do: it trims, changes case, counts versions, and refuses stale
 //! conditional writes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -25,10 +25,14 @@ abilities = ["pull", "fetch", "create", "update"]
 abilities = ["pull"]
 "#;
 
+/// Records on a page of a scan.
+const SCAN_PAGE: usize = 2;
+
 /// See the module.
 pub struct Memory {
     manifest: Manifest,
     shouts: bool,
+    scans: bool,
     state: Mutex<State>,
 }
 
@@ -39,13 +43,62 @@ struct State {
     writes: usize,
     made: BTreeMap<String, String>,
     fault: Option<ConnectorError>,
+    pull_fault: Option<ConnectorError>,
+    hidden: BTreeSet<String>,
 }
 
 impl Memory {
     /// `shouts`: titles are stored in upper case.
     pub fn new(shouts: bool) -> Self {
         let manifest = Manifest::parse("kit/connector.toml", MANIFEST).expect("the kit's manifest is right");
-        Self { manifest, shouts, state: Mutex::default() }
+        Self { manifest, shouts, scans: false, state: Mutex::default() }
+    }
+
+    /// Shows every record at every pull, two to a page, and knows no versions. `fetches`: one record can be read alone.
+    pub fn scanned(fetches: bool) -> Self {
+        let manifest = if fetches { MANIFEST.to_owned() } else { MANIFEST.replace("\"fetch\", ", "") };
+        let manifest = Manifest::parse("kit/connector.toml", &manifest).expect("the kit's manifest is right");
+        Self { manifest, shouts: false, scans: true, state: Mutex::default() }
+    }
+
+    /// A person removes a record.
+    pub fn remove(&self, id: &str) {
+        self.state().records.remove(id);
+    }
+
+    /// A record that scans do not show although it is there, as when somebody lost the right to see it; or does again.
+    pub fn hide(&self, id: &str, hidden: bool) {
+        let mut state = self.state();
+        if hidden {
+            state.hidden.insert(id.to_owned())
+        } else {
+            state.hidden.remove(id)
+        };
+    }
+
+    /// The second page of the next pull fails.
+    pub fn fail_next_pull(&self, error: ConnectorError) {
+        self.state().pull_fault = Some(error);
+    }
+
+    fn scan(&self, from: Option<&str>) -> Result<Page> {
+        let mut state = self.state();
+        if let (Some(fault), Some(_)) = (&state.pull_fault, from.filter(|from| !from.is_empty())) {
+            let fault = fault.clone();
+            state.pull_fault = None;
+            return Err(fault);
+        }
+        let rest = state.records.iter().filter(|(id, _)| from.is_none_or(|from| id.as_str() > from));
+        let rest: Vec<_> = rest.filter(|(id, _)| !state.hidden.contains(*id)).collect();
+        let more = rest.len() > SCAN_PAGE;
+        let next = rest.get(SCAN_PAGE - 1).filter(|_| more).map_or_else(String::new, |(id, _)| (*id).clone());
+        let items = rest.iter().take(SCAN_PAGE).map(|(id, (_, body))| Received::Record(self.shown(id, 0, body)));
+        Ok(Page { items: items.collect(), next: Some(Cursor::from(next)), more, complete_scan: !more })
+    }
+
+    fn shown(&self, id: &str, version: i64, body: &Value) -> Record {
+        let shown = record(id, version, body);
+        if self.scans { Record { version: None, ..shown } } else { shown }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -61,7 +114,7 @@ impl Memory {
             entry.1["title"] = Value::String(title.trim().to_uppercase());
         }
         entry.0 = version;
-        record(id, version, &entry.1)
+        self.shown(id, version, &entry.1)
     }
 
     /// A person edits a record.
@@ -106,6 +159,9 @@ impl Connector for Memory {
     }
 
     async fn pull(&self, _cx: &Cx, _stream: &StreamName, from: Option<&Cursor>) -> Result<Page> {
+        if self.scans {
+            return self.scan(from.map(Cursor::as_str));
+        }
         let after: i64 =
             from.map_or(Ok(0), |cursor| cursor.as_str().parse()).map_err(|_| ConnectorError::broken("cursor"))?;
         let state = self.state();
@@ -115,11 +171,12 @@ impl Connector for Memory {
     }
 
     async fn fetch(&self, _cx: &Cx, key: &RecordKey) -> Result<Option<Record>> {
-        Ok(self.state().records.get(key.id.as_str()).map(|(version, body)| record(key.id.as_str(), *version, body)))
+        let state = self.state();
+        Ok(state.records.get(key.id.as_str()).map(|(version, body)| self.shown(key.id.as_str(), *version, body)))
     }
 
-    fn receive(&self, _cx: &Cx, _request: &Verified) -> Result<Vec<Received>> {
-        Ok(Vec::new())
+    fn receive(&self, _cx: &Cx, request: &Verified) -> Result<Vec<Received>> {
+        serde_json::from_slice(&request.request.body).map_err(|error| ConnectorError::broken(error.to_string()))
     }
 
     async fn push(&self, _cx: &Cx, delivery: &Delivery) -> Result<Receipt> {

@@ -16,6 +16,7 @@ use crate::connector::{Delivery, Operation};
 use crate::engine::Engine;
 use crate::link::Link;
 use crate::manifest::Ability;
+use crate::pipeline::process::of_all;
 use crate::store::db::{Result, Tx};
 use crate::store::deliveries::{self, Planned};
 use crate::store::goldens::{self, Golden};
@@ -82,6 +83,7 @@ pub fn plan(engine: &Engine, tx: &mut Tx<'_>, ids: &BTreeSet<i64>, only: Option<
     let open = deliveries::open_of(tx, ids.iter().copied())?;
     let sending: BTreeSet<_> = open.iter().filter(|one| one.state == "sending").map(target).collect();
     let states = streams::states(tx)?;
+    let departed = departed(engine, tx, &records, &members)?;
     let mut next = tx.max("id", "delivery")?;
     let mut planned = Vec::new();
     for golden in records.iter().filter(|golden| golden.merged_into.is_none()) {
@@ -93,7 +95,7 @@ pub fn plan(engine: &Engine, tx: &mut Tx<'_>, ids: &BTreeSet<i64>, only: Option<
             if !connection.writes || !looked_at {
                 continue;
             }
-            for mut one in owed(connection, golden, links) {
+            for mut one in owed(connection, golden, links, departed.get(&golden.id)) {
                 // What is being sent right now is planned again when its answer is in.
                 if sending.contains(&target(&one)) {
                     continue;
@@ -108,22 +110,49 @@ pub fn plan(engine: &Engine, tx: &mut Tx<'_>, ids: &BTreeSet<i64>, only: Option<
     Ok(planned)
 }
 
-fn owed(connection: &Connection, golden: &Golden, links: &[Link]) -> Vec<Planned> {
+/// Golden records that some record left, as they would be had it stayed. A deletion is not carried on: what the others
+/// hold because the departed record said it, they keep, until somebody says something else.
+fn departed(
+    engine: &Engine,
+    tx: &mut Tx<'_>,
+    records: &[Golden],
+    members: &BTreeMap<i64, Vec<Link>>,
+) -> Result<BTreeMap<i64, Fields>> {
+    let left = |golden: &&Golden| {
+        members.get(&golden.id).is_some_and(|links| links.iter().any(|it| !it.open && !it.state.said.is_empty()))
+    };
+    let left: Vec<&Golden> = records.iter().filter(left).collect();
+    let pins = goldens::pins(tx, left.iter().map(|golden| golden.id))?;
+    let none = BTreeMap::new();
+    Ok(left
+        .into_iter()
+        .map(|golden| {
+            let links: Vec<&Link> = members[&golden.id].iter().collect();
+            let pins = pins.get(&golden.id).unwrap_or(&none);
+            (golden.id, of_all(engine, &golden.entity, &links, pins).fields)
+        })
+        .collect())
+}
+
+fn owed(connection: &Connection, golden: &Golden, links: &[Link], departed: Option<&Fields>) -> Vec<Planned> {
     let mut owed = Vec::new();
     for lens in connection.lenses.iter().filter(|lens| *lens.entity() == golden.entity) {
         let mine: Vec<&Link> =
             links.iter().filter(|it| it.key.connection == connection.name && it.key.lens == lens.name()).collect();
         let projected = lens.project(&golden.fields);
-        if mine.is_empty() && connection.creates.contains(lens.name()) && can(connection, lens, Ability::Create) {
+        let kept = departed.map(|fields| lens.project(fields)).unwrap_or_default();
+        if mine.is_empty() && connection.creates.contains(lens.name()) && connection.can(lens.stream(), Ability::Create)
+        {
             let fields: Fields = projected.into_iter().filter(|(_, value)| !value.is_null()).collect();
             if !fields.is_empty() {
                 owed.push(planned(connection, lens, golden, None, fields));
             }
-        } else if can(connection, lens, Ability::Update) {
+        } else if connection.can(lens.stream(), Ability::Update) {
             for link in mine.into_iter().filter(|link| link.open) {
                 let fields: Fields = projected
                     .iter()
                     .filter(|(field, value)| link.state.lacks(field, value))
+                    .filter(|(field, _)| kept.get(*field).is_none_or(|value| link.state.lacks(field, value)))
                     .map(|(field, value)| (field.clone(), value.clone()))
                     .collect();
                 if !fields.is_empty() {
@@ -133,12 +162,6 @@ fn owed(connection: &Connection, golden: &Golden, links: &[Link]) -> Vec<Planned
         }
     }
     owed
-}
-
-/// What the manifest declares; a connection without a connector (files) cannot be written.
-fn can(connection: &Connection, lens: &Lens, ability: Ability) -> bool {
-    let stream = connection.connector.as_ref().and_then(|it| it.manifest().stream(lens.stream()));
-    stream.is_some_and(|stream| stream.can(ability))
 }
 
 fn planned(connection: &Connection, lens: &Lens, golden: &Golden, link: Option<&Link>, fields: Fields) -> Planned {

@@ -3,12 +3,14 @@
 use tracing::Instrument as _;
 
 use crate::connection::{Connection, State};
-use crate::connector::{ConnectorError, Cursor, Page, Received, Record, RecordKey, StreamName, Version};
+use crate::connector::{
+    ConnectionName, ConnectorError, Cursor, Page, Received, Record, RecordKey, StreamName, Version,
+};
 use crate::engine::Engine;
 use crate::pipeline::blocking;
 use crate::store::db::Result;
 use crate::store::inbox::{self, DeadLetter, FetchRequest, InboxItem, ItemKind};
-use crate::store::streams::{self, StreamState};
+use crate::store::streams::{self, Mark, StreamState};
 
 /// Pages in one turn of a stream: a long backfill lets the other streams of its connection have theirs.
 const PAGES_MAX: usize = 1000;
@@ -37,6 +39,10 @@ pub async fn stream(engine: &Engine, connection: &Connection, stream: &StreamNam
     let here = engine.clone();
     let mut state = blocking(move || Ok(here.store.read(streams::all)?.remove(&key).unwrap_or_default())).await?;
     for _ in 0..PAGES_MAX {
+        if state.scan.is_none() {
+            let here = engine.clone();
+            state.scan = Some(blocking(move || here.store.read(streams::here)).await?);
+        }
         let from = state.cursor.as_deref().map(Cursor::from);
         let now_us = engine.clock.now_us();
         match connector.pull(&connection.cx, stream, from.as_ref()).await {
@@ -45,7 +51,7 @@ pub async fn stream(engine: &Engine, connection: &Connection, stream: &StreamNam
                 pulled.records += page.items.len();
                 count(connection, stream, page.items.len());
                 let (here, whose, name) = (engine.clone(), connection.clone(), stream.clone());
-                state = blocking(move || arrived(&here, &whose, &name, page, &state, now_us + every_us)).await?;
+                state = blocking(move || arrived(&here, &whose, &name, page, &state, now_us, every_us)).await?;
                 if !more {
                     return Ok(pulled);
                 }
@@ -73,16 +79,17 @@ fn arrived(
     stream: &StreamName,
     page: Page,
     before: &StreamState,
-    due_us: i64,
+    asked_us: i64,
+    every_us: i64,
 ) -> Result<StreamState> {
     let now_us = engine.clock.now_us();
     let mut hints = std::collections::BTreeSet::new();
     let mut items = Vec::with_capacity(page.items.len());
     for received in page.items {
         match received {
-            Received::Record(record) => items.push(record_item(connection, &record, now_us)?),
+            Received::Record(record) => items.push(record_item(connection, &record, asked_us)?),
             Received::Deleted { stream, id, version } => {
-                items.push(deleted_item(connection, stream.as_str(), id.as_str(), version.as_ref(), now_us)?);
+                items.push(deleted_item(connection, stream.as_str(), id.as_str(), version.as_ref(), asked_us)?);
             }
             Received::Hint { stream, id } => {
                 hints.insert((
@@ -95,11 +102,16 @@ fn arrived(
             Received::Poke { .. } => {}
         }
     }
+    let records = i64::try_from(items.len()).unwrap_or(i64::MAX);
+    if let (true, Some(scan)) = (page.complete_scan, before.scan) {
+        items.push(scan_item(&connection.name, stream, &Mark { scan, released_by: None }, asked_us)?);
+    }
     let state = StreamState {
         cursor: page.next.map(|next| next.as_str().to_owned()).or_else(|| before.cursor.clone()),
-        due_us,
+        due_us: asked_us + every_us,
         ok_us: Some(now_us),
-        records: before.records + i64::try_from(items.len()).unwrap_or(i64::MAX),
+        scan: before.scan.filter(|_| page.more),
+        records: before.records + records,
         ..StreamState::default()
     };
     let hints: Vec<_> = hints.into_iter().collect();
@@ -111,7 +123,24 @@ fn arrived(
     Ok(state)
 }
 
-fn record_item(connection: &Connection, record: &Record, now_us: i64) -> Result<InboxItem> {
+/// The mark of a scan that read everything.
+pub(crate) fn scan_item(
+    connection: &ConnectionName,
+    stream: &StreamName,
+    mark: &Mark,
+    at_us: i64,
+) -> Result<InboxItem> {
+    Ok(InboxItem {
+        connection: connection.as_str().to_owned(),
+        kind: ItemKind::Scan,
+        stream: Some(stream.as_str().to_owned()),
+        body: serde_json::to_vec(mark)?,
+        received_us: at_us,
+        ..InboxItem::default()
+    })
+}
+
+pub(crate) fn record_item(connection: &Connection, record: &Record, asked_us: i64) -> Result<InboxItem> {
     Ok(InboxItem {
         connection: connection.name.as_str().to_owned(),
         kind: ItemKind::Record,
@@ -119,17 +148,17 @@ fn record_item(connection: &Connection, record: &Record, now_us: i64) -> Result<
         external_id: Some(record.id.as_str().to_owned()),
         version: record.version.as_ref().map(serde_json::to_string).transpose()?,
         body: serde_json::to_vec(&record.body)?,
-        received_us: now_us,
+        received_us: asked_us,
         ..InboxItem::default()
     })
 }
 
-fn deleted_item(
+pub(crate) fn deleted_item(
     connection: &Connection,
     stream: &str,
     id: &str,
     version: Option<&Version>,
-    now_us: i64,
+    asked_us: i64,
 ) -> Result<InboxItem> {
     Ok(InboxItem {
         connection: connection.name.as_str().to_owned(),
@@ -137,7 +166,7 @@ fn deleted_item(
         stream: Some(stream.to_owned()),
         external_id: Some(id.to_owned()),
         version: version.map(serde_json::to_string).transpose()?,
-        received_us: now_us,
+        received_us: asked_us,
         ..InboxItem::default()
     })
 }
@@ -167,6 +196,7 @@ fn failed(
     state.stopped = matches!(error, ConnectorError::Broken { .. } | ConnectorError::Rejected { .. });
     if matches!(error, ConnectorError::CursorExpired { .. }) {
         state.cursor = None;
+        state.scan = None;
     }
     state.error_kind = Some(error.kind().to_owned());
     state.error = Some(text.clone());
@@ -193,9 +223,10 @@ pub async fn fetches(engine: &Engine, connection: &Connection) -> Result<usize> 
         };
         let span =
             tracing::info_span!("fetch", connection = %connection.name, stream = %key.stream, item = request.cause);
+        let asked_us = engine.clock.now_us();
         let found = connector.fetch(&connection.cx, &key).instrument(span).await;
         let (here, whose) = (engine.clone(), connection.clone());
-        blocking(move || fetched(&here, &whose, &request, found)).await?;
+        blocking(move || fetched(&here, &whose, &request, found, asked_us)).await?;
     }
     Ok(count)
 }
@@ -205,11 +236,11 @@ fn fetched(
     connection: &Connection,
     request: &FetchRequest,
     found: crate::connector::Result<Option<Record>>,
+    asked_us: i64,
 ) -> Result<()> {
-    let now_us = engine.clock.now_us();
     let item = match found {
-        Ok(Some(record)) => record_item(connection, &record, now_us)?,
-        Ok(None) => deleted_item(connection, &request.stream, &request.external_id, None, now_us)?,
+        Ok(Some(record)) => record_item(connection, &record, asked_us)?,
+        Ok(None) => deleted_item(connection, &request.stream, &request.external_id, None, asked_us)?,
         Err(error) => return not_fetched(engine, connection, request, &error),
     };
     engine.store.write(|tx| {

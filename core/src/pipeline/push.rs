@@ -10,10 +10,11 @@ use crate::connector::{Connector, ConnectorError, Delivery, Receipt, Record, Rec
 use crate::engine::Engine;
 use crate::link::{Link, LinkKey, LinkState};
 use crate::manifest::Manifest;
-use crate::pipeline::{blocking, plan};
+use crate::pipeline::process::MEANING_LOCK;
+use crate::pipeline::{blocking, plan, pull};
 use crate::store::db::{Result, Tx};
 use crate::store::deliveries::{self, Outcome, Planned};
-use crate::store::inbox::{self, DeadLetter, InboxItem, ItemKind};
+use crate::store::inbox::{self, DeadLetter};
 use crate::store::{goldens, links, streams};
 
 /// Deliveries claimed at once for a connection: a crash makes at most these uncertain.
@@ -106,6 +107,7 @@ async fn answered(
 ) -> Result<()> {
     let labels = [("connection", connection.name.to_string()), ("outcome", outcome(&result).to_owned())];
     metrics::counter!("huiliu_pushed_total", &labels).increment(1);
+    let asked_us = engine.clock.now_us();
     // After a conflict the record is read again at once, so that the next plan starts from what is there.
     let fresh = match (&result, &one.delivery.id) {
         (Err(ConnectorError::Conflict { .. }), Some(id)) => {
@@ -119,18 +121,9 @@ async fn answered(
     blocking(move || {
         let _turn = here.meaning();
         here.store.write(|tx| {
+            tx.lock(MEANING_LOCK)?;
             if let Some(record) = &fresh {
-                let item = InboxItem {
-                    connection: connection.name.as_str().to_owned(),
-                    kind: ItemKind::Record,
-                    stream: Some(record.stream.as_str().to_owned()),
-                    external_id: Some(record.id.as_str().to_owned()),
-                    version: record.version.as_ref().map(serde_json::to_string).transpose()?,
-                    body: serde_json::to_vec(&record.body)?,
-                    received_us: here.clock.now_us(),
-                    ..InboxItem::default()
-                };
-                inbox::append(tx, &[item])?;
+                inbox::append(tx, &[pull::record_item(&connection, record, asked_us)?])?;
             }
             close(&here, tx, &connection, &one, fresh.as_ref(), result)
         })
@@ -180,11 +173,9 @@ fn close(
                 }
                 ConnectorError::Gone { .. } => {
                     deliveries::finish(tx, &one.delivery, &end("dropped", Some(&text), now_us))?;
-                    if let Some(mut link) = link_of(tx, connection, one)? {
-                        link.open = false;
-                        links::put(tx, [&link])?;
-                    }
-                    Ok(())
+                    let Some(id) = &one.delivery.id else { return Ok(()) };
+                    let stream = one.delivery.stream.as_str();
+                    inbox::append(tx, &[pull::deleted_item(connection, stream, id.as_str(), None, now_us)?])
                 }
                 _ => {
                     deliveries::finish(tx, &one.delivery, &end("dead", Some(&text), now_us))?;
@@ -253,7 +244,7 @@ fn stored(tx: &mut Tx<'_>, connection: &Connection, one: &Planned, receipt: &Rec
         fields.entry(field.clone()).or_insert_with(|| value.clone());
     }
     link.state.wrote(&one.fields, MappedRecord { fields, identities: shown.identities, references: Vec::new() });
-    link.state.wrote_us = now_us;
+    link.state.fresh_us = now_us;
     if let Some(version) = receipt.stored.as_ref().and_then(|record| record.version.clone()).or(receipt.version.clone())
     {
         link.version = Some(version);

@@ -23,6 +23,9 @@ pub enum StoreError {
     /// A stored value is not what this version writes.
     #[error("the store holds something this version cannot read: {0}")]
     Corrupt(String),
+    /// The work was refused by who asked for it; nothing was written.
+    #[error("nothing was written")]
+    Refused,
     /// The store cannot be opened.
     #[error("{0}")]
     Open(String),
@@ -552,8 +555,11 @@ impl Store {
 }
 
 /// Numbered, applied once each, in order.
-const MIGRATIONS: &[&str] =
-    &[include_str!("../../migrations/0001_spine.sql"), include_str!("../../migrations/0002_stewards.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/0001_spine.sql"),
+    include_str!("../../migrations/0002_stewards.sql"),
+    include_str!("../../migrations/0003_scans.sql"),
+];
 const MIGRATION_LOCK: i64 = 0x6875_696c_6975;
 
 fn finish<T>(mut tx: Tx<'_>, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {

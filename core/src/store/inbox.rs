@@ -9,7 +9,7 @@ pub struct InboxItem {
     pub position: i64,
     /// The connection it came from.
     pub connection: String,
-    /// `record`, `deleted` or `webhook`.
+    /// `record`, `deleted`, `webhook` or `scan`.
     pub kind: ItemKind,
     /// The stream, where known.
     pub stream: Option<String>,
@@ -23,7 +23,8 @@ pub struct InboxItem {
     pub headers: Option<String>,
     /// The vendor's JSON, or the raw webhook body.
     pub body: Vec<u8>,
-    /// When it arrived, microseconds since 1970 UTC.
+    /// When it arrived; of what the hub asked for, when it began to ask: the system's answer is at least that young.
+    /// Microseconds since 1970 UTC.
     pub received_us: i64,
 }
 
@@ -37,6 +38,8 @@ pub enum ItemKind {
     Deleted,
     /// A verified webhook call, not yet understood.
     Webhook,
+    /// The mark of a scan that read everything.
+    Scan,
 }
 
 impl ItemKind {
@@ -46,6 +49,7 @@ impl ItemKind {
             Self::Record => "record",
             Self::Deleted => "deleted",
             Self::Webhook => "webhook",
+            Self::Scan => "scan",
         }
     }
 
@@ -53,6 +57,7 @@ impl ItemKind {
         match word {
             "deleted" => Self::Deleted,
             "webhook" => Self::Webhook,
+            "scan" => Self::Scan,
             _ => Self::Record,
         }
     }

@@ -1,6 +1,7 @@
 //! Links, the blocks that find candidates, the references that find a customer's orders, and the journal.
 
 use super::db::{Col, Insert, Keys, Param, Result, StoreError, Tx};
+use super::streams::Scan;
 use crate::link::{Link, LinkKey, LinkState};
 
 const COLUMNS: &str = "l.id, l.connection, l.lens, l.external_id, l.entity, l.golden, l.state, l.version, l.open";
@@ -43,6 +44,44 @@ pub fn by_goldens(tx: &mut Tx<'_>, goldens: impl IntoIterator<Item = i64>) -> Re
 pub fn by_numbers(tx: &mut Tx<'_>, numbers: impl IntoIterator<Item = i64>) -> Result<Vec<Link>> {
     let keys = Keys::ints(numbers);
     select(tx, "{keys:i} AS k CROSS JOIN link AS l WHERE l.id = k.k0", &keys)
+}
+
+/// The links of one stream.
+pub struct Scope<'a> {
+    /// The connection.
+    pub connection: &'a str,
+    /// The lenses that read the stream.
+    pub lenses: &'a [&'a str],
+}
+
+const OPEN: &str = "FROM {keys:t} AS k CROSS JOIN link AS l WHERE l.connection = ?2 AND l.lens = k.k0 AND l.open = 1";
+
+/// Of those, what was there when the scan began and nothing was heard of since.
+const UNSEEN: &str =
+    "AND l.id <= ?3 AND NOT EXISTS (SELECT 1 FROM journal AS j WHERE j.link = l.id AND j.position > ?4)";
+
+/// How many links of a stream are open.
+pub fn count_open(tx: &mut Tx<'_>, scope: &Scope<'_>) -> Result<i64> {
+    let keys = Keys::texts(scope.lenses.iter().map(|lens| [*lens]));
+    let counts =
+        tx.query_keys(&format!("SELECT COUNT(*) {OPEN}"), &keys, &[Param::Text(scope.connection)], |row| row.int(0))?;
+    Ok(counts.first().copied().unwrap_or(0))
+}
+
+/// How many open links of a stream a scan did not show.
+pub fn count_unseen(tx: &mut Tx<'_>, scope: &Scope<'_>, scan: &Scan) -> Result<i64> {
+    let keys = Keys::texts(scope.lenses.iter().map(|lens| [*lens]));
+    let params = [Param::Text(scope.connection), Param::Int(scan.link), Param::Int(scan.inbox)];
+    let counts = tx.query_keys(&format!("SELECT COUNT(*) {OPEN} {UNSEEN}"), &keys, &params, |row| row.int(0))?;
+    Ok(counts.first().copied().unwrap_or(0))
+}
+
+/// Open links of a stream that a scan did not show: number, lens, external id, at most `count`.
+pub fn unseen(tx: &mut Tx<'_>, scope: &Scope<'_>, scan: &Scan, count: i64) -> Result<Vec<(i64, String, String)>> {
+    let keys = Keys::texts(scope.lenses.iter().map(|lens| [*lens]));
+    let params = [Param::Text(scope.connection), Param::Int(scan.link), Param::Int(scan.inbox), Param::Int(count)];
+    let sql = format!("SELECT l.id, l.lens, l.external_id {OPEN} {UNSEEN} ORDER BY l.id LIMIT ?5");
+    tx.query_keys(&sql, &keys, &params, |row| Ok((row.int(0)?, row.text(1)?, row.text(2)?)))
 }
 
 /// Golden records that share a block with each of these hashes: `(hash, golden)`, at most `limit` for a hash, so that

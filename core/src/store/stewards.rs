@@ -3,8 +3,12 @@
 use std::collections::HashSet;
 
 use huiliu_mappings::matching::Explanation;
+use serde_json::Value;
 
 use super::db::{Col, Insert, Keys, Param, Result, Row, Tx};
+
+/// Under this name the store counts the commands that stewards gave: what a stage computed from before one is void.
+pub const COMMANDS: &str = "stewards";
 
 /// A link that waits for a steward: is it one of these customers?
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -86,4 +90,60 @@ pub fn ruled_apart(tx: &mut Tx<'_>, links: impl IntoIterator<Item = i64>) -> Res
                WHERE r.link_a = k.k0 AND r.verdict = 'different'";
     let pairs = tx.query_keys(sql, &Keys::ints(links), &[], |row| Ok((row.int(0)?, row.int(1)?)))?;
     Ok(pairs.into_iter().collect())
+}
+
+/// What a steward did.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Command {
+    /// Its number; 0 before it is written.
+    pub number: i64,
+    /// `decide`, `link`, `split`, `pin`, `unpin`, `release`.
+    pub what: String,
+    /// What it was about.
+    pub detail: Value,
+    /// Who did it.
+    pub made_by: String,
+    /// Why.
+    pub why: String,
+    /// The first change of the change log that it made, 0 if it made none.
+    pub change: i64,
+    /// When, microseconds since 1970 UTC.
+    pub made_us: i64,
+}
+
+/// Keeps a command under the next number.
+pub fn put_command(tx: &mut Tx<'_>, command: &Command) -> Result<()> {
+    let number = tx.max("id", "command")? + 1;
+    tx.execute(
+        "INSERT INTO command (id, what, detail, made_by, why, change, made_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        &[
+            Param::Int(number),
+            Param::Text(&command.what),
+            Param::Text(&command.detail.to_string()),
+            Param::Text(&command.made_by),
+            Param::Text(&command.why),
+            Param::Int(command.change),
+            Param::Int(command.made_us),
+        ],
+    )
+    .map(drop)
+}
+
+/// The last commands, newest first.
+pub fn commands(tx: &mut Tx<'_>, count: i64) -> Result<Vec<Command>> {
+    tx.query(
+        "SELECT id, what, detail, made_by, why, change, made_us FROM command ORDER BY id DESC LIMIT ?1",
+        &[Param::Int(count)],
+        |row| {
+            Ok(Command {
+                number: row.int(0)?,
+                what: row.text(1)?,
+                detail: serde_json::from_str(&row.text(2)?)?,
+                made_by: row.text(3)?,
+                why: row.text(4)?,
+                change: row.int(5)?,
+                made_us: row.int(6)?,
+            })
+        },
+    )
 }

@@ -58,11 +58,62 @@ pub struct StreamState {
     pub records: i64,
     /// Whether the stream waits for a person.
     pub stopped: bool,
+    /// Where the scan that is under way began.
+    pub scan: Option<Scan>,
+    /// What held the last complete scan back; only the processing of a scan and a steward change it.
+    pub brake: Option<Brake>,
+}
+
+/// The moment at which a scan began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Scan {
+    /// The last position of the inbox then.
+    pub inbox: i64,
+    /// The last link then: younger ones cannot be missed.
+    pub link: i64,
+}
+
+/// The mark that a complete scan leaves in the inbox.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Mark {
+    /// When it began.
+    pub scan: Scan,
+    /// The steward who lets it close more than the budget allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub released_by: Option<String>,
+}
+
+/// A complete scan that missed more than the budget allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Brake {
+    /// The scan.
+    pub scan: Scan,
+    /// Open links of the stream.
+    pub open: i64,
+    /// Those that the scan did not show.
+    pub missing: i64,
+    /// When the scan ended, microseconds since 1970 UTC.
+    pub at_us: i64,
+}
+
+/// Where everything stands now.
+pub fn here(tx: &mut Tx<'_>) -> Result<Scan> {
+    Ok(Scan { inbox: tx.max("position", "inbox")?, link: tx.max("id", "link")? })
+}
+
+/// Sets or lifts the brake of a stream.
+pub fn set_brake(tx: &mut Tx<'_>, connection: &str, stream: &str, brake: Option<Brake>) -> Result<u64> {
+    let text = brake.map(|brake| serde_json::to_string(&brake)).transpose()?;
+    tx.execute(
+        "UPDATE stream_state SET brake = ?3 WHERE connection = ?1 AND stream = ?2",
+        &[Param::Text(connection), Param::Text(stream), text.as_deref().into()],
+    )
 }
 
 /// The state of every stream that was ever pulled, by connection and stream.
 pub fn all(tx: &mut Tx<'_>) -> Result<BTreeMap<(String, String), StreamState>> {
-    let sql = "SELECT connection, stream, cursor, due_us, ok_us, error_kind, error, failures, records, stopped FROM stream_state";
+    let sql = "SELECT connection, stream, cursor, due_us, ok_us, error_kind, error, failures, records, stopped,
+               scan, brake FROM stream_state";
     let rows = tx.query(sql, &[], |row| {
         let state = StreamState {
             cursor: row.opt_text(2)?,
@@ -73,6 +124,8 @@ pub fn all(tx: &mut Tx<'_>) -> Result<BTreeMap<(String, String), StreamState>> {
             failures: row.int(7)?,
             records: row.int(8)?,
             stopped: row.int(9)? == 1,
+            scan: row.opt_text(10)?.map(|text| serde_json::from_str(&text)).transpose()?,
+            brake: row.opt_text(11)?.map(|text| serde_json::from_str(&text)).transpose()?,
         };
         Ok(((row.text(0)?, row.text(1)?), state))
     })?;
@@ -92,14 +145,16 @@ const STREAM: Insert = Insert {
         ("failures", Col::Int),
         ("records", Col::Int),
         ("stopped", Col::Int),
+        ("scan", Col::Text),
     ],
     conflict: "ON CONFLICT (connection, stream) DO UPDATE SET cursor = excluded.cursor, due_us = excluded.due_us,
                ok_us = excluded.ok_us, error_kind = excluded.error_kind, error = excluded.error,
-               failures = excluded.failures, records = excluded.records, stopped = excluded.stopped",
+               failures = excluded.failures, records = excluded.records, stopped = excluded.stopped, scan = excluded.scan",
 };
 
 /// Writes a stream's state: a cursor only in the transaction that holds its page.
 pub fn put(tx: &mut Tx<'_>, connection: &str, stream: &str, state: &StreamState) -> Result<()> {
+    let scan = state.scan.map(|scan| serde_json::to_string(&scan)).transpose()?;
     let cells = [
         Param::Text(connection),
         Param::Text(stream),
@@ -111,6 +166,7 @@ pub fn put(tx: &mut Tx<'_>, connection: &str, stream: &str, state: &StreamState)
         Param::Int(state.failures),
         Param::Int(state.records),
         Param::Int(i64::from(state.stopped)),
+        scan.as_deref().into(),
     ];
     tx.insert(&STREAM, &cells).map(|_| ())
 }

@@ -23,6 +23,16 @@ pub(super) struct Arrival {
     pub issues: Vec<Issue>,
     pub version: Option<Version>,
     pub received_us: i64,
+    pub source: Source,
+}
+
+/// How an arrival came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// The hub read it from the system.
+    Read,
+    /// The system told it, perhaps late and out of order.
+    Told,
 }
 
 #[derive(Default)]
@@ -71,6 +81,7 @@ fn one(engine: &Engine, item: &InboxItem, expanded: &mut Expanded) -> Result<(),
             item.connection
         )
     })?;
+    let source = if item.kind == ItemKind::Webhook { Source::Told } else { Source::Read };
     for received in received(connection, item)? {
         match received {
             Received::Record(record) => {
@@ -84,6 +95,7 @@ fn one(engine: &Engine, item: &InboxItem, expanded: &mut Expanded) -> Result<(),
                         issues,
                         version: record.version.clone(),
                         received_us: item.received_us,
+                        source,
                     });
                 }
             }
@@ -97,6 +109,7 @@ fn one(engine: &Engine, item: &InboxItem, expanded: &mut Expanded) -> Result<(),
                         issues: Vec::new(),
                         version: version.clone(),
                         received_us: item.received_us,
+                        source,
                     });
                 }
             }
@@ -139,6 +152,8 @@ fn received(connection: &Connection, item: &InboxItem) -> Result<Vec<Received>, 
             let (stream, id) = named()?;
             Ok(vec![Received::Deleted { stream, id, version }])
         }
+        // Its batch is its own; see `absence`.
+        ItemKind::Scan => Ok(Vec::new()),
         ItemKind::Webhook => {
             let connector = connection.connector.as_ref().ok_or("this connection receives no webhooks")?;
             let headers = item.headers.as_deref().map_or(Ok(Vec::new()), serde_json::from_str);

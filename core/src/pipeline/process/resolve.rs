@@ -1,12 +1,14 @@
 //! Which golden record each arrival belongs to, for a whole batch in memory.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use huiliu_mappings::matching::{self, Candidate, Decision, Explanation, Known};
 use huiliu_mappings::merge::Pin;
 use huiliu_mappings::value::{EntityName, FieldName, Fields, Reference};
 
-use super::expand::Arrival;
+use super::expand::{Arrival, Source};
+use crate::connector::Version;
 use crate::engine::Engine;
 use crate::link::{Link, LinkKey, LinkState};
 use crate::manifest::Ability;
@@ -115,24 +117,15 @@ impl Batch {
             return;
         }
         if is_overtaken(link, &arrival) {
-            if can_fetch(engine, &arrival) {
-                let (connection, id) = (arrival.key.connection.as_str(), arrival.key.id.as_str());
-                let stream = arrival.lens.stream().to_owned();
-                self.again.push((connection.to_owned(), stream, id.to_owned(), arrival.position));
-            }
-            self.note(number, &arrival, "overtaken");
-            return;
+            return self.read_again(engine, number, &arrival, "overtaken");
         }
-        let Arrival { mapped, position, version, lens, issues, key, received_us } = arrival;
-        let arrival = Arrival { mapped: None, position, version: version.clone(), lens, issues, key, received_us };
-        let Some(mapped) = mapped else {
-            let outcome = if link.open { "deleted" } else { "echo" };
-            link.open = false;
-            link.version = version.or(link.version.take());
-            self.touched.insert(number);
-            self.note(number, &arrival, outcome);
-            return;
-        };
+        if is_hearsay(link, &arrival) && can_fetch(engine, &arrival) {
+            return self.read_again(engine, number, &arrival, "told_gone");
+        }
+        let Arrival { mapped, position, version, lens, issues, key, received_us, source } = arrival;
+        let arrival =
+            Arrival { mapped: None, position, version: version.clone(), lens, issues, key, received_us, source };
+        let Some(mapped) = mapped else { return self.close(number, &arrival) };
         let before = (link.state.identities.clone(), link.state.references.clone(), link.version.clone(), link.open);
         let old_keys = block_keys(engine, link);
         let heard = link.state.hear(mapped, at_us);
@@ -140,8 +133,13 @@ impl Batch {
         link.version = version.or(link.version.take());
         let evidence_moved = !heard.is_empty() || before.0 != link.state.identities;
         if !evidence_moved && before.1 == link.state.references {
-            if before.2 != link.version || before.3 != link.open {
+            if before.2 != link.version || !before.3 {
                 self.touched.insert(number);
+            }
+            if !before.3 {
+                // It is back: what it said counts again.
+                let golden = link.golden;
+                self.dirty(golden, position, "update");
             }
             self.note(number, &arrival, "echo");
             return;
@@ -152,9 +150,37 @@ impl Batch {
         self.attach(engine, number, position);
     }
 
+    /// The record is gone: the link closes, and what it said leaves the golden record.
+    fn close(&mut self, number: i64, arrival: &Arrival) {
+        let Some(link) = self.links.get_mut(&number) else { return };
+        let outcome = if link.open { "deleted" } else { "echo" };
+        let (golden, was_open) = (link.golden, link.open);
+        link.open = false;
+        // A record that bears no version must not get one from its deletion: later content could not be compared with it.
+        if link.version.is_some() && arrival.version.is_some() {
+            link.version.clone_from(&arrival.version);
+        }
+        link.state.fresh_us = link.state.fresh_us.max(arrival.received_us);
+        self.touched.insert(number);
+        if was_open {
+            self.dirty(golden, arrival.position, "delete");
+        }
+        self.note(number, arrival, outcome);
+    }
+
+    /// What arrived may be out of date: the record is read as it is now, where the system can be asked.
+    fn read_again(&mut self, engine: &Engine, number: i64, arrival: &Arrival, outcome: &str) {
+        if can_fetch(engine, arrival) {
+            let (connection, id) = (arrival.key.connection.as_str(), arrival.key.id.as_str());
+            let stream = arrival.lens.stream().to_owned();
+            self.again.push((connection.to_owned(), stream, id.to_owned(), arrival.position));
+        }
+        self.note(number, arrival, outcome);
+    }
+
     fn hear_first(&mut self, engine: &Engine, arrival: Arrival) {
         let at_us = said_at_us(&arrival);
-        let Arrival { mapped, position, version, lens, issues, key, received_us } = arrival;
+        let Arrival { mapped, position, version, lens, issues, key, received_us, source } = arrival;
         // A deletion of a record that was never seen says nothing about anybody.
         let Some(mapped) = mapped else { return };
         let number = self.next_link;
@@ -167,7 +193,7 @@ impl Batch {
         self.links.insert(number, link);
         self.touched.insert(number);
         let creates = lens.creates_golden();
-        let arrival = Arrival { mapped: None, position, version, lens, issues, key, received_us };
+        let arrival = Arrival { mapped: None, position, version, lens, issues, key, received_us, source };
         let (golden, outcome) = match self.decide(engine, number) {
             Decision::Link { golden, .. } => (self.absorb(&golden, position), "linked"),
             Decision::Create if !creates => (0, "unattached"),
@@ -313,6 +339,9 @@ impl Batch {
     }
 
     fn dirty(&mut self, golden: i64, position: i64, kind: &'static str) {
+        if golden == 0 {
+            return;
+        }
         let entry = self.dirty.entry(golden).or_insert((position, kind));
         // A create stays a create whatever follows in the same batch; a merge outranks an update.
         if entry.1 != "create" && kind != "update" {
@@ -366,26 +395,38 @@ fn said_at_us(arrival: &Arrival) -> i64 {
     told.map_or(arrival.received_us, |told| told.min(arrival.received_us))
 }
 
-fn is_stale(link: &Link, arrival: &Arrival) -> bool {
-    let order = |version: &Option<crate::connector::Version>| version.as_ref().and_then(|version| version.order);
-    match (order(&arrival.version), order(&link.version)) {
-        (Some(new), Some(known)) => new < known,
-        _ => false,
-    }
+fn order(version: Option<&Version>) -> Option<i64> {
+    version.and_then(|version| version.order)
 }
 
-/// See [`LinkState::is_overtaken`]; a version that is newer than the one we wrote proves the record to be fresh.
+/// The recency of an arrival against that of the link, where both tell one that can be compared.
+fn recency(link: &Link, arrival: &Arrival) -> Option<Ordering> {
+    Some(order(arrival.version.as_ref())?.cmp(&order(link.version.as_ref())?))
+}
+
+fn is_stale(link: &Link, arrival: &Arrival) -> bool {
+    recency(link, arrival) == Some(Ordering::Less)
+}
+
+/// Whether a record is not as it is known, and was read before our last write was answered, before it was found gone,
+/// or, if it bears no version, before the system last said something: nobody can tell whether this is news or what was
+/// replaced since. A newer version proves the record to be fresh.
 fn is_overtaken(link: &Link, arrival: &Arrival) -> bool {
-    let order = |version: &Option<crate::connector::Version>| version.as_ref().and_then(|version| version.order);
-    let newer = matches!((order(&arrival.version), order(&link.version)), (Some(new), Some(known)) if new > known);
-    let shown = arrival.mapped.as_ref();
-    !newer && shown.is_some_and(|shown| link.state.is_overtaken(shown, arrival.received_us))
+    let news = match &arrival.mapped {
+        Some(shown) => !link.open || link.state.differs(shown),
+        None => link.open && arrival.source == Source::Read,
+    };
+    let said_us = if order(link.version.as_ref()).is_none() { link.state.said_us() } else { 0 };
+    recency(link, arrival) != Some(Ordering::Greater) && arrival.received_us < link.state.fresh_us.max(said_us) && news
+}
+
+/// Whether a deletion was told without a version to compare: it may be about the past of a record that is there again.
+fn is_hearsay(link: &Link, arrival: &Arrival) -> bool {
+    arrival.mapped.is_none() && arrival.source == Source::Told && link.open && recency(link, arrival).is_none()
 }
 
 /// Where one record cannot be read alone, the next pull brings it.
 fn can_fetch(engine: &Engine, arrival: &Arrival) -> bool {
     let connection = engine.connections.get(arrival.key.connection.as_str());
-    let connector = connection.and_then(|it| it.connector.as_ref());
-    let stream = connector.and_then(|it| it.manifest().stream(arrival.lens.stream()));
-    stream.is_some_and(|stream| stream.can(Ability::Fetch))
+    connection.is_some_and(|it| it.can(arrival.lens.stream(), Ability::Fetch))
 }

@@ -18,7 +18,7 @@ pub(super) struct Settled {
     pub changes: Vec<Change>,
 }
 
-pub(super) fn settle(engine: &Engine, batch: &mut Batch) -> Settled {
+pub(super) fn settle(engine: &Engine, batch: &mut Batch, cause: &dyn Fn(i64) -> String) -> Settled {
     let mut settled = Settled::default();
     let at_us = engine.clock.now_us();
     for (id, (position, kind)) in std::mem::take(&mut batch.dirty) {
@@ -34,7 +34,7 @@ pub(super) fn settle(engine: &Engine, batch: &mut Batch) -> Settled {
             entity: before.entity.clone(),
             kind: kind.to_owned(),
             diff,
-            cause: format!("inbox:{position}"),
+            cause: cause(position),
             at_us,
         };
         settled.goldens.push(Golden { fields, change: change.position, ..before.clone() });
@@ -51,13 +51,30 @@ fn golden_fields(engine: &Engine, batch: &Batch, golden: &Golden) -> Fields {
 }
 
 /// The golden record of these links and pins, with where each value came from.
+///
+/// A link whose record is gone no longer speaks, unless everybody who ever said anything is gone: then the last words
+/// stay, so that a customer whom no system knows any more can still be shown.
 pub fn golden_record<'a>(
     engine: &Engine,
     entity: &EntityName,
     links: impl Iterator<Item = &'a Link>,
     pins: &BTreeMap<FieldName, Pin>,
 ) -> GoldenRecord {
-    let links: Vec<(String, &Link)> = links.map(|link| (link.key.to_string(), link)).collect();
+    let mut links: Vec<&Link> = links.collect();
+    if links.iter().any(|link| link.open && !link.state.said.is_empty()) {
+        links.retain(|link| link.open);
+    }
+    of_all(engine, entity, &links, pins)
+}
+
+/// The golden record as it would be if every record were still there.
+pub(crate) fn of_all(
+    engine: &Engine,
+    entity: &EntityName,
+    links: &[&Link],
+    pins: &BTreeMap<FieldName, Pin>,
+) -> GoldenRecord {
+    let links: Vec<(String, &Link)> = links.iter().map(|link| (link.key.to_string(), *link)).collect();
     let contributions: Vec<Contribution<'_>> = links
         .iter()
         .map(|(name, link)| {
