@@ -24,6 +24,7 @@ use crate::deployment::Deployment;
 use crate::language::Language;
 use crate::run::{self, Bells};
 use home::Home;
+use morning::Cast;
 use play::Play;
 use stage::Stage;
 use systems::Systems;
@@ -56,11 +57,14 @@ pub async fn run(options: &Options, meddle: impl FnOnce(&Systems)) -> Result<Ver
     let (engine, bells) = (deployment.engine.clone(), Bells::of(&deployment.engine));
     let mut play = Play { systems: &systems, engine, bells: bells.clone(), stage, missed: 0, found_again: 0 };
     greet(&play.stage, &home);
+    // The hub comes to systems that have been at work for years: they are filled before it looks for the first time.
+    let cast = morning::morning(&systems, &home.address).await?;
+    systems.subscribe(&home.address);
     let (stop, stopped) = oneshot::channel::<()>();
     let mut hub = tokio::spawn(serve(deployment, listener, bells, stopped));
     let limit = options.seconds.map(Duration::from_secs);
     let outcome = tokio::select! {
-        outcome = play_and_judge(&mut play, &home, meddle) => outcome,
+        outcome = play_and_judge(&mut play, &cast, meddle) => outcome,
         told = over(limit) => Err(told),
         ended = &mut hub => return Err(match ended {
             Ok(Err(told)) => told,
@@ -100,10 +104,8 @@ async fn over(limit: Option<Duration>) -> String {
     }
 }
 
-async fn play_and_judge(play: &mut Play<'_>, home: &Home, meddle: impl FnOnce(&Systems)) -> Result<Verdict, String> {
-    let mut cast = morning::morning(play.systems, &home.address).await?;
-    play.systems.subscribe(&home.address);
-    day::day(play, &mut cast).await?;
+async fn play_and_judge(play: &mut Play<'_>, cast: &Cast, meddle: impl FnOnce(&Systems)) -> Result<Verdict, String> {
+    day::day(play, cast).await?;
     let expected = expected::evening();
     let settling = Instant::now();
     while !Verdict::of(&expected, &play.systems.rows()).is_good() && settling.elapsed() < SETTLING {

@@ -14,7 +14,7 @@ use crate::live;
 use crate::say;
 
 /// Plays the whole day.
-pub async fn day(play: &mut Play<'_>, cast: &mut Cast) -> Result<(), String> {
+pub async fn day(play: &mut Play<'_>, cast: &Cast) -> Result<(), String> {
     look_only(play).await?;
     go_live(play).await?;
     a_new_customer(play).await?;
@@ -48,7 +48,12 @@ async fn look_only(play: &mut Play<'_>) -> Result<(), String> {
         )
     };
     let (en, zh) = (told(crate::language::Language::En), told(crate::language::Language::Zh));
-    play.stage.followed(&en, &zh, after);
+    // By hand: 4 contacts, 4 shoppers and 3 companies, of which 李雷, 韩梅梅 and a company are there twice.
+    if (records, customers, reviews) == (11, 8, 1) {
+        play.stage.followed(&en, &zh, after);
+    } else {
+        play.miss(&en, &zh);
+    }
     if play.systems.writes().values().sum::<u64>() > 0 {
         play.miss("Nobody is written to.", "未向任何系统写入。");
     }
