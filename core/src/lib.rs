@@ -6,7 +6,8 @@
 //! fill the inbox; `process` maps, matches and merges what arrived and writes the change log; `plan` turns changes
 //! into deliveries; `push` carries them out. [`store`] holds the only SQL of the workspace, [`secrets`] the secret
 //! values, [`seal`] keeps them at rest, [`quota`] spaces the calls, [`clock`] is the time, [`engine`] is what all
-//! stages need, and [`explain`] answers who and why.
+//! stages need, [`explain`] answers who and why, and [`retry`] runs what a
+//! person has mended.
 
 pub mod catalog;
 pub mod clock;
@@ -18,6 +19,7 @@ pub mod link;
 pub mod manifest;
 pub mod pipeline;
 pub mod quota;
+pub mod retry;
 pub mod review;
 pub mod seal;
 pub mod secrets;

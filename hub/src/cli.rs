@@ -1,6 +1,7 @@
 //! The command line: one command, one file.
 
 mod check;
+mod connect;
 mod dead_letters;
 mod demo;
 mod export;
@@ -15,12 +16,16 @@ mod secret;
 mod serve;
 mod show;
 mod status;
+mod sync;
 mod why;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use huiliu_core::connection::Connection;
+use huiliu_core::engine::Engine;
+use huiliu_mappings::diagnose::suggest;
 
 use crate::language::Language;
 use crate::logs::Format;
@@ -46,6 +51,7 @@ pub struct Cli {
 enum Command {
     Init(init::Args),
     Check(check::Args),
+    Connect(connect::Args),
     Serve(serve::Args),
     Demo(demo::Args),
     Import(import::Args),
@@ -53,6 +59,7 @@ enum Command {
     Secret(secret::Args),
     GoLive(go_live::Args),
     Resume(resume::Args),
+    Sync(sync::Args),
     Status(status::Args),
     Show(show::Args),
     Why(why::Args),
@@ -75,19 +82,21 @@ pub fn run(cli: Cli) -> Result<ExitCode, String> {
     let language = cli.lang.unwrap_or_else(Language::of_environment);
     match cli.command {
         Command::Init(args) => init::run(&args),
+        Command::Connect(args) => connect::run(folder, &args, language),
         Command::Check(args) => check::run(folder, &args),
         Command::Serve(args) => serve::run(folder, &args),
         Command::Demo(args) => demo::run(folder, &args, language),
         Command::Import(args) => import::run(folder, &args),
         Command::Export(args) => export::run(folder, &args),
         Command::Secret(args) => secret::run(folder, args),
-        Command::GoLive(args) => go_live::run(folder, &args),
+        Command::GoLive(args) => go_live::run(folder, &args, language),
         Command::Resume(args) => resume::run(folder, &args),
-        Command::Status(args) => status::run(folder, &args),
+        Command::Sync(args) => sync::run(folder, &args, language),
+        Command::Status(args) => status::run(folder, &args, language),
         Command::Show(args) => show::run(folder, &args, language),
         Command::Why(args) => why::run(folder, &args, language),
         Command::Review(args) => review::run(folder, &args),
-        Command::DeadLetters(args) => dead_letters::run(folder, &args),
+        Command::DeadLetters(args) => dead_letters::run(folder, &args, language),
         Command::Map(args) => map::run(folder, &args),
         Command::Schema(args) => Ok(schema::run(&args)),
     }
@@ -96,4 +105,12 @@ pub fn run(cli: Cli) -> Result<ExitCode, String> {
 /// A runtime for commands that call a system.
 fn runtime() -> Result<tokio::runtime::Runtime, String> {
     tokio::runtime::Runtime::new().map_err(|error| format!("cannot start: {error}"))
+}
+
+/// A connection of the deployment, or the nearest known name.
+fn connection<'a>(engine: &'a Engine, name: &str) -> Result<&'a Connection, String> {
+    engine.connections.get(name).ok_or_else(|| {
+        let hint = suggest(name, engine.connections.keys().map(String::as_str));
+        format!("huiliu.toml has no connection `{name}`{hint}; `huiliu connect {name}` says how to add it")
+    })
 }

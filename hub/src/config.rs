@@ -28,11 +28,18 @@ pub struct Hub {
     pub store: String,
     /// Address of the HTTP endpoints.
     pub listen: String,
+    /// Where the browser returns to after a sign-in with OAuth 2. Every vendor's app must know this very address; on
+    /// this machine (127.0.0.1) `huiliu connect` listens there while it waits.
+    pub redirect: String,
 }
 
 impl Default for Hub {
     fn default() -> Self {
-        Self { store: "sqlite:data/huiliu.db".to_owned(), listen: "127.0.0.1:7200".to_owned() }
+        Self {
+            store: "sqlite:data/huiliu.db".to_owned(),
+            listen: "127.0.0.1:7200".to_owned(),
+            redirect: "http://127.0.0.1:7201/callback".to_owned(),
+        }
     }
 }
 

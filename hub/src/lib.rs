@@ -2,8 +2,9 @@
 //!
 //! [`cli`] is the command line, one file a command. [`config`] reads the deployment folder, [`connectors`] lists what
 //! ships, [`deployment`] puts an engine together, [`hooks`] lets webhooks in, [`import`] and [`export`] bring files in and
-//! out, [`run`] keeps the stages going, [`live`] takes a connection from observing to live, [`endpoints`], [`metrics`] and [`logs`] say how it does, [`show`] answers who
-//! and why, [`demo`] plays a day with pretended systems, [`language`] is Chinese or English.
+//! out, [`run`] keeps the stages going, [`live`] takes a connection from observing to live, [`endpoints`], [`metrics`] and
+//! [`logs`] say how it does, [`show`] answers who and why, [`demo`] plays a day with pretended systems, [`language`] is
+//! Chinese or English, [`table`] draws columns, and [`example`] writes tables of huiliu.toml.
 
 pub mod cli;
 pub mod config;
@@ -11,6 +12,7 @@ pub mod connectors;
 pub mod demo;
 pub mod deployment;
 pub mod endpoints;
+pub mod example;
 pub mod export;
 pub mod hooks;
 pub mod import;
@@ -20,3 +22,4 @@ pub mod logs;
 pub mod metrics;
 pub mod run;
 pub mod show;
+pub mod table;

@@ -28,6 +28,8 @@ pub struct Pulled {
     pub records: usize,
     /// Why the turn ended early.
     pub error: Option<String>,
+    /// Whether more is waiting: the turn had its share of pages.
+    pub more: bool,
 }
 
 /// Pulls a stream up to its end. `every_us`: when it is due again.
@@ -64,6 +66,7 @@ pub async fn stream(engine: &Engine, connection: &Connection, stream: &StreamNam
             }
         }
     }
+    pulled.more = true;
     Ok(pulled)
 }
 

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::config;
+use huiliu_mappings::model::Model;
+
+use crate::{config, connectors, deployment, example};
 
 /// Makes a deployment folder with a commented example.
 #[derive(clap::Args)]
@@ -20,7 +22,13 @@ pub fn run(args: &Args) -> Result<ExitCode, String> {
         return Err(format!("{} exists already; nothing was changed", path.display()));
     }
     std::fs::create_dir_all(folder.join("mappings")).map_err(|error| format!("{}: {error}", folder.display()))?;
-    std::fs::write(&path, config::EXAMPLE).map_err(|error| format!("{}: {error}", path.display()))?;
+    let mut text = config::EXAMPLE.to_owned();
+    let catalog = connectors::catalog(&Model::shipped()).map_err(|told| deployment::lines(&told))?;
+    for (name, system) in catalog.systems() {
+        text.push('\n');
+        text.push_str(&example::commented(name, &system.manifest));
+    }
+    std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
     println!("made {}; edit it, then run `huiliu -C {} check`", path.display(), folder.display());
     Ok(ExitCode::SUCCESS)
 }

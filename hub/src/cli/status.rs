@@ -3,69 +3,218 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use huiliu_core::store::{deliveries, inbox, stewards, streams};
-use serde_json::json;
+use huiliu_core::connection::State;
+use huiliu_core::store::overview::{self, Overview};
+use huiliu_core::store::streams::StreamState;
+use serde_json::{Value, json};
 
-use crate::deployment;
+use crate::deployment::{self, Deployment};
+use crate::language::Language;
+use crate::{say, table};
 
-/// Connections, streams, backlog, deliveries, what needs a person.
+/// Shows connections, streams, what waits, and what needs a person.
 #[derive(clap::Args)]
+#[command(after_help = "Examples:\n  huiliu status\n  huiliu status --json | jq .dead_letters")]
 pub struct Args {
-    /// As JSON.
+    /// Print one JSON object: connections, streams, deliveries, dead_letters, and what waits.
     #[arg(long)]
     json: bool,
 }
 
 /// Reads and prints.
-pub fn run(folder: &Path, args: &Args) -> Result<ExitCode, String> {
+pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, String> {
     let at = deployment::open(folder)?;
-    let read = at.engine.store.read(|tx| {
-        let streams: Vec<_> = streams::all(tx)?
-            .into_iter()
-            .map(|((connection, stream), state)| json!({"connection": connection, "stream": stream, "state": state}))
-            .collect();
-        let connections: Vec<_> = streams::states(tx)?
-            .into_iter()
-            .map(|(name, (state, reason))| json!({"connection": name, "state": state, "reason": reason}))
-            .collect();
-        Ok(json!({
-            "connections": connections,
-            "streams": streams,
-            "backlog": inbox::backlog(tx, "process")?,
-            "fetches_waiting": inbox::fetches_waiting(tx)?,
-            "deliveries": deliveries::counts(tx)?,
-            "dead_letters": inbox::dead_letters(tx, 1000)?.len(),
-            "reviews": stewards::waiting(tx, 1000)?.len(),
-        }))
-    });
-    let status = read.map_err(|error| error.to_string())?;
+    let now = at.engine.store.read(overview::read).map_err(|error| error.to_string())?;
     if args.json {
-        println!("{status}");
-        return Ok(ExitCode::SUCCESS);
+        println!("{}", as_json(&at, &now));
+    } else {
+        print!("{}", connections(&at, &now, language));
+        print!("{}", streams(&at, &now, language));
+        print!("{}", deliveries(&now, language));
+        print!("{}", waiting(&now, language));
     }
-    for one in status["connections"].as_array().into_iter().flatten() {
-        println!("{} {} {}", plain(&one["connection"]), plain(&one["state"]), plain(&one["reason"]));
-    }
-    for one in status["streams"].as_array().into_iter().flatten() {
-        let state = &one["state"];
-        println!(
-            "  {}/{} records {} {}",
-            plain(&one["connection"]),
-            plain(&one["stream"]),
-            state["records"],
-            plain(&state["error"])
-        );
-    }
-    for one in status["deliveries"].as_array().into_iter().flatten() {
-        println!("  deliveries to {} {}: {}", plain(&one[0]), plain(&one[1]), one[2]);
-    }
-    println!(
-        "inbox backlog {}, keys to fetch {}, dead letters {}, reviews {}",
-        status["backlog"], status["fetches_waiting"], status["dead_letters"], status["reviews"]
-    );
     Ok(ExitCode::SUCCESS)
 }
 
-fn plain(value: &serde_json::Value) -> &str {
-    value.as_str().unwrap_or("")
+fn as_json(at: &Deployment, now: &Overview) -> Value {
+    let system = |name: &str| at.engine.connections.get(name).map(|connection| connection.system.clone());
+    let connections: Vec<Value> = now
+        .connections
+        .iter()
+        .map(|(name, state, reason)| json!({"connection": name, "system": system(name), "state": state, "reason": reason}))
+        .collect();
+    let streams: Vec<Value> = now
+        .streams
+        .iter()
+        .map(|(connection, stream, state)| json!({"connection": connection, "stream": stream, "state": state}))
+        .collect();
+    let deliveries: Vec<Value> = now
+        .deliveries
+        .iter()
+        .map(|(connection, state, count)| json!({"connection": connection, "state": state, "count": count}))
+        .collect();
+    let letters: Vec<Value> =
+        now.dead_letters.iter().map(|(stage, count)| json!({"stage": stage, "count": count})).collect();
+    json!({
+        "store": at.engine.store.kind(),
+        "connections": connections,
+        "streams": streams,
+        "deliveries": deliveries,
+        "dead_letters": letters,
+        "inbox_waiting": now.inbox_waiting,
+        "changes_waiting": now.changes_waiting,
+        "fetches_waiting": now.fetches_waiting,
+        "reviews_waiting": now.reviews_waiting,
+    })
+}
+
+fn connections(at: &Deployment, now: &Overview, language: Language) -> String {
+    let rows: Vec<Vec<String>> = now
+        .connections
+        .iter()
+        .map(|(name, state, reason)| {
+            let known = at.engine.connections.get(name);
+            let system = known.map_or("-", |connection| connection.system.as_str());
+            let note = match (known, state, reason) {
+                (None, ..) => language.pick("not in huiliu.toml", "不在 huiliu.toml 中").to_owned(),
+                (Some(_), State::Paused, reason) => {
+                    let reason = reason.as_deref().unwrap_or_default();
+                    say!(
+                        language,
+                        "{reason}; mend it, then `huiliu connect {name}`",
+                        "{reason}；修复后运行 `huiliu connect {name}`"
+                    )
+                }
+                (Some(it), ..) if it.connector.is_none() => {
+                    language.pick("a source of files: `huiliu import`", "文件来源：`huiliu import`").to_owned()
+                }
+                (Some(it), ..) if !it.writes => {
+                    language.pick("writes = false: it is only read", "writes = false：只读").to_owned()
+                }
+                (Some(_), State::Observing, _) => {
+                    say!(
+                        language,
+                        "writes nothing until `huiliu go-live {name}`",
+                        "运行 `huiliu go-live {name}` 之前不写入"
+                    )
+                }
+                (Some(_), State::Live, _) => String::new(),
+            };
+            vec![name.clone(), system.to_owned(), state_word(*state, language).to_owned(), note]
+        })
+        .collect();
+    let heads = match language {
+        Language::En => ["Connection", "System", "State", "Note"],
+        Language::Zh => ["连接", "系统", "状态", "说明"],
+    };
+    table::columns(&heads, &rows)
+}
+
+/// The state in words.
+pub(super) fn state_word(state: State, language: Language) -> &'static str {
+    match state {
+        State::Observing => language.pick("observing", "观察中"),
+        State::Live => language.pick("live", "已上线"),
+        State::Paused => language.pick("paused", "已暂停"),
+    }
+}
+
+fn streams(at: &Deployment, now: &Overview, language: Language) -> String {
+    if now.streams.is_empty() {
+        return String::new();
+    }
+    let now_us = at.engine.clock.now_us();
+    let rows: Vec<Vec<String>> = now
+        .streams
+        .iter()
+        .map(|(connection, stream, state)| {
+            let last =
+                state.ok_us.map_or_else(|| language.pick("never", "从未").to_owned(), |us| ago(now_us - us, language));
+            vec![
+                format!("{connection}/{stream}"),
+                state.records.to_string(),
+                last,
+                trouble(state, connection, stream, language),
+            ]
+        })
+        .collect();
+    let heads = match language {
+        Language::En => ["Stream", "Records", "Last pull", "Note"],
+        Language::Zh => ["数据流", "记录数", "上次拉取", "说明"],
+    };
+    format!("\n{}", table::columns(&heads, &rows))
+}
+
+fn trouble(state: &StreamState, connection: &str, stream: &str, language: Language) -> String {
+    let Some(error) = &state.error else { return String::new() };
+    if state.stopped {
+        say!(
+            language,
+            "stopped: {error}; once mended, `huiliu sync {connection} {stream}`",
+            "已停止：{error}；修复后运行 `huiliu sync {connection} {stream}`"
+        )
+    } else {
+        let failures = state.failures;
+        say!(language, "failed {failures} time(s), tried again: {error}", "失败 {failures} 次，将重试：{error}")
+    }
+}
+
+fn ago(us: i64, language: Language) -> String {
+    let seconds = us.max(0) / 1_000_000;
+    let (count, en, zh) = match seconds {
+        0..60 => (seconds, "s", "秒"),
+        60..3600 => (seconds / 60, "min", "分钟"),
+        3600..172_800 => (seconds / 3600, "h", "小时"),
+        _ => (seconds / 86_400, "days", "天"),
+    };
+    say!(language, "{count} {en} ago", "{count} {zh}前")
+}
+
+fn deliveries(now: &Overview, language: Language) -> String {
+    if now.deliveries.is_empty() {
+        return String::new();
+    }
+    let count = |name: &str, state: &str| {
+        let found = now.deliveries.iter().find(|(connection, known, _)| connection == name && known == state);
+        found.map_or(0, |(_, _, count)| *count).to_string()
+    };
+    let mut names: Vec<&str> = now.deliveries.iter().map(|(name, ..)| name.as_str()).collect();
+    names.dedup();
+    let rows: Vec<Vec<String>> = names
+        .iter()
+        .map(|name| vec![(*name).to_owned(), count(name, "pending"), count(name, "sending"), count(name, "dead")])
+        .collect();
+    let heads = match language {
+        Language::En => ["Deliveries to", "Waiting", "Sending", "Dead"],
+        Language::Zh => ["投递目标", "等待", "发送中", "失败"],
+    };
+    format!("\n{}", table::columns(&heads, &rows))
+}
+
+fn waiting(now: &Overview, language: Language) -> String {
+    let letters: i64 = now.dead_letters.iter().map(|(_, count)| count).sum();
+    let Overview { inbox_waiting, changes_waiting, fetches_waiting, reviews_waiting, .. } = now;
+    let mut text = say!(
+        language,
+        "\nWaiting: {inbox_waiting} in the inbox, {changes_waiting} to plan, {fetches_waiting} to fetch\n",
+        "\n等待：收件箱 {inbox_waiting}，待规划 {changes_waiting}，待获取 {fetches_waiting}\n"
+    );
+    if letters > 0 {
+        text += &say!(
+            language,
+            "{letters} dead letter(s) need a person: `huiliu dead-letters`\n",
+            "{letters} 条死信需要人工处理：`huiliu dead-letters`\n"
+        );
+    }
+    if *reviews_waiting > 0 {
+        text += &say!(
+            language,
+            "{reviews_waiting} record(s) wait for a steward: `huiliu review`\n",
+            "{reviews_waiting} 条记录等待人工判断：`huiliu review`\n"
+        );
+    }
+    if letters == 0 && *reviews_waiting == 0 {
+        text += language.pick("Nothing needs a person.\n", "没有需要人工处理的事项。\n");
+    }
+    text
 }

@@ -65,8 +65,8 @@ async fn go_live(play: &mut Play<'_>) -> Result<(), String> {
     let mut planned = Vec::new();
     for name in ["wecom", "shop", "erp", "branch"] {
         let engine = play.engine.clone();
-        let plan = on_thread(move || live::preview(&engine, name)).await?;
-        planned.push(format!("{name} {}", plan.writes));
+        let plan = on_thread(move || live::preview(&engine, name, 0)).await?;
+        planned.push(format!("{name} {}", plan.writes()));
     }
     play.stage.text(&format!("  {} {}", play.stage.language.pick("writes planned:", "计划写入："), planned.join(", ")));
     for name in ["wecom", "shop", "erp", "branch"] {

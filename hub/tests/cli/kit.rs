@@ -1,6 +1,7 @@
 //! A deployment folder, and the program running on it.
 
-use std::io::{Read as _, Write as _};
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -42,6 +43,21 @@ impl Said {
     }
 }
 
+impl Said {
+    /// Standard output, read as JSON.
+    #[track_caller]
+    pub fn json(self) -> serde_json::Value {
+        serde_json::from_str(&self.out()).expect("JSON")
+    }
+
+    /// Standard error of a command that had to fail.
+    #[track_caller]
+    pub fn err(self) -> String {
+        assert!(!self.fine, "{}", self.out);
+        self.err
+    }
+}
+
 impl Folder {
     /// A folder with this huiliu.toml.
     pub fn new(config: &str) -> Self {
@@ -52,6 +68,10 @@ impl Folder {
 
     pub fn path(&self) -> &Path {
         self.0.path()
+    }
+
+    pub fn run(&self, args: &[&str]) -> Said {
+        self.command(args).stdin(Stdio::null()).output().expect("huiliu runs").into()
     }
 
     /// Writes a file of the folder.
@@ -107,18 +127,7 @@ impl Serving {
 
     /// Status and body of a call.
     pub fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("connect");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n");
-        for (name, value) in headers {
-            request.push_str(&format!("{name}: {value}\r\n"));
-        }
-        request.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
-        stream.write_all(request.as_bytes()).expect("send");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer");
-        let status = answer.split(' ').nth(1).and_then(|it| it.parse().ok()).expect("a status");
-        (status, answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default())
+        call(self.port, method, path, headers, body)
     }
 }
 
@@ -145,4 +154,65 @@ pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
         assert!(began.elapsed() < PATIENCE, "{what}: not within {} s", PATIENCE.as_secs());
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// A call to a scripted server.
+pub struct Call {
+    pub method: String,
+    /// Path and query.
+    pub target: String,
+    /// Headers in lower case.
+    pub headers: BTreeMap<String, String>,
+    pub body: String,
+}
+
+/// Serves HTTP by a script until the test ends; returns the port.
+pub fn script(mut answer: impl FnMut(&Call) -> (u16, String) + Send + 'static) -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut reader = BufReader::new(stream);
+            let Some(call) = read(&mut reader) else { continue };
+            let (status, body) = answer(&call);
+            let head = format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nConnection: close\r\n");
+            let length = body.len();
+            let _ = write!(reader.get_mut(), "{head}Content-Length: {length}\r\n\r\n{body}");
+        }
+    });
+    port
+}
+
+fn read(reader: &mut BufReader<TcpStream>) -> Option<Call> {
+    let mut line = String::new();
+    reader.read_line(&mut line).ok()?;
+    let mut words = line.split(' ');
+    let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
+    let mut headers = BTreeMap::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let Some((name, value)) = line.trim().split_once(':') else { break };
+        headers.insert(name.to_lowercase(), value.trim().to_owned());
+    }
+    let length = headers.get("content-length").and_then(|it| it.parse().ok()).unwrap_or(0);
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some(Call { method, target, headers, body: String::from_utf8(body).ok()? })
+}
+
+/// Status and body of a call.
+pub fn call(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("connect");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let mut request = format!("{method} {path} HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n");
+    for (name, value) in headers {
+        request.push_str(&format!("{name}: {value}\r\n"));
+    }
+    request.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+    stream.write_all(request.as_bytes()).expect("send");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let status = answer.split(' ').nth(1).and_then(|it| it.parse().ok()).expect("a status");
+    (status, answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default())
 }

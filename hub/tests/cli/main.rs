@@ -1,4 +1,6 @@
 //! The real program, run as a person or a supervisor runs it.
 
+mod connect;
 mod kit;
+mod operate;
 mod serve;

@@ -1,0 +1,66 @@
+//! Dead letters, once what was wrong is mended: each runs again from where it ended.
+
+use std::collections::BTreeSet;
+
+use crate::engine::Engine;
+use crate::store::db::Result;
+use crate::store::{deliveries, inbox};
+
+/// What became of dead letters that a person wants to run again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Retried {
+    /// Deliveries that are sent again, under their former idempotency keys.
+    pub deliveries: usize,
+    /// Items of the inbox that are processed again.
+    pub items: usize,
+    /// Keys that are fetched again.
+    pub fetches: usize,
+    /// Letters that cannot run again by themselves: rows of a file that must be imported again, and items that are no
+    /// longer kept.
+    pub left: Vec<i64>,
+}
+
+/// Runs waiting dead letters again; `numbers` chooses some of them. They stop waiting; what fails again is a new letter.
+pub fn dead_letters(engine: &Engine, numbers: Option<&BTreeSet<i64>>) -> Result<Retried> {
+    let now_us = engine.clock.now_us();
+    engine.store.write(|tx| {
+        let mut done = Retried::default();
+        let mut over = Vec::new();
+        let mut again = Vec::new();
+        let mut keys = BTreeSet::new();
+        for letter in inbox::dead_letters(tx, i64::MAX)? {
+            if numbers.is_some_and(|numbers| !numbers.contains(&letter.number)) {
+                continue;
+            }
+            let runs = match letter.stage.as_str() {
+                "push" => {
+                    let revived = deliveries::revive(tx, letter.item, now_us)? > 0;
+                    done.deliveries += usize::from(revived);
+                    revived
+                }
+                "process" => {
+                    let kept = inbox::at(tx, letter.item)?;
+                    let runs = kept.is_some();
+                    again.extend(kept);
+                    runs
+                }
+                "fetch" => match (&letter.stream, &letter.external_id) {
+                    (Some(stream), Some(id)) => {
+                        keys.insert((letter.connection.clone(), stream.clone(), id.clone()));
+                        true
+                    }
+                    _ => false,
+                },
+                _ => false,
+            };
+            if runs { over.push(letter.number) } else { done.left.push(letter.number) }
+        }
+        // The copy stands at the end of the log: the item itself is history.
+        inbox::append(tx, &again)?;
+        let keys: Vec<_> = keys.into_iter().map(|(connection, stream, id)| (connection, stream, id, 0)).collect();
+        inbox::ask_fetch(tx, &keys, now_us)?;
+        (done.items, done.fetches) = (again.len(), keys.len());
+        inbox::mark_retried(tx, over)?;
+        Ok(done)
+    })
+}

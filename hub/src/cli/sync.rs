@@ -1,0 +1,149 @@
+//! `huiliu sync`.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use huiliu_core::connection::Connection;
+use huiliu_core::engine::Engine;
+use huiliu_core::pipeline::{plan, process, pull, push};
+use huiliu_mappings::diagnose::suggest;
+
+use super::{connection, runtime};
+use crate::language::Language;
+use crate::{deployment, run, say};
+
+/// Pulls a connection's streams now, processes what they bring, and sends what follows.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  huiliu sync shop\n  huiliu sync shop customers --json")]
+pub struct Args {
+    /// The connection's name in huiliu.toml.
+    connection: String,
+    /// One of its streams; without it, all that can be pulled.
+    stream: Option<String>,
+    /// Print the counts as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a sync did.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+struct Done {
+    pulled: usize,
+    processed: usize,
+    created: usize,
+    changes: usize,
+    reviews: usize,
+    sent: usize,
+    dead: usize,
+    errors: Vec<String>,
+}
+
+/// Pulls, processes, plans and pushes until nothing of it waits.
+pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, String> {
+    let at = deployment::open(folder)?;
+    let known = connection(&at.engine, &args.connection)?.clone();
+    let mut schedule = run::schedule(&at, &known)?;
+    if let Some(stream) = &args.stream {
+        let names: Vec<String> = schedule.iter().map(|(name, _)| name.to_string()).collect();
+        schedule.retain(|(name, _)| name.as_str() == stream);
+        if schedule.is_empty() {
+            let hint = suggest(stream, names.iter().map(String::as_str));
+            return Err(format!(
+                "{} cannot pull a stream `{stream}`{hint}; it pulls: {}",
+                known.system,
+                names.join(", ")
+            ));
+        }
+    }
+    if schedule.is_empty() {
+        let name = &args.connection;
+        return Err(say!(
+            language,
+            "{name} has no stream that can be pulled: it only listens, or brings files (`huiliu import`)",
+            "{name} 没有可拉取的数据流：它只接收推送，或来自文件（`huiliu import`）"
+        ));
+    }
+    let bar = indicatif::ProgressBar::new_spinner();
+    let done = runtime()?.block_on(sync(&at.engine, &known, &schedule, &bar));
+    bar.finish_and_clear();
+    let done = done?;
+    if args.json {
+        println!("{}", serde_json::to_string(&done).map_err(|error| error.to_string())?);
+    } else {
+        let Done { pulled, processed, created, changes, reviews, sent, dead, .. } = &done;
+        println!(
+            "{}",
+            say!(
+                language,
+                "{pulled} pulled, {processed} processed: {created} golden records made, {changes} changes, {reviews} for \
+                 review, {dead} dead letters; {sent} deliveries tried",
+                "拉取 {pulled}，处理 {processed}：新建主记录 {created}，更改 {changes}，待判断 {reviews}，死信 {dead}；尝试投递 {sent}"
+            )
+        );
+        done.errors.iter().for_each(|error| println!("{error}"));
+    }
+    Ok(if done.errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn sync(
+    engine: &Engine,
+    connection: &Connection,
+    schedule: &[(huiliu_core::connector::StreamName, std::time::Duration)],
+    bar: &indicatif::ProgressBar,
+) -> Result<Done, String> {
+    let mut done = Done::default();
+    let told = |error: huiliu_core::store::StoreError| error.to_string();
+    for (stream, every) in schedule {
+        bar.set_message(stream.to_string());
+        let every_us = i64::try_from(every.as_micros()).unwrap_or(i64::MAX);
+        loop {
+            let pulled = pull::stream(engine, connection, stream, every_us).await.map_err(told)?;
+            done.pulled += pulled.records;
+            bar.set_position(done.pulled as u64);
+            done.errors.extend(pulled.error.map(|error| format!("{}/{stream}: {error}", connection.name)));
+            think(engine, &mut done).await?;
+            if !pulled.more {
+                break;
+            }
+        }
+    }
+    loop {
+        let fetched = pull::fetches(engine, connection).await.map_err(told)?;
+        think(engine, &mut done).await?;
+        let mut sent = 0;
+        for target in engine.connections.values() {
+            sent += push::batch(engine, target).await.map_err(told)?;
+        }
+        done.sent += sent;
+        if fetched + sent == 0 {
+            return Ok(done);
+        }
+    }
+}
+
+/// Processes and plans until nothing waits.
+async fn think(engine: &Engine, done: &mut Done) -> Result<(), String> {
+    let here = engine.clone();
+    let worked = tokio::task::spawn_blocking(move || {
+        let mut worked = Done::default();
+        loop {
+            let batch = process::batch(&here)?;
+            let (changes, _) = plan::batch(&here)?;
+            if batch.items + changes == 0 {
+                return Ok::<_, huiliu_core::store::StoreError>(worked);
+            }
+            worked.processed += batch.items;
+            worked.created += batch.created;
+            worked.changes += batch.changes;
+            worked.reviews += batch.reviews;
+            worked.dead += batch.dead;
+        }
+    });
+    let worked = worked.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+    done.processed += worked.processed;
+    done.created += worked.created;
+    done.changes += worked.changes;
+    done.reviews += worked.reviews;
+    done.dead += worked.dead;
+    Ok(())
+}

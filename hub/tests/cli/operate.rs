@@ -1,0 +1,191 @@
+//! What an operator does from day to day: look, retry, pull now, go live.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use huiliu_hub::{config, connectors, example};
+use huiliu_mappings::model::Model;
+use serde_json::{Value, json};
+
+use crate::kit::{Call, Folder, script};
+
+const TILL: &str = r#"[connector]
+name = "till"
+title = "Till"
+title_zh = "收银台"
+about = "The till's buyers."
+driver = "rest"
+base_url = "{config.address}"
+check = { path = "/buyers" }
+config.address = { type = "url", description = "Where the till is." }
+[auth]
+kind = "none"
+reason = "it stands in the same room"
+[defaults]
+key = "/id"
+[streams.buyers]
+records = "/items"
+paginate = { kind = "none" }
+pull = { path = "/buyers" }
+fetch = { path = "/buyers/{record.id}" }
+update = { method = "PATCH", path = "/buyers/{record.id}" }
+"#;
+const BUYERS: &str = "[buyers]\nentity = 'customer'\n[buyers.identities]\nemail = { from = '/email', normalize = 'email' }\n\
+                      [buyers.fields]\ntitle = '/title'\nemails.work = { from = '/email', normalize = 'email' }\n";
+const MEMBERS: &str = "[rows]\nentity = 'customer'\n[rows.identities]\nemail = { from = '/email', normalize = 'email' }\n\
+                       [rows.fields]\ntitle = '/title'\nemails.work = { from = '/email', normalize = 'email' }\n";
+
+/// A till that keeps its buyers, and whose last reply may be told.
+fn till(buyers: &Arc<Mutex<Vec<Value>>>) -> u16 {
+    let buyers = buyers.clone();
+    script(move |call: &Call| {
+        let mut buyers = buyers.lock().unwrap();
+        if call.target == "/buyers" {
+            return (200, json!({"items": *buyers}).to_string());
+        }
+        let id = call.target.trim_start_matches("/buyers/").to_owned();
+        let Some(buyer) = buyers.iter_mut().find(|buyer| buyer["id"] == id.as_str()) else { return (404, "{}".into()) };
+        if call.method == "PATCH" {
+            let patch: Value = serde_json::from_str(&call.body).unwrap();
+            for (name, value) in patch.as_object().unwrap() {
+                buyer[name] = value.clone();
+            }
+        }
+        (200, buyer.to_string())
+    })
+}
+
+fn deployment(port: u16) -> Folder {
+    let folder = Folder::new(&format!(
+        "[connections.till]\nconnector = 'till'\nnetwork = 'private'\nconfig.address = 'http://127.0.0.1:{port}'\n\
+         [connections.\"会员表\"]\nconnector = 'file'\nmapping = 'mappings/members.toml'\nkey = 'id'\nrank = -1\n"
+    ));
+    folder.write("connectors/till/connector.toml", TILL);
+    folder.write("mappings/till.toml", BUYERS);
+    folder.write("mappings/members.toml", MEMBERS);
+    folder
+}
+
+#[test]
+fn from_the_first_pull_to_the_first_write() {
+    let buyers = Arc::new(Mutex::new(vec![json!({"id": "b-1", "email": "li@example.com", "title": "Clerk"})]));
+    let folder = deployment(till(&buyers));
+    let told = folder.run(&["sync", "til"]).err();
+    assert!(told.contains("did you mean `till`?"), "{told}");
+    let told = folder.run(&["sync", "till", "buyer"]).err();
+    assert!(told.contains("did you mean `buyers`?"), "{told}");
+    let told = folder.run(&["sync", "会员表"]).err();
+    assert!(told.contains("huiliu import"), "{told}");
+    let done = folder.run(&["sync", "till", "--json"]).json();
+    assert_eq!((&done["pulled"], &done["created"], &done["sent"]), (&json!(1), &json!(1), &json!(0)), "{done}");
+
+    folder.write("members.csv", "id,email,title\n1,li@example.com,Manager\n");
+    let file = folder.path().join("members.csv").display().to_string();
+    folder.run(&["import", &file, "--connection", "会员表"]).out();
+
+    let looked = folder.run(&["go-live", "till"]).out();
+    assert!(looked.contains("buyers  update     1"), "{looked}");
+    assert!(looked.contains("Manager") && looked.contains("it holds"), "{looked}");
+    assert!(looked.contains("--yes") && looked.contains("goes on observing"), "{looked}");
+    let done = folder.run(&["go-live", "till", "--json"]).json();
+    assert_eq!(done["live"], false, "{done}");
+    assert_eq!(done["writes"], json!([{"stream": "buyers", "operation": "update", "count": 1}]));
+    folder.run(&["sync", "till"]).out();
+    assert_eq!(buyers.lock().unwrap()[0]["title"], "Clerk", "who observes writes nothing");
+
+    let done = folder.run(&["go-live", "till", "--yes"]).out();
+    assert!(done.contains("till is live; 1 write(s) are queued"), "{done}");
+    let done = folder.run(&["sync", "till"]).out();
+    assert!(done.contains("1 deliveries tried"), "{done}");
+    assert_eq!(buyers.lock().unwrap()[0]["title"], "Manager");
+    let done = folder.run(&["sync", "till", "--json"]).json();
+    assert_eq!((&done["changes"], &done["sent"]), (&json!(0), &json!(0)), "our own write is an echo: {done}");
+    assert!(folder.run(&["go-live", "till", "--yes"]).out().contains("live already"));
+}
+
+#[test]
+fn status_is_straight_and_speaks_chinese() {
+    let folder = deployment(till(&Arc::default()));
+    folder.run(&["sync", "till"]).out();
+    let shown = folder.run(&["status"]).out();
+    let column = |text: &str, word: &str| {
+        let line = text.lines().find(|line| line.contains(word)).unwrap_or_else(|| panic!("{word}: {text}"));
+        unicode_width::UnicodeWidthStr::width(line.split(word).next().unwrap())
+    };
+    assert_eq!(column(&shown, "State"), column(&shown, "observing"), "{shown}");
+    let lines: Vec<&str> = shown.lines().collect();
+    assert!(lines.iter().any(|line| line.starts_with("till/buyers") && line.contains("s ago")), "{shown}");
+    assert!(shown.contains("Nothing needs a person."), "{shown}");
+    let chinese = folder.run(&["--lang", "zh", "status"]).out();
+    assert!(chinese.contains("观察中") && chinese.contains("没有需要人工处理的事项。"), "{chinese}");
+    assert_eq!(column(&chinese, "状态"), column(&chinese, "观察中"), "{chinese}");
+    let json = folder.run(&["status", "--json"]).json();
+    assert_eq!(json["store"], "sqlite");
+    let names: Vec<&str> =
+        json["connections"].as_array().unwrap().iter().map(|it| it["connection"].as_str().unwrap()).collect();
+    assert_eq!(names, ["till", "会员表"]);
+}
+
+#[test]
+fn a_dead_letter_is_listed_with_its_reason_and_runs_again() {
+    let buyers = Arc::new(Mutex::new(Vec::new()));
+    let folder = deployment(till(&buyers));
+    assert!(folder.run(&["dead-letters"]).out().contains("No dead letter waits."));
+    folder.write("members.csv", "id,email,title\n,li@example.com,Manager\n2,han@example.com,Clerk\n");
+    let file = folder.path().join("members.csv").display().to_string();
+    folder.run(&["import", &file, "--connection", "会员表"]).out();
+    // An item of a connection that is no longer configured dies in processing.
+    let config = folder.read("huiliu.toml");
+    *buyers.lock().unwrap() = vec![json!({"id": "b-1", "email": "wu@example.com", "title": "Buyer"})];
+    folder.run(&["status"]).out();
+    let store = rusqlite::Connection::open(folder.path().join("data/huiliu.db")).unwrap();
+    let append = "INSERT INTO inbox (connection, kind, stream, external_id, body, received_us) VALUES ('till', 'record', 'buyers', 'b-9', ?1, 1)";
+    store.execute(append, [br#"{"id":"b-9","email":"zhao@example.com","title":"Guest"}"#.as_slice()]).unwrap();
+    folder.write("huiliu.toml", &config.replace("connections.till", "connections.other"));
+    folder.run(&["sync", "other"]).out();
+
+    let listed = folder.run(&["dead-letters", "--json"]).out();
+    let letters: Vec<Value> = listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let stages: BTreeSet<&str> = letters.iter().map(|it| it["stage"].as_str().unwrap()).collect();
+    assert_eq!(stages, BTreeSet::from(["import", "process"]), "{listed}");
+    let dead = letters.iter().find(|it| it["stage"] == "process").unwrap();
+    assert!(dead["reason"].as_str().unwrap().contains("not configured any more"), "{dead}");
+    assert!(folder.run(&["dead-letters", "list", "--stage", "process"]).out().contains("till/buyers/b-9"));
+    let told = folder.run(&["dead-letters", "--connection", "oter"]).err();
+    assert!(told.contains("did you mean `other`?"), "{told}");
+
+    folder.write("huiliu.toml", &config);
+    let told = folder.run(&["dead-letters", "retry", "999"]).err();
+    assert!(told.contains("no dead letter 999 waits"), "{told}");
+    let number = dead["number"].to_string();
+    let done = folder.run(&["dead-letters", "retry", &number, "--json"]).json();
+    assert_eq!(done, json!({"deliveries": 0, "items": 1, "fetches": 0, "left": []}));
+    folder.run(&["sync", "till"]).out();
+    assert!(folder.run(&["why", "till/buyers/b-9"]).out().contains("b-9"));
+    let left = folder.run(&["dead-letters", "retry", "--json"]).json();
+    assert_eq!((&left["items"], left["left"].as_array().unwrap().len()), (&json!(0), 1), "a row is mended in its file");
+}
+
+#[test]
+fn every_commented_example_is_a_table_that_parses() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = folder.path().join("shop");
+    let shown = made.display().to_string();
+    let ran = std::process::Command::new(env!("CARGO_BIN_EXE_huiliu")).args(["init", &shown]).output().unwrap();
+    assert!(ran.status.success());
+    let text = std::fs::read_to_string(made.join("huiliu.toml")).unwrap();
+    let as_made = config::parse("huiliu.toml", &text).unwrap();
+    assert_eq!(as_made.connections.keys().collect::<Vec<_>>(), ["members"]);
+    let whole =
+        config::parse("huiliu.toml", &example::uncommented(&text)).unwrap_or_else(|told| panic!("{told}\n{text}"));
+    let catalog = connectors::catalog(&Model::shipped()).unwrap();
+    for (name, system) in catalog.systems() {
+        let table = whole.connections.get(name).unwrap_or_else(|| panic!("no example of {name}"));
+        assert_eq!(table.connector, *name);
+        let known: BTreeSet<&String> = system.manifest.connector.config.keys().collect();
+        assert_eq!(table.config.keys().collect::<BTreeSet<_>>(), known, "{name}");
+        for every in table.every.values() {
+            config::duration(every).unwrap();
+        }
+    }
+}
