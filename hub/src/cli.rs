@@ -83,10 +83,10 @@ pub fn run(cli: Cli) -> Result<ExitCode, String> {
     match cli.command {
         Command::Init(args) => init::run(&args),
         Command::Connect(args) => connect::run(folder, &args, language),
-        Command::Check(args) => check::run(folder, &args),
+        Command::Check(args) => check::run(folder, &args, language),
         Command::Serve(args) => serve::run(folder, &args),
         Command::Demo(args) => demo::run(folder, &args, language),
-        Command::Import(args) => import::run(folder, &args),
+        Command::Import(args) => import::run(folder, &args, language),
         Command::Export(args) => export::run(folder, &args),
         Command::Secret(args) => secret::run(folder, args),
         Command::GoLive(args) => go_live::run(folder, &args, language),
@@ -95,7 +95,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, String> {
         Command::Status(args) => status::run(folder, &args, language),
         Command::Show(args) => show::run(folder, &args, language),
         Command::Why(args) => why::run(folder, &args, language),
-        Command::Review(args) => review::run(folder, &args),
+        Command::Review(args) => review::run(folder, &args, language),
         Command::DeadLetters(args) => dead_letters::run(folder, &args, language),
         Command::Map(args) => map::run(folder, &args),
         Command::Schema(args) => Ok(schema::run(&args)),
@@ -113,4 +113,44 @@ fn connection<'a>(engine: &'a Engine, name: &str) -> Result<&'a Connection, Stri
         let hint = suggest(name, engine.connections.keys().map(String::as_str));
         format!("huiliu.toml has no connection `{name}`{hint}; `huiliu connect {name}` says how to add it")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Cli;
+
+    fn look(path: &str, command: &clap::Command, gaps: &mut Vec<String>) {
+        // clap takes the full stop away.
+        let sentence = |text: Option<&clap::builder::StyledStr>| {
+            text.is_some_and(|text| text.to_string().starts_with(char::is_uppercase) && text.to_string().contains(' '))
+        };
+        if command.get_name() == "help" {
+            return;
+        }
+        if command.get_about().is_none() {
+            gaps.push(format!("{path} says nothing"));
+        }
+        let is_word = path.split(' ').count() == 2;
+        if is_word && !command.get_after_help().is_some_and(|text| text.to_string().contains("huiliu ")) {
+            gaps.push(format!("{path} shows no example"));
+        }
+        let arguments = command.get_arguments().filter(|it| !["help", "version"].contains(&it.get_id().as_str()));
+        for argument in arguments.filter(|argument| !sentence(argument.get_help())) {
+            gaps.push(format!("{path} {}: no sentence", argument.get_id()));
+        }
+        for below in command.get_subcommands() {
+            look(&format!("{path} {}", below.get_name()), below, gaps);
+        }
+    }
+
+    #[test]
+    fn help_is_complete() {
+        let mut command = Cli::command();
+        command.build();
+        let mut gaps = Vec::new();
+        look("huiliu", &command, &mut gaps);
+        assert!(gaps.is_empty(), "{}", gaps.join("\n"));
+    }
 }

@@ -11,6 +11,7 @@ use crate::language::Language;
 ///
 /// The deployment is a temporary folder that is removed at the end, unless --folder names a new one to keep.
 #[derive(clap::Args)]
+#[command(after_help = "Examples:\n  huiliu demo\n  huiliu demo --seconds 60")]
 pub struct Args {
     /// End after the day, at most after so many seconds, instead of running on until ctrl-c.
     #[arg(long)]

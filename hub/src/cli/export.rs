@@ -7,8 +7,9 @@ use crate::{deployment, export};
 
 /// Writes golden records as JSON Lines to standard output.
 #[derive(clap::Args)]
+#[command(after_help = "Examples:\n  huiliu export > customers.jsonl\n  huiliu export order | jq .fields")]
 pub struct Args {
-    /// customer, order, interaction, deal, ticket or product.
+    /// What is written: customer, order, interaction, deal, ticket or product.
     #[arg(default_value = "customer")]
     entity: String,
 }

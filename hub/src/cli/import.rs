@@ -3,12 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::{deployment, import};
+use crate::language::Language;
+use crate::{deployment, import, say};
 
 /// Imports a CSV, XLSX or JSON Lines file through the pipeline.
 #[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  huiliu import members.csv --suggest > mappings/members.toml\n  huiliu import members.csv --connection members"
+)]
 pub struct Args {
-    /// The file.
+    /// The file; its encoding is found out (UTF-8, GB18030).
     file: PathBuf,
     /// The file source of huiliu.toml that the rows belong to.
     #[arg(long, required_unless_present = "suggest")]
@@ -25,11 +29,11 @@ pub struct Args {
 }
 
 /// Imports, or proposes a mapping.
-pub fn run(folder: &Path, args: &Args) -> Result<ExitCode, String> {
+pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, String> {
     if args.suggest {
         suggest(&args.file)?;
     } else {
-        import_file(folder, args)?;
+        import_file(folder, args, language)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -50,7 +54,7 @@ fn suggest(file: &Path) -> Result<(), String> {
     Ok(())
 }
 
-fn import_file(folder: &Path, args: &Args) -> Result<(), String> {
+fn import_file(folder: &Path, args: &Args, language: Language) -> Result<(), String> {
     let at = deployment::open(folder)?;
     let connection = args.connection.as_deref().unwrap_or_default();
     let Some(given) = at.config.connections.get(connection) else {
@@ -67,12 +71,23 @@ fn import_file(folder: &Path, args: &Args) -> Result<(), String> {
         println!("{}", serde_json::to_string(&done).map_err(|error| error.to_string())?);
         return Ok(());
     }
+    let import::Imported { rows, rejected, created, changes, reviews } = done;
     println!(
-        "{} rows: {} golden records made, {} changes, {} for review, {} rejected",
-        done.rows, done.created, done.changes, done.reviews, done.rejected
+        "{}",
+        say!(
+            language,
+            "{rows} rows: {created} golden records made, {changes} changes, {reviews} for review, {rejected} rejected",
+            "{rows} 行：新建主记录 {created}，更改 {changes}，待判断 {reviews}，拒绝 {rejected}"
+        )
     );
-    if done.rejected > 0 {
-        println!("`huiliu dead-letters` lists the rejected rows with their reasons");
+    if rejected > 0 {
+        println!(
+            "{}",
+            language.pick(
+                "`huiliu dead-letters` lists the rejected rows with their reasons",
+                "`huiliu dead-letters` 可列出被拒绝的行及原因"
+            )
+        );
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use crate::{config, connectors, deployment, example};
 
 /// Makes a deployment folder with a commented example.
 #[derive(clap::Args)]
+#[command(after_help = "Examples:\n  huiliu init shop\n  huiliu -C shop check")]
 pub struct Args {
     /// The folder.
     folder: PathBuf,

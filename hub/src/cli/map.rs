@@ -11,6 +11,9 @@ use crate::{connectors, deployment};
 
 /// Shows what a mapping makes of records (JSON or JSON Lines), both directions; writes nothing.
 #[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  huiliu map shopify customers.json\n  huiliu map mappings/members.toml members.csv"
+)]
 pub struct Args {
     /// A shipped system, or a mapping file.
     system: String,

@@ -9,6 +9,7 @@ use crate::deployment;
 
 /// Ends the pause of a connection after its credentials were mended.
 #[derive(clap::Args)]
+#[command(after_help = "Examples:\n  huiliu resume shop")]
 pub struct Args {
     /// The connection.
     connection: String,

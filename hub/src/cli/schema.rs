@@ -6,8 +6,9 @@ use huiliu_mappings::lens::schema;
 
 /// Prints the JSON Schema of mapping files, for editors.
 #[derive(clap::Args)]
+#[command(after_help = "Examples:\n  huiliu schema mapping > mapping.schema.json")]
 pub struct Args {
-    /// mapping
+    /// Which files the schema describes.
     #[arg(value_parser = ["mapping"])]
     what: String,
 }

@@ -10,6 +10,7 @@ use crate::deployment;
 
 /// Seals a secret of a connection, read from standard input.
 #[derive(clap::Args)]
+#[command(after_help = "Examples:\n  huiliu secret shop access_token < token.txt")]
 pub struct Args {
     /// The connection.
     connection: String,

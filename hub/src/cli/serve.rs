@@ -8,6 +8,9 @@ use crate::{deployment, run};
 
 /// Runs the hub until it is stopped.
 #[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  huiliu serve\n  huiliu --log-format json serve\n  curl http://127.0.0.1:7200/metrics"
+)]
 pub struct Args {}
 
 /// Serves until ctrl-c or SIGTERM.

@@ -8,8 +8,11 @@ use huiliu_core::explain;
 use crate::language::Language;
 use crate::{deployment, say, show};
 
-/// A golden record: every value with its origin and what lost against it, records, history.
+/// Shows a golden record: every value with its origin and what lost against it, records, history.
 #[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  huiliu show 17\n  huiliu show li@example.com\n  huiliu show shop/customers/1001 --json"
+)]
 pub struct Args {
     /// A golden record's number, CONNECTION/STREAM/ID of a record, an e-mail address, a phone number or a tax id.
     #[arg(value_name = "CUSTOMER")]

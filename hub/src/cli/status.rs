@@ -146,6 +146,15 @@ fn streams(at: &Deployment, now: &Overview, language: Language) -> String {
 }
 
 fn trouble(state: &StreamState, connection: &str, stream: &str, language: Language) -> String {
+    if let Some(brake) = state.brake {
+        let (missing, open) = (brake.missing, brake.open);
+        return say!(
+            language,
+            "a scan missed {missing} of {open} records and closed none; if they are gone: `huiliu review release {connection} \
+             {stream} --why …`",
+            "扫描少了 {open} 条中的 {missing} 条，未删除任何一条；若确已删除：`huiliu review release {connection} {stream} --why …`"
+        );
+    }
     let Some(error) = &state.error else { return String::new() };
     if state.stopped {
         say!(

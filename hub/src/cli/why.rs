@@ -9,10 +9,11 @@ use huiliu_core::link::LinkKey;
 use crate::language::Language;
 use crate::{deployment, show};
 
-/// Why a record did or did not sync: its story from the inbox to every target.
+/// Tells why a record did or did not sync: its story from the inbox to every target.
 #[derive(clap::Args)]
+#[command(after_help = "Examples:\n  huiliu why shop/customers/1001\n  huiliu why members/rows/1 --json")]
 pub struct Args {
-    /// CONNECTION/STREAM/ID.
+    /// The record, as CONNECTION/STREAM/ID.
     record: LinkKey,
     /// Print JSON.
     #[arg(long)]

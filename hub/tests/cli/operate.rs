@@ -189,3 +189,35 @@ fn every_commented_example_is_a_table_that_parses() {
         }
     }
 }
+
+#[test]
+fn check_says_what_to_mend() {
+    let buyers = Arc::new(Mutex::new(vec![json!({"id": "b-1", "email": "li@example.com", "title": "Clerk"})]));
+    let port = till(&buyers);
+    let folder = deployment(port);
+    folder.run(&["sync", "till"]).out();
+    let fine = folder.run(&["check", "--reach"]).out();
+    assert!(fine.contains("answers, and the credentials work"), "{fine}");
+    assert!(fine.contains("the mapping laws hold on 1 record(s)"), "{fine}");
+    let config = folder.read("huiliu.toml");
+    folder.write("huiliu.toml", &config.replace(&port.to_string(), "1"));
+    let told = folder.run(&["check", "--reach"]);
+    assert!(!told.fine && told.out.contains("transient") && told.out.contains("huiliu connect till"), "{told:?}");
+    folder.write("huiliu.toml", &format!("{config}[connections.shop]\nconnector = 'shopify'\nconfig.shop = 'demo'\n"));
+    let told = folder.run(&["check", "--json"]);
+    let lines: Vec<Value> = told.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let shop = lines.iter().find(|it| it["connection"] == "shop").unwrap();
+    assert_eq!(shop["missing_secrets"], json!(["access_token", "client_secret"]));
+    assert!(!told.fine && shop["answers"].is_null());
+}
+
+#[test]
+fn reviews_are_listed_and_a_release_needs_a_brake() {
+    let folder = deployment(till(&Arc::default()));
+    assert_eq!(folder.run(&["review"]).out(), "0 waiting\n");
+    assert_eq!(folder.run(&["review", "list", "--json"]).out(), "");
+    let told = folder.run(&["review", "release", "till", "buyers", "--why", "sold"]).err();
+    assert!(told.contains("no brake holds a scan back"), "{told}");
+    let told = folder.run(&["review", "release", "till", "buyers"]).err();
+    assert!(told.contains("--why"), "{told}");
+}
