@@ -122,7 +122,7 @@ pub fn connector(manifest: &Manifest) -> Result<Arc<dyn Connector>, String> {
     }
     match manifest.connector.name.as_str() {
         "email" => Ok(Arc::new(Email::new(manifest))),
-        "kingdee" => Ok(Arc::new(Kingdee::new(manifest).map_err(|error| error.to_string())?)),
+        "kingdee" => Ok(Arc::new(Kingdee::new(manifest))),
         "wecom" => Ok(Arc::new(WeCom::new(manifest))),
         name => Err(format!(
             "connectors/{name}/connector.toml says driver = \"rust\", but this program holds no Rust for it; it does for \

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use huiliu_core::connector::{ConnectorError, Cx, Result};
 use huiliu_core::manifest::Limits;
+use huiliu_rest::http::{Http, Method, Request, Response};
 use serde_json::Value;
 use url::Url;
 
@@ -21,7 +23,6 @@ pub enum Intent {
 
 /// The way to the system.
 pub struct Wire {
-    client: reqwest::Client,
     limits: Limits,
 }
 
@@ -31,36 +32,24 @@ const REASON_CHARS_MAX: usize = 300;
 /// A record that somebody holds open is free again after minutes, not seconds.
 const BUSY_RETRY: Duration = Duration::from_mins(1);
 
-/// Texts of the system's record locks (网络控制). Not in a published list: an unknown text is treated as a refusal.
+/// Texts of the system's record locks (网络控制). Unverified: the vendor publishes no list of its messages. A lock that
+/// says something else is a refusal, and a person retries it.
 const BUSY_TEXTS: &[&str] = &["网络控制", "网控"];
 
 impl Wire {
     /// A way to the system within these bounds.
-    ///
-    /// # Errors
-    /// [`ConnectorError::Broken`] if no client can be set up.
-    pub fn new(limits: Limits) -> Result<Self> {
-        // Whoever is first chooses the crypto provider of the process; ring is the workspace's choice for all.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
-            // Over HTTP/2 the vendor's gateway has answered 502.
-            .http1_only()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(Duration::from_millis(limits.timeout_ms))
-            .build()
-            .map_err(|error| ConnectorError::broken(format!("no HTTP client: {error}")))?;
-        Ok(Self { client, limits })
+    pub fn new(limits: Limits) -> Self {
+        Self { limits }
     }
 
     /// Calls a service with a JSON body and opens the answer.
     pub async fn call(&self, cx: &Cx, service: &str, body: &Value, intent: Intent) -> Result<Value> {
-        let sent = body.to_string();
-        let first = self.once(cx, service, &sent).await?;
+        let first = self.once(cx, service, body).await?;
         let failure = match (reply::open(&first), intent) {
             (Ok(value), _) => return Ok(value),
             // A signed call needs no login, so asking again is the whole of a new session.
             (Err(Failure::NoSession), Intent::Read) => {
-                let second = self.once(cx, service, &sent).await?;
+                let second = self.once(cx, service, body).await?;
                 match reply::open(&second) {
                     Ok(value) => return Ok(value),
                     Err(failure) => failure,
@@ -71,30 +60,22 @@ impl Wire {
         Err(sort(service, failure, body, intent))
     }
 
-    async fn once(&self, cx: &Cx, service: &str, body: &str) -> Result<Vec<u8>> {
+    async fn once(&self, cx: &Cx, service: &str, body: &Value) -> Result<Bytes> {
         let base = cx.setting("base_url")?.trim_end_matches('/');
         let url = Url::parse(&format!("{base}/{service}.common.kdsvc")).map_err(|_| {
             ConnectorError::broken(format!("config.base_url of connection {} is not a URL", cx.connection))
         })?;
-        let mut request = self.client.post(url.clone()).header("Content-Type", "application/json");
-        for (name, value) in Signer::of(cx)?.sign(url.path(), cx.clock.now().as_second())? {
-            request = request.header(name, value);
+        let signed = Signer::of(cx)?.sign(url.path(), cx.clock.now().as_second())?;
+        let mut request = Request::new(Method::POST, url).json(body);
+        for (name, value) in signed {
+            request = request.header(name, &value)?;
         }
-        cx.quota.acquire().await;
-        let what = short(service);
-        let lost = |error: &reqwest::Error| {
-            ConnectorError::transient(format!("{what}: no complete answer from the system ({})", kind_of(error)))
-        };
-        let mut response = request.body(body.to_owned()).send().await.map_err(|error| lost(&error))?;
-        accept(response.status().as_u16(), what)?;
-        let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| lost(&error))? {
-            if (bytes.len() + chunk.len()) as u64 > self.limits.response_bytes_max {
-                return Err(ConnectorError::broken(format!("{what}: the answer is too long; lower config.page_size")));
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        Ok(bytes)
+        let timeout = Duration::from_millis(self.limits.timeout_ms);
+        // Over HTTP/2 the vendor's gateway has answered 502.
+        let http = Http::for_cx(cx, timeout, self.limits.response_bytes_max)?.http1_only()?;
+        let response = http.send(request).await?;
+        accept(&response, http.retry_after(&response), short(service))?;
+        Ok(response.body)
     }
 }
 
@@ -103,26 +84,15 @@ fn short(service: &str) -> &str {
     service.rsplit('.').next().unwrap_or(service)
 }
 
-/// What failed, without the URL.
-fn kind_of(error: &reqwest::Error) -> &'static str {
-    if error.is_timeout() {
-        "timeout"
-    } else if error.is_connect() {
-        "no connection"
-    } else {
-        "connection cut"
-    }
-}
-
 /// The system answers with 200 or 206; anything else comes from what stands before it.
-fn accept(status: u16, what: &str) -> Result<()> {
-    let detail = || format!("{what}: HTTP {status}");
-    match status {
+fn accept(response: &Response, after: Option<Duration>, what: &str) -> Result<()> {
+    let detail = format!("{what}: HTTP {}", response.status);
+    match response.status {
         200 | 206 => Ok(()),
-        401 | 403 => Err(ConnectorError::Unauthorized { detail: detail() }),
-        429 => Err(ConnectorError::RateLimited { detail: detail(), after: None }),
-        408 | 500..=599 => Err(ConnectorError::transient(detail())),
-        _ => Err(ConnectorError::broken(format!("{}; check config.base_url", detail()))),
+        401 | 403 => Err(ConnectorError::Unauthorized { detail }),
+        429 => Err(ConnectorError::RateLimited { detail, after }),
+        408 | 500..=599 => Err(ConnectorError::Transient { detail, after }),
+        _ => Err(ConnectorError::broken(format!("{detail}; check config.base_url"))),
     }
 }
 

@@ -13,8 +13,9 @@ const PAGE_MAX: usize = 100;
 /// Owners in one filter: the vendor's limit.
 const OWNERS_MAX: usize = 100;
 
-/// The chat is unknown to this corp.
-const NO_SUCH_CHAT: i64 = 40050;
+/// The chat is not there: 40050 and 86003 say that it does not exist, 49008 that its owner ended it (document 90313).
+/// The list does not say which of them this call answers.
+const NO_SUCH_CHAT: [i64; 3] = [40050, 49008, 86003];
 
 /// One page of the full scan: of all chats, or owner by owner where the corp has more than 1,000.
 pub(crate) async fn pull(api: &Api<'_>, from: Option<&Cursor>) -> Result<Page> {
@@ -78,7 +79,7 @@ async fn shown(api: &Api<'_>, reply: &Value) -> Result<Vec<Received>> {
 /// One chat with its members.
 pub(crate) async fn fetch(api: &Api<'_>, id: &str) -> Result<Option<Record>> {
     let reply = match api.post("externalcontact/groupchat/get", &json!({"chat_id": id, "need_name": 1})).await {
-        Err(failure) if failure.is(NO_SUCH_CHAT) => return Ok(None),
+        Err(failure) if NO_SUCH_CHAT.into_iter().any(|code| failure.is(code)) => return Ok(None),
         other => other?,
     };
     let mut body = reply["group_chat"].clone();

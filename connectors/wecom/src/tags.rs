@@ -109,7 +109,7 @@ pub(crate) async fn fetch(api: &Api<'_>, id: &str) -> Result<Option<Record>> {
     Ok(records(api, &reply)?.into_iter().find(|record| record.id.as_str() == id))
 }
 
-/// The tag id is not one of this corp.
+/// The tag id is not given or does not exist (document 90313).
 const NO_SUCH_TAG: i64 = 40068;
 
 fn records(api: &Api<'_>, reply: &Value) -> Result<Vec<Record>> {

@@ -5,7 +5,7 @@ mod kit;
 use std::collections::BTreeMap;
 
 use huiliu_core::connector::{
-    Connector as _, ConnectorError, Cursor, Cx, Delivery, Operation, Page, Receipt, Received, Record,
+    Connector as _, ConnectorError, Cursor, Cx, Delivery, Network, Operation, Page, Receipt, Received, Record,
 };
 use huiliu_twins::wecom::{Customer, WecomTwin};
 use huiliu_wecom::wecom::WeCom;
@@ -386,4 +386,15 @@ async fn a_company_that_would_be_dropped_in_silence_is_refused() {
         other => panic!("{other}"),
     }
     assert!(twin.writes().is_empty());
+}
+
+/// The way out is the engine's: without the operator's word an inner address is not called.
+#[tokio::test]
+async fn an_inner_address_is_called_only_where_the_operator_says_so() {
+    let (_twin, cx) = twin().await;
+    let public = Cx { network: Network::Public, ..cx.clone() };
+    let error = connector().check(&public).await.unwrap_err();
+    assert_eq!(error.kind(), "broken");
+    assert!(error.to_string().contains("is not a public address"), "{error}");
+    connector().check(&cx).await.unwrap();
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::kit::{Kit, acme};
-use huiliu_core::connector::{Connector as _, Cursor, Record, StreamName};
+use huiliu_core::connector::{Connector as _, Cursor, Network, Record, StreamName};
 use huiliu_core::secrets::Secret;
 use huiliu_twins::kingdee::{Call, Fault};
 use serde_json::{Value, json};
@@ -158,4 +158,16 @@ async fn settings_that_are_no_field_keys_are_refused() {
     let kit = Kit::with(&[("order_fields", "FNote, FID) or (1")]).await;
     let error = kit.kingdee.pull(&kit.cx, &StreamName::from("orders"), None).await.unwrap_err();
     assert!(error.to_string().contains("config.order_fields"), "{error}");
+}
+
+/// The way out is the engine's: without the operator's word an inner address is not called.
+#[tokio::test]
+async fn an_inner_address_is_called_only_where_the_operator_says_so() {
+    let mut kit = Kit::new().await;
+    kit.cx.network = Network::Public;
+    let error = kit.kingdee.check(&kit.cx).await.unwrap_err();
+    assert_eq!(error.kind(), "broken");
+    assert!(error.to_string().contains("is not a public address"), "{error}");
+    kit.cx.network = Network::Private;
+    kit.kingdee.check(&kit.cx).await.unwrap();
 }
