@@ -1,6 +1,8 @@
 //! Who is this, and why did a record sync or not? The read side for people: everything is computed from what the
 //! stages keep, nothing is stored for it.
 
+pub mod timeline;
+
 use std::collections::BTreeMap;
 
 use huiliu_mappings::matching::{self, Candidate, Comparison, Decision, identity_hash};
@@ -40,6 +42,8 @@ pub struct Customer {
     pub links: Vec<Member>,
     /// What happened to it, oldest first.
     pub changes: Vec<Change>,
+    /// Its orders, interactions, deals and tickets, latest first.
+    pub timeline: Vec<timeline::Entry>,
 }
 
 /// One value of a golden record.
@@ -205,6 +209,7 @@ pub fn customer(engine: &Engine, id: i64) -> Result<Option<Customer>> {
             values: values.collect(),
             links: members.iter().map(|link| member(engine, link, &members)).collect(),
             changes: goldens::changes_of(tx, id, HISTORY)?,
+            timeline: timeline::of(engine, tx, &members)?,
         }))
     })
 }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use huiliu_mappings::matching::Evidence;
+use huiliu_mappings::matching::{self, Evidence, identity_hash};
 use huiliu_mappings::merge::Said;
 use huiliu_mappings::value::{EntityName, FieldName, Fields, Identity, MappedRecord, Reference};
 use serde::{Deserialize, Serialize};
@@ -61,6 +61,23 @@ pub struct Link {
     pub version: Option<Version>,
     /// False once the system said that the record is gone.
     pub open: bool,
+}
+
+impl Link {
+    /// The hash under which a customer finds what refers to it.
+    pub fn reference_hash(&self, reference: &Reference) -> i64 {
+        match reference {
+            Reference::Record { lens, id } => matching::hash(&["record", self.key.connection.as_str(), lens, id]),
+            Reference::Identity(identity) => identity_hash("customer", identity),
+        }
+    }
+
+    /// The hashes of every reference that can mean this record of a customer.
+    pub fn referred_by(&self) -> Vec<i64> {
+        let itself = Reference::Record { lens: self.key.lens.clone(), id: self.key.id.as_str().to_owned() };
+        let identities = self.state.identities.iter().cloned().map(Reference::Identity);
+        identities.chain([itself]).map(|reference| self.reference_hash(&reference)).collect()
+    }
 }
 
 /// The memory of a link.

@@ -24,6 +24,14 @@ pub fn customer(told: &Customer, language: Language) -> String {
         let gone = if link.open { "" } else { language.pick(" (gone)", "（已删除）") };
         let _ = writeln!(text, "    {}{gone}{}", link.record, because(&link.because, language));
     }
+    if !told.timeline.is_empty() {
+        text += language.pick("  timeline\n", "  往来记录\n");
+    }
+    for entry in &told.timeline {
+        let values: Vec<String> = entry.fields.iter().filter(|(_, value)| !value.is_null()).map(happened).collect();
+        let at = entry.at.map(|at| format!("{at} ")).unwrap_or_default();
+        let _ = writeln!(text, "    {at}{} {}: {}", entity(&entry.entity, language), entry.id, values.join(", "));
+    }
     text += language.pick("  history\n", "  变更历史\n");
     for change in &told.changes {
         let fields: Vec<&str> = change.diff.keys().map(huiliu_mappings::value::FieldName::as_str).collect();
@@ -31,6 +39,14 @@ pub fn customer(told: &Customer, language: Language) -> String {
         let _ = writeln!(text, "    {at} {kind} ({cause}) {}", fields.join(", "));
     }
     text
+}
+
+/// A value in one line of the timeline: a mail's text is a page, its beginning says which one it is.
+fn happened((field, value): (&huiliu_mappings::value::FieldName, &Value)) -> String {
+    const CHARS_MAX: usize = 60;
+    let line = plain(value).split_whitespace().collect::<Vec<_>>().join(" ");
+    let cut: String = line.chars().take(CHARS_MAX).collect();
+    format!("{field} {cut}{}", if cut.len() < line.len() { "…" } else { "" })
 }
 
 fn surviving(told: &Surviving, language: Language) -> String {

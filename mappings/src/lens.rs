@@ -114,6 +114,11 @@ impl Lens {
         self.fields.iter().filter(|rule| rule.writes()).map(|rule| &rule.field)
     }
 
+    /// The canonical fields that are points in time.
+    pub fn instants(&self) -> impl Iterator<Item = &FieldName> {
+        self.fields.iter().filter(|rule| rule.kind == FieldType::Instant).map(|rule| &rule.field)
+    }
+
     /// The record in canonical words, and what could not be mapped.
     pub fn map(&self, body: &Value) -> (MappedRecord, Vec<Issue>) {
         read::map(self, body)

@@ -2,6 +2,7 @@
 
 mod absence;
 mod batches;
+mod email;
 mod explain;
 mod flow;
 mod garbage;

@@ -85,6 +85,7 @@ fn headers(message: &Message<'_>, mail: &Mail) -> Map<String, Value> {
     let mut flags: Vec<&String> = mail.flags.iter().filter(|flag| !flag.eq_ignore_ascii_case("\\recent")).collect();
     flags.sort();
     let body = json!({
+        "kind": "email",
         "message_id": message_id,
         "in_reply_to": in_reply_to,
         "references": references,

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use huiliu_core::connector::{ConnectorError, Cx, Delivery, ExternalId, Operation, Receipt, Record, Result};
+use jiff::Timestamp;
 use lettre::Message;
 use lettre::address::Envelope;
 use lettre::message::{Mailbox, Mailboxes, SinglePart};
@@ -18,7 +19,11 @@ use crate::{mime, net};
 /// Recipients of one mail: a longer list is a mailing, which this is not for.
 const RECIPIENTS_MAX: usize = 100;
 
-/// Sends the mail of a create.
+/// A mail is sent within this time of being written: an older interaction is history, and mailing it to people once a
+/// connection may create would be a disaster. An outage of a day is rare enough for a person to look at what waited.
+const AGE_SECONDS_MAX: i64 = 86_400;
+
+/// Sends the mail of a create: an e-mail, from us, written just now. Other interactions are never made into mails.
 ///
 /// # Errors
 /// [`ConnectorError::Rejected`] if the mail cannot be composed or the server refuses it for good,
@@ -27,7 +32,8 @@ pub async fn push(cx: &Cx, settings: &Settings, delivery: &Delivery) -> Result<R
     if delivery.operation != Operation::Create {
         return Err(rejected("", "a mail that was sent can be neither changed nor taken back"));
     }
-    let mail = compose(cx, settings, delivery)?;
+    let written_s = check_is_letter(cx, &delivery.body)?;
+    let mail = compose(cx, settings, delivery, written_s)?;
     if delivery.attempt > 1 && was_sent(cx, settings, &mail.message_id).await? {
         return Ok(receipt(settings, delivery, &mail));
     }
@@ -60,14 +66,32 @@ struct Composed {
     bytes: Vec<u8>,
 }
 
-fn compose(cx: &Cx, settings: &Settings, delivery: &Delivery) -> Result<Composed> {
+/// Whether this is a mail to send. Answers when it was written, in seconds since 1970.
+fn check_is_letter(cx: &Cx, body: &Value) -> Result<i64> {
+    for (field, word) in [("kind", "email"), ("direction", "out")] {
+        if body[field].as_str() != Some(word) {
+            let reason = format!("only an interaction whose {field} is `{word}` is sent as a mail");
+            return Err(rejected(&format!("/{field}"), &reason));
+        }
+    }
+    let now_s = cx.clock.now_us() / 1_000_000;
+    let Some(told) = body["date"].as_str() else { return Ok(now_s) };
+    let written: Timestamp = told.parse().map_err(|_| rejected("/date", "this is no instant of RFC 3339"))?;
+    if written.as_second() < now_s - AGE_SECONDS_MAX {
+        return Err(rejected("/date", "it was written more than a day ago: that is history, and is not mailed"));
+    }
+    // A clock that runs ahead does not date a mail into the future.
+    Ok(written.as_second().min(now_s))
+}
+
+fn compose(cx: &Cx, settings: &Settings, delivery: &Delivery, written_s: i64) -> Result<Composed> {
     let body = &delivery.body;
     let from: Mailbox = settings.from_address.parse().map_err(|_| {
         ConnectorError::broken(format!("config.from_address of connection {} is not an e-mail address", cx.connection))
     })?;
     let message_id = format!("{}@{}", delivery.idempotency_key, from.email.domain());
     let own = from.email.to_string();
-    let mut builder = Message::builder().from(from).message_id(Some(format!("<{message_id}>"))).date(now(cx));
+    let mut builder = Message::builder().from(from).message_id(Some(format!("<{message_id}>"))).date(at(written_s));
     let mut recipients = mailboxes(body, "to")?;
     if recipients.is_empty() {
         recipients = mailboxes(body, "participants")?;
@@ -125,10 +149,9 @@ fn one_line(text: &str) -> String {
     text.replace(char::is_control, " ").trim().to_owned()
 }
 
-fn now(cx: &Cx) -> SystemTime {
-    let now_us = u64::try_from(cx.clock.now_us()).unwrap_or(0);
+fn at(seconds: i64) -> SystemTime {
     // Whole seconds: a Date field has no more, and the stored record must equal what is read back.
-    SystemTime::UNIX_EPOCH + Duration::from_secs(now_us / 1_000_000)
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.unsigned_abs())
 }
 
 /// The record as a pull would read it from the folder of sent mails.

@@ -12,13 +12,12 @@ use huiliu_core::connector::{
 use huiliu_core::quota::Quota;
 use huiliu_core::secrets::{Secret, TokenVault};
 use huiliu_email::connector::Email;
+use huiliu_tests::dovecot::{Dovecot, PASSWORD};
 use huiliu_twins::mailbox::MailboxTwin;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-
-use crate::dovecot::{Dovecot, PASSWORD};
 
 /// When every test mail is received.
 pub const RECEIVED_S: i64 = 1_750_000_000;
@@ -172,7 +171,13 @@ pub fn ids(records: &[Record]) -> Vec<&str> {
     records.iter().map(|record| record.id.as_str()).collect()
 }
 
-pub fn create(body: Value, attempt: u32) -> Delivery {
+/// The delivery that makes a mail: an e-mail from us, unless the body says otherwise.
+pub fn create(mut body: Value, attempt: u32) -> Delivery {
+    for (field, word) in [("kind", "email"), ("direction", "out")] {
+        if body.get(field).is_none() {
+            body[field] = word.into();
+        }
+    }
     Delivery {
         number: 7,
         operation: Operation::Create,

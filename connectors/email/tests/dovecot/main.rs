@@ -1,7 +1,6 @@
 //! The connector against a real Dovecot, and the same questions put to the twin: so the twin is checked by the real
 //! server's behaviour.
 
-mod dovecot;
 mod kit;
 mod lines;
 mod mapping;

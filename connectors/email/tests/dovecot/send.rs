@@ -80,6 +80,36 @@ async fn refusals_are_told_apart() {
 }
 
 #[tokio::test]
+async fn only_a_letter_of_today_is_sent() {
+    let kit = Kit::twin().await;
+    let with = |field: &str, value: Value| {
+        let mut body = greeting();
+        body[field] = value;
+        body
+    };
+    // The clock stands at 2026-02-02 02:40 UTC.
+    for (field, value) in [
+        ("kind", json!("call")),
+        ("kind", json!(null)),
+        ("direction", json!("in")),
+        ("direction", json!(null)),
+        ("date", json!("2026-02-01T02:39:00Z")),
+        ("date", json!("yesterday")),
+    ] {
+        let error = push(&kit, with(field, value.clone()), 1).await.unwrap_err();
+        let place = format!("/{field}");
+        assert!(matches!(&error, ConnectorError::Rejected { at, .. } if *at == place), "{value}: {error:?}");
+    }
+    assert!(kit.twin.sent().is_empty());
+    let dates = ["2026-02-02T01:00:00Z", "2026-02-02T10:00:00+08:00", "2026-02-03T00:00:00Z"];
+    let expected = ["2026-02-02T01:00:00Z", "2026-02-02T02:00:00Z", "2026-02-02T02:40:00Z"];
+    for (date, expected) in dates.into_iter().zip(expected) {
+        let receipt = push(&kit, with("date", json!(date)), 1).await.unwrap();
+        assert_eq!(receipt.stored.unwrap().body["date"], expected, "what was written when, not in the future");
+    }
+}
+
+#[tokio::test]
 async fn a_text_cannot_become_a_header() {
     let kit = Kit::twin().await;
     let body = json!({ "to": [{ "name": "a\r\nBcc: evil@example.org", "address": "lin@example.org" }],

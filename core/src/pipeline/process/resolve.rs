@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use huiliu_mappings::matching::{self, Candidate, Decision, Explanation, Known};
 use huiliu_mappings::merge::Pin;
-use huiliu_mappings::value::{EntityName, FieldName, Fields, Reference};
+use huiliu_mappings::value::{EntityName, FieldName, Fields};
 
 use super::expand::{Arrival, Source};
 use crate::connector::Version;
@@ -359,7 +359,7 @@ impl Batch {
             self.blocks.entry(hash).or_default().insert(golden);
         }
         let link = &self.links[&number];
-        let references = link.state.references.iter().map(|it| (reference_hash(link, it), number));
+        let references = link.state.references.iter().map(|it| (link.reference_hash(it), number));
         self.new_references.extend(references);
     }
 
@@ -379,14 +379,6 @@ fn keys_of(engine: &Engine, arrival: &Arrival) -> Vec<i64> {
 
 fn block_keys(engine: &Engine, link: &Link) -> Vec<i64> {
     matching::block_keys(&engine.matching, link.entity.as_str(), &link.state.evidence())
-}
-
-/// The hash under which a golden customer finds what refers to it.
-fn reference_hash(link: &Link, reference: &Reference) -> i64 {
-    match reference {
-        Reference::Record { lens, id } => matching::hash(&["record", link.key.connection.as_str(), lens, id]),
-        Reference::Identity(identity) => matching::identity_hash("customer", identity),
-    }
 }
 
 /// When the system said it: the source's own instant, never later than the arrival.

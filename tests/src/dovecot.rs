@@ -7,15 +7,22 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
+/// The account; the server takes any name.
+pub const USERNAME: &str = "hub@example.test";
+
+/// The password of every account.
 pub const PASSWORD: &str = "correct-horse";
 
 /// The account that mail belongs to when the test runs as root: Dovecot gives no mail to root.
 const NOBODY: u32 = 65534;
 
+/// A running server with one mailbox, `INBOX` and `Sent` in it. It ends when this is dropped.
 pub struct Dovecot {
     child: Child,
     dir: tempfile::TempDir,
+    /// Where it speaks in the clear, and STARTTLS.
     pub port: u16,
+    /// Where it speaks TLS from the first byte.
     pub tls_port: u16,
     delivered: usize,
 }
@@ -31,6 +38,7 @@ fn free_port() -> u16 {
 }
 
 impl Dovecot {
+    /// Starts it; its mailbox is empty.
     pub fn start() -> Self {
         let dir = tempfile::Builder::new().prefix("dc").tempdir_in("/tmp").unwrap();
         let me = std::fs::metadata(dir.path()).unwrap();
@@ -133,7 +141,7 @@ impl Dovecot {
     pub fn say(&self, commands: &[&str]) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         let mut answers = BufReader::new(stream.try_clone().unwrap());
-        let login = format!("LOGIN hub@example.test {PASSWORD}");
+        let login = format!("LOGIN {USERNAME} {PASSWORD}");
         for command in [login.as_str(), "SELECT INBOX"].iter().chain(commands) {
             write!(stream, "t {command}\r\n").unwrap();
             let mut line = String::new();
