@@ -44,21 +44,24 @@ pub async fn page(wire: &Wire<'_>, name: &StreamName, stream: &Stream, from: Opt
     let next =
         paging::next(&paginate, position.page.as_deref(), &draft.url, &answer.response.headers, &reply, items.len())?;
     let seen = fingerprint(&items);
-    if seen.is_some() && seen == position.seen && next.is_some() {
-        return Err(ConnectorError::broken(format!(
-            "{}: two pages show the same records; check `paginate`",
-            draft.what
-        )));
-    }
     // Numbered pages move up when a record before them vanishes or changes its place, and what was first on this page
     // is then last on the former one. So that one is read once more, after this one.
+    let mut moved = false;
     if paging::is_numbered(&paginate) && position.page.is_some() {
         let before = Position { page: position.former.clone(), ..position.clone() };
         let again = self::draft(wire, name, pull, &paginate, &before, Verb::Pull)?;
         let shifted = read(&mut wire.send(&again).await?.value)?;
-        if fingerprint(&shifted) != position.seen {
+        moved = fingerprint(&shifted) != position.seen;
+        if moved {
             items.extend(shifted);
         }
+    }
+    // Two pages alike are a circle, unless as many new records came before them as a page holds.
+    if !moved && seen.is_some() && seen == position.seen && next.is_some() {
+        return Err(ConnectorError::broken(format!(
+            "{}: two pages show the same records; check `paginate`",
+            draft.what
+        )));
     }
     items.iter().filter_map(stamp_of).for_each(|stamp| position.meet(stamp));
     position.seen = seen;

@@ -136,6 +136,27 @@ async fn records_that_vanish_while_others_are_read_hide_none() {
     }
 }
 
+/// New records that fill exactly a page push the former page into the place of the next: no circle, and none is missed.
+#[tokio::test]
+async fn a_page_of_new_records_in_front_is_no_circle() {
+    let table: Table = Arc::new(Mutex::new((0..12).map(|id| (id, DAY_ONE_S - 10_000 - i64::from(id))).collect()));
+    let shown = table.clone();
+    let server = Server::start(move |asked| {
+        let from = (asked.param("page").parse::<usize>().unwrap() - 1) * 4;
+        let rows = rows(&shown, asked, Order::NewestFirst);
+        Answer::json(&json!({ "items": rows[from.min(rows.len())..(from + 4).min(rows.len())] }))
+    })
+    .await;
+    let text = stream(r#"{ kind = "page", param = "page", size = 4 }"#, "overlap_seconds = 60");
+    let (connector, cx) = (connector(&text), cx(&server));
+    let first = connector.pull(&cx, &"customers".into(), None).await.unwrap();
+    (100..104).for_each(|id| touch(&table, id, DAY_ONE_S - 5));
+    let (rest, _, _) = pull_all(&connector, &cx, first.next).await;
+    for id in (4..12).chain(100..104) {
+        assert!(rest.contains(&id.to_string()), "{id} is not in {rest:?}");
+    }
+}
+
 #[tokio::test]
 async fn the_stamp_of_a_run_is_frozen_and_the_next_one_looks_back() {
     let table: Table = Arc::new(Mutex::new((0..6).map(|id| (id, DAY_ONE_S - 600 + i64::from(id))).collect()));
