@@ -1,7 +1,7 @@
 //! `huiliu demo`: the real hub among pretended systems, through one scripted day.
 //!
 //! The hub is the very code of `huiliu serve`, on a deployment folder like any other ([`home`]). Around it stand the
-//! twins of WeCom, a shop and two ERP ledgers ([`systems`]), filled as they would be before anybody connects them
+//! twins of WeCom, a shop, two ERP ledgers and a mailbox ([`systems`]), filled as they would be before anybody connects them
 //! ([`morning`]). [`day`] is what people do; [`play`] waits for what must follow, [`stage`] tells it. In the evening
 //! [`summary`] gives the numbers, and [`verdict`] compares each system with [`expected`], a table written by hand.
 
@@ -72,7 +72,7 @@ pub async fn run(options: &Options, meddle: impl FnOnce(&Systems)) -> Result<Ver
         }),
     };
     if outcome.is_ok() && limit.is_none() {
-        linger(&play.stage, &home);
+        linger(&play.stage, &home, &cast);
         run::asked_to_stop().await;
     }
     let _ = stop.send(());
@@ -127,8 +127,8 @@ async fn play_and_judge(play: &mut Play<'_>, cast: &Cast, meddle: impl FnOnce(&S
 
 fn greet(stage: &Stage, home: &Home) {
     stage.heading(
-        "Huiliu demo: one day with WeCom, a shop and two ERP ledgers, all on this machine",
-        "汇流演示：企业微信、一家商店和两套 ERP 账的一天，全部在本机",
+        "Huiliu demo: a day with WeCom, a shop, two ERP ledgers and a mailbox, all of them on this machine",
+        "汇流演示：企业微信、一家商店、两套 ERP 账和一个邮箱的一天，全部在本机",
     );
     stage.number("hub", "汇流", &home.address);
     stage.number("deployment folder", "部署目录", &home.folder.display().to_string());
@@ -138,17 +138,25 @@ fn greet(stage: &Stage, home: &Home) {
     );
 }
 
-fn linger(stage: &Stage, home: &Home) {
+fn linger(stage: &Stage, home: &Home, cast: &Cast) {
+    // As it was started: `target/release/huiliu` after `cargo run`.
+    let program = std::env::args().next().unwrap_or_else(|| "huiliu".to_owned());
     let folder = home.folder.display();
-    stage.heading("The hub keeps running. Stop it with ctrl-c.", "汇流继续运行，按 ctrl-c 停止。");
-    stage.number("is it well?", "运行状况", &format!("{}/healthz", home.address));
+    stage.heading(
+        "The hub keeps running; ctrl-c stops it. Look at it from another terminal:",
+        "汇流继续运行，按 ctrl-c 停止。可以在另一个终端里查看：",
+    );
+    let story = format!("why erp/customers/{}", cast.qingshan_erp);
     for (command, en, zh) in [
         ("status", "connections and streams", "连接与数据流"),
-        ("show 1", "a customer, and who says what", "一个客户，以及各值的出处"),
+        ("show 13800138001", "a customer: who said what, and which word counts", "一个客户：谁说了什么，以谁为准"),
+        (&story, "why a record did or did not sync", "一条记录为什么同步或没有同步"),
         ("review", "what waits for a person", "等待人工的问题"),
-        ("export customer", "all customers", "全部客户"),
+        ("export", "all customers as JSON Lines", "全部客户（JSON Lines）"),
     ] {
-        stage.text(&format!("{}:", stage.language.pick(en, zh)));
-        stage.text(&format!("  huiliu -C {folder} {command}"));
+        stage.text(stage.language.pick(en, zh));
+        stage.command(&format!("{program} -C {folder} {command}"));
     }
+    stage.number("well?", "运行状况", &format!("{}/healthz", home.address));
+    stage.number("numbers", "指标", &format!("{}/metrics", home.address));
 }

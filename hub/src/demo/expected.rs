@@ -60,6 +60,9 @@ const EVENING: &[Line] = &[
         "91440300MA2DEM0C26",
         &[("name", "示例南风设计有限公司"), ("contact", "何女士"), ("phone", "+8613800138009"), ("status", "C")],
     ),
+    // The mailbox: what came in, and nothing sent.
+    ("mail", "When will my parcel come?", &[("from", "Min Zhao <min.zhao@example.com>")]),
+    ("mail", "Special offer", &[("from", "Somebody <somebody@example.org>")]),
 ];
 
 /// The evening as rows.

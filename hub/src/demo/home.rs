@@ -74,6 +74,9 @@ impl Home {
         seal(&first, "shop", &systems.shop.secrets())?;
         seal(&first, "erp", &systems.erp.secrets())?;
         seal(&first, "branch", &systems.branch.secrets())?;
+        for (name, value) in systems.mailbox.secrets() {
+            seal(&first, "mail", &[(name, &value)])?;
+        }
         drop(first);
         deployment::open(&self.folder)
     }
@@ -97,6 +100,7 @@ fn config(systems: &Systems, listen: &str) -> String {
         let more = "every = { customers = \"1s\", orders = \"2s\" }\ncreates = [\"customers\"]";
         text += &connection(name, "kingdee", &twin.settings(), more);
     }
+    text += &connection("mail", "email", &systems.mailbox.settings(), r#"every = { messages = "5s" }"#);
     text
 }
 

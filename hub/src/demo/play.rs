@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use huiliu_core::engine::Engine;
+use huiliu_core::explain;
 use huiliu_core::manifest::Ability;
-use huiliu_core::store::{Tx, db, inbox, streams};
+use huiliu_core::store::{db, inbox, streams};
 
 use super::stage::Stage;
 use super::systems::Systems;
@@ -63,9 +64,11 @@ impl Play<'_> {
         let streams = self.engine.connections.values().filter_map(|it| it.connector.as_ref());
         let streams = streams.flat_map(|it| it.manifest().streams.values());
         let known = streams.filter(|stream| stream.can(Ability::Pull)).count();
-        let idle = self.until(move |tx| {
-            let read = streams::all(tx)?.values().filter(|stream| stream.ok_us.is_some()).count();
-            Ok(read == known && inbox::backlog(tx, "process")? == 0)
+        let idle = self.until(move |engine| {
+            engine.store.read(|tx| {
+                let read = streams::all(tx)?.values().filter(|stream| stream.ok_us.is_some()).count();
+                Ok(read == known && inbox::backlog(tx, "process")? == 0)
+            })
         });
         idle.await?.ok_or_else(|| "the hub did not read the systems in time; RUST_LOG=info shows its log".to_owned())
     }
@@ -73,7 +76,7 @@ impl Play<'_> {
     /// Waits until the hub knows something; none if it does not in time.
     pub async fn until(
         &self,
-        holds: impl Fn(&mut Tx<'_>) -> db::Result<bool> + Clone + Send + 'static,
+        holds: impl Fn(&Engine) -> db::Result<bool> + Clone + Send + 'static,
     ) -> Result<Option<Duration>, String> {
         let started = Instant::now();
         while !self.ask(holds.clone()).await? {
@@ -85,13 +88,32 @@ impl Play<'_> {
         Ok(Some(started.elapsed()))
     }
 
-    /// Reads the hub's store.
-    pub async fn ask<T: Send + 'static>(
+    /// Waits until a customer's timeline shows so many things of a kind. `whom`: as for `huiliu show`.
+    pub async fn timeline(&self, whom: &str, entity: &'static str, count: usize) -> Result<Option<Duration>, String> {
+        let whom = whom.to_owned();
+        self.until(move |engine| {
+            let [id] = explain::find(engine, &whom)?[..] else { return Ok(false) };
+            let timeline = explain::customer(engine, id)?.map(|customer| customer.timeline).unwrap_or_default();
+            Ok(timeline.iter().filter(|entry| entry.entity == entity).count() == count)
+        })
+        .await
+    }
+
+    /// Tells what followed, if it came in time.
+    pub fn came(&mut self, en: &str, zh: &str, after: Option<Duration>) {
+        match after {
+            Some(after) => self.stage.followed(en, zh, after),
+            None => self.miss(en, zh),
+        }
+    }
+
+    /// Asks the hub.
+    async fn ask<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&mut Tx<'_>) -> db::Result<T> + Send + 'static,
+        question: impl FnOnce(&Engine) -> db::Result<T> + Send + 'static,
     ) -> Result<T, String> {
         let engine = self.engine.clone();
-        on_thread(move || engine.store.read(question).map_err(|error| error.to_string())).await
+        on_thread(move || question(&engine).map_err(|error| error.to_string())).await
     }
 }
 

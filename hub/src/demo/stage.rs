@@ -33,6 +33,12 @@ impl Stage {
         paragraph("  ", "  ", text);
     }
 
+    /// A command to copy: one row, however long.
+    #[allow(clippy::unused_self)]
+    pub fn command(&self, text: &str) {
+        line(&format!("    {text}"));
+    }
+
     /// What a person does.
     pub fn act(&mut self, en: &str, zh: &str) {
         self.scenes += 1;

@@ -24,6 +24,8 @@ pub struct Seen {
     pub records: usize,
     /// Golden orders.
     pub orders: usize,
+    /// Mails.
+    pub mails: usize,
     /// Reviews that wait for a person.
     pub reviews: usize,
     /// Items that need a person.
@@ -44,6 +46,7 @@ fn read(engine: &Engine) -> db::Result<Seen> {
     let mut seen = Seen::default();
     let customers = engine.store.read(|tx| {
         seen.orders = goldens::after(tx, "order", 0, MANY)?.len();
+        seen.mails = goldens::after(tx, "interaction", 0, MANY)?.len();
         seen.reviews = stewards::waiting(tx, MANY)?.len();
         seen.dead = inbox::dead_letters(tx, MANY)?.len();
         goldens::after(tx, "customer", 0, MANY)
@@ -78,14 +81,14 @@ pub async fn tell(play: &Play<'_>) -> Result<(), String> {
         counts.into_iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
     };
     stage.heading("What happened", "这一天");
-    let (customers, records, orders) = (seen.customers, seen.records, seen.orders);
+    let (customers, records, orders, mails) = (seen.customers, seen.records, seen.orders, seen.mails);
     stage.number(
         "customers",
         "客户",
         &say!(
             language,
-            "{customers}, with {records} records in 4 systems and {orders} orders",
-            "{customers} 个，在 4 个系统里有 {records} 条记录，{orders} 张订单"
+            "{customers}, with {records} records in 4 systems; {orders} orders, {mails} mails",
+            "{customers} 个，在 4 个系统里有 {records} 条记录；{orders} 张订单，{mails} 封邮件"
         ),
     );
     let writes = play.systems.writes().into_iter().map(|(name, count)| (name.to_owned(), count.to_string()));

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use huiliu_twins::hooks::Tally;
 use huiliu_twins::kingdee::KingdeeTwin;
+use huiliu_twins::mailbox::MailboxTwin;
 use huiliu_twins::shopify::ShopifyTwin;
 use huiliu_twins::wecom::WecomTwin;
 use serde_json::Value;
 
-/// 企业微信, a shop, and the ledgers of a head office and of a branch.
+/// 企业微信, a shop, the ledgers of a head office and of a branch, and a mailbox.
 pub struct Systems {
     /// 企业微信.
     pub wecom: Arc<WecomTwin>,
@@ -19,6 +20,8 @@ pub struct Systems {
     pub erp: KingdeeTwin,
     /// The ERP of the branch.
     pub branch: KingdeeTwin,
+    /// The mailbox that customers write to.
+    pub mailbox: MailboxTwin,
 }
 
 /// One record as its system shows it.
@@ -41,6 +44,7 @@ impl Systems {
             shop: ShopifyTwin::start().await.map_err(told)?,
             erp: KingdeeTwin::start().await.map_err(told)?,
             branch: KingdeeTwin::start().await.map_err(told)?,
+            mailbox: MailboxTwin::start().await.map_err(told)?,
         })
     }
 
@@ -56,6 +60,7 @@ impl Systems {
         rows.extend(shop_rows(&self.shop.snapshot()));
         rows.extend(ledger("erp", &self.erp.snapshot()));
         rows.extend(ledger("branch", &self.branch.snapshot()));
+        rows.extend(mails(&self.mailbox.snapshot()));
         rows
     }
 
@@ -83,6 +88,7 @@ impl Systems {
             ("shop", self.shop.writes().values().sum()),
             ("erp", ledger(&self.erp)),
             ("branch", ledger(&self.branch)),
+            ("mail", u64::try_from(self.mailbox.sent().len()).unwrap_or(u64::MAX)),
         ])
     }
 
@@ -166,4 +172,16 @@ fn ledger(system: &str, snapshot: &Value) -> Vec<Row> {
         row(system, text(&order["FBillNo"]), [("buyer", buyer), ("total", text(&order["FBillAllAmount_LC"]))])
     });
     customers.chain(orders).collect()
+}
+
+/// Mails by their subject: those in the folders, and those that the hub sent.
+fn mails(snapshot: &Value) -> Vec<Row> {
+    let kept = each(&snapshot["folders"]).flat_map(|folder| folder["mails"].as_array().into_iter().flatten());
+    let sent = snapshot["sent"].as_array().into_iter().flatten();
+    let row = |mail: &Value| {
+        let raw = mail["raw"].as_str().unwrap_or_default();
+        let header = |name: &str| raw.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().to_owned();
+        row("mail", header("Subject: "), [("from", header("From: "))])
+    };
+    kept.chain(sent).map(row).collect()
 }
