@@ -4,15 +4,22 @@
 //! a line that says what was done and why. What other systems must be told afterwards follows from the change log, as
 //! for any change.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use huiliu_mappings::lens::Lens;
+use huiliu_mappings::merge::Pin;
+use huiliu_mappings::value::{FieldName, Fields};
 use serde_json::{Value, json};
 
 use crate::engine::Engine;
-use crate::pipeline::process::MEANING_LOCK;
+use crate::link::{Link, LinkKey};
+use crate::pipeline::process::{self, Batch, MEANING_LOCK};
 use crate::pipeline::pull;
 use crate::store::db::{StoreError, Tx};
-use crate::store::inbox;
+use crate::store::goldens::{self, Golden};
 use crate::store::stewards::{self, Command};
 use crate::store::streams::{self, Mark};
+use crate::store::{deliveries, inbox, links};
 
 /// Who gives a command, and why.
 #[derive(Clone, Copy, Debug)]
@@ -88,4 +95,210 @@ pub fn release(engine: &Engine, connection: &str, stream: &str, steward: Steward
         note(engine, tx, steward, "release", &detail, 0)?;
         Ok(brake.missing)
     })
+}
+
+/// What a steward says to a review.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The record belongs to this golden record, one of the candidates.
+    Same(i64),
+    /// It is none of them.
+    Apart,
+}
+
+/// Settles a review. Returns the golden record that the link belongs to from now on.
+pub fn decide(engine: &Engine, number: i64, verdict: Verdict, steward: Steward<'_>) -> Result<i64> {
+    command(engine, |tx| {
+        let Some((review, state)) = stewards::review_by_number(tx, number)? else {
+            return refused(format!("there is no review {number}; see `huiliu review`"));
+        };
+        if state != "waiting" {
+            return refused(format!("review {number} is settled already ({state}); split or link instead"));
+        }
+        let Some(link) = links::by_numbers(tx, [review.link])?.into_iter().next() else {
+            return refused(format!("review {number}: its record is not in the store any more"));
+        };
+        let now_us = engine.clock.now_us();
+        let mut candidates = BTreeMap::new();
+        for (named, _) in &review.candidates {
+            candidates.insert(*named, alive(tx, *named)?);
+        }
+        let detail = json!({ "review": number, "link": link.key.to_string(), "candidates": candidates });
+        match verdict {
+            Verdict::Same(chosen) => {
+                let Some(target) = candidates.iter().find(|(named, now)| **named == chosen || **now == chosen) else {
+                    let known: Vec<String> = candidates.values().map(ToString::to_string).collect();
+                    return refused(format!("review {number} asks about {}, not {chosen}", known.join(", ")));
+                };
+                let (survivor, change) = join(engine, tx, link.golden, *target.1, &[link.number], steward)?;
+                stewards::close_review(tx, number, "same", steward.name, now_us)?;
+                note(engine, tx, steward, "decide", &detail, change)?;
+                Ok(survivor)
+            }
+            Verdict::Apart => {
+                let others: BTreeSet<i64> = candidates.values().copied().filter(|id| *id != link.golden).collect();
+                let others = links::by_goldens(tx, others)?;
+                let pairs: Vec<(i64, i64)> = others.iter().map(|other| (link.number, other.number)).collect();
+                stewards::rule(tx, &pairs, "different", steward.name, now_us)?;
+                stewards::close_review(tx, number, "different", steward.name, now_us)?;
+                note(engine, tx, steward, "decide", &detail, 0)?;
+                Ok(link.golden)
+            }
+        }
+    })
+}
+
+/// Makes two golden records one, whatever was ruled before. Returns the one that survives: the lower number.
+pub fn link(engine: &Engine, a: i64, b: i64, steward: Steward<'_>) -> Result<i64> {
+    command(engine, |tx| {
+        let (a, b) = (alive(tx, a)?, alive(tx, b)?);
+        if a == b {
+            return refused(format!("both are golden record {a} already"));
+        }
+        let (survivor, change) = join(engine, tx, a, b, &[], steward)?;
+        note(engine, tx, steward, "link", &json!({ "a": a, "b": b }), change)?;
+        Ok(survivor)
+    })
+}
+
+/// Parts links from their golden record. They get the record that they had before it absorbed them, or a new one, and
+/// they never join the others again unless a steward links them. Returns the golden record of the parted links, and that
+/// of the rest.
+pub fn split(engine: &Engine, parted: &[LinkKey], steward: Steward<'_>) -> Result<(i64, i64)> {
+    command(engine, |tx| {
+        let found = links::by_keys(tx, parted)?;
+        if let Some(missing) = parted.iter().find(|key| found.iter().all(|link| link.key != **key)) {
+            return refused(format!("{missing}: no such record; write CONNECTION/STREAM/ID as `huiliu show` does"));
+        }
+        let golden = found.first().map_or(0, |link| link.golden);
+        if golden == 0 || found.iter().any(|link| link.golden != golden) {
+            return refused("name records of one golden record; see `huiliu show`");
+        }
+        let parted: BTreeSet<i64> = found.iter().map(|link| link.number).collect();
+        let members = links::by_goldens(tx, [golden])?;
+        let rest: BTreeSet<i64> = members.iter().map(|it| it.number).filter(|it| !parted.contains(it)).collect();
+        if rest.is_empty() {
+            return refused(format!("golden record {golden} has no other records: there is nothing to part"));
+        }
+        let homes = stewards::homes(tx, golden, members.iter().map(|link| link.number))?;
+        let was_here = |group: &BTreeSet<i64>| group.iter().any(|number| !homes.contains_key(number));
+        // Who was always here stays, if the others can go back to where they came from.
+        let leaving = if was_here(&parted) && !was_here(&rest) { &rest } else { &parted };
+        let home = home_of(tx, golden, leaving, &homes)?;
+        let now_us = engine.clock.now_us();
+        let pairs: Vec<(i64, i64)> = parted.iter().flat_map(|a| rest.iter().map(move |b| (*a, *b))).collect();
+        stewards::rule(tx, &pairs, "different", steward.name, now_us)?;
+        drop_deliveries(tx, &members)?;
+        let batch = Batch::gather(tx, Vec::new(), [golden].into_iter().chain(home).collect())?;
+        let cause = cause(steward);
+        let mut left = 0;
+        let change = process::regroup(engine, tx, batch, &cause, |batch| {
+            left = batch.part(leaving, home);
+            batch.dirty(left, 0, "split");
+            batch.dirty(golden, 0, "split");
+        })?;
+        let (ours, theirs) = if leaving == &parted { (left, golden) } else { (golden, left) };
+        let names: Vec<String> = found.iter().map(|link| link.key.to_string()).collect();
+        let detail = json!({ "from": golden, "links": names, "parted": ours, "rest": theirs });
+        note(engine, tx, steward, "split", &detail, change)?;
+        Ok((ours, theirs))
+    })
+}
+
+/// The absorbed record that any of these links came from, if it still is part of this one.
+fn home_of(tx: &mut Tx<'_>, golden: i64, numbers: &BTreeSet<i64>, homes: &BTreeMap<i64, i64>) -> Result<Option<i64>> {
+    let known = goldens::by_ids(tx, numbers.iter().filter_map(|number| homes.get(number).copied()))?;
+    Ok(known.into_iter().filter(|it| it.merged_into == Some(golden)).map(|it| it.id).min())
+}
+
+/// Fixes a value of a golden record. `value` is canonical; null pins "empty".
+pub fn pin(engine: &Engine, golden: i64, field: &FieldName, value: Value, steward: Steward<'_>) -> Result<()> {
+    command(engine, |tx| {
+        let golden = living(tx, golden)?;
+        let is_known =
+            |lens: &Lens| *lens.entity() == golden.entity && lens.project(&Fields::new()).contains_key(field);
+        let written = engine.connections.values().any(|it| it.lenses.iter().any(|lens| is_known(lens)));
+        let said = links::by_goldens(tx, [golden.id])?.iter().any(|link| link.state.said.contains_key(field));
+        if !written && !said {
+            return refused(format!("no mapping of a {} knows the field {field}", golden.entity));
+        }
+        let pin = Pin { value, by: steward.name.to_owned(), at_us: engine.clock.now_us() };
+        goldens::put_pin(tx, golden.id, field, &pin)?;
+        recompute(engine, tx, golden.id, "pin", field, steward)
+    })
+}
+
+/// Lets the rules choose a value again.
+pub fn unpin(engine: &Engine, golden: i64, field: &FieldName, steward: Steward<'_>) -> Result<()> {
+    command(engine, |tx| {
+        let golden = living(tx, golden)?.id;
+        if !goldens::drop_pin(tx, golden, field)? {
+            return refused(format!("golden record {golden} has no pin on {field}"));
+        }
+        recompute(engine, tx, golden, "unpin", field, steward)
+    })
+}
+
+fn recompute(
+    engine: &Engine,
+    tx: &mut Tx<'_>,
+    golden: i64,
+    what: &'static str,
+    field: &FieldName,
+    steward: Steward<'_>,
+) -> Result<()> {
+    let batch = Batch::gather(tx, Vec::new(), BTreeSet::from([golden]))?;
+    let change = process::regroup(engine, tx, batch, &cause(steward), |batch| batch.dirty(golden, 0, what))?;
+    note(engine, tx, steward, what, &json!({ "golden": golden, "field": field }), change)
+}
+
+/// Makes two golden records one. `known`: the links whose sameness was judged; else all of both.
+fn join(engine: &Engine, tx: &mut Tx<'_>, a: i64, b: i64, known: &[i64], steward: Steward<'_>) -> Result<(i64, i64)> {
+    let (first, second) = (living(tx, a)?, living(tx, b)?);
+    if first.entity != second.entity {
+        return refused(format!("{a} is a {}, {b} a {}: they cannot be one", first.entity, second.entity));
+    }
+    if a == b {
+        return Ok((a, 0));
+    }
+    let members = links::by_goldens(tx, [a, b])?;
+    let of = |golden: i64| members.iter().filter(move |link| link.golden == golden).map(|link| link.number);
+    let pairs: Vec<(i64, i64)> = of(a).flat_map(|x| of(b).map(move |y| (x, y))).collect();
+    let now_us = engine.clock.now_us();
+    stewards::withdraw(tx, &pairs)?;
+    let judged: Vec<(i64, i64)> =
+        pairs.into_iter().filter(|(x, y)| known.is_empty() || known.contains(x) || known.contains(y)).collect();
+    stewards::rule(tx, &judged, "same", steward.name, now_us)?;
+    drop_deliveries(tx, &members)?;
+    let batch = Batch::gather(tx, Vec::new(), BTreeSet::from([a, b]))?;
+    let mut survivor = a;
+    let change = process::regroup(engine, tx, batch, &cause(steward), |batch| {
+        survivor = batch.absorb(&[a.min(b), a.max(b)], 0);
+    })?;
+    Ok((survivor, change))
+}
+
+/// What waits to be sent was planned for golden records that are different now; it is planned anew from the change log.
+fn drop_deliveries(tx: &mut Tx<'_>, members: &[Link]) -> Result<()> {
+    let goldens: BTreeSet<i64> = members.iter().map(|link| link.golden).collect();
+    let open = deliveries::open_of(tx, goldens)?;
+    deliveries::drop_pending(tx, open.iter().map(|one| one.delivery.number))?;
+    Ok(())
+}
+
+fn cause(steward: Steward<'_>) -> String {
+    format!("steward:{}", steward.name)
+}
+
+fn living(tx: &mut Tx<'_>, id: i64) -> Result<Golden> {
+    let id = alive(tx, id)?;
+    match goldens::by_ids(tx, [id])?.into_iter().next() {
+        Some(golden) => Ok(golden),
+        None => refused(format!("there is no golden record {id}")),
+    }
+}
+
+/// The golden record, or the one that absorbed it.
+fn alive(tx: &mut Tx<'_>, id: i64) -> Result<i64> {
+    Ok(goldens::alive(tx, id)?)
 }

@@ -1,6 +1,7 @@
 //! The whole hub, one test binary: one build links everything once.
 
 mod absence;
+mod backfill;
 mod batches;
 mod email;
 mod explain;
@@ -9,7 +10,9 @@ mod garbage;
 mod invariants;
 mod process;
 mod readme;
+mod review;
 mod shopify;
 mod sync;
+mod timeline;
 mod webhook;
 mod wecom;

@@ -13,7 +13,7 @@ use crate::store::db::{Result, Tx};
 use crate::store::inbox::ItemKind;
 use crate::store::{goldens, inbox, links, stewards, streams};
 
-use resolve::Batch;
+pub(crate) use resolve::Batch;
 use settle::Settled;
 
 pub use settle::golden_record;
@@ -137,7 +137,25 @@ fn write(tx: &mut Tx<'_>, batch: Batch, settled: &Settled) -> Result<()> {
     goldens::put(tx, &settled.goldens)?;
     goldens::log(tx, &settled.changes)?;
     links::journal(tx, &batch.journal)?;
+    stewards::put_homes(tx, &batch.homes)?;
     stewards::put_reviews(tx, batch.reviews.values())
+}
+
+/// Changes which links make up golden records, recomputes these, and writes it all with its cause. Returns the position
+/// of the first change.
+pub(crate) fn regroup(
+    engine: &Engine,
+    tx: &mut Tx<'_>,
+    mut batch: Batch,
+    cause: &str,
+    work: impl FnOnce(&mut Batch),
+) -> Result<i64> {
+    let first = batch.next_change;
+    work(&mut batch);
+    batch.reblock_moved(engine);
+    let settled = settle::settle(engine, &mut batch, &|_| cause.to_owned());
+    write(tx, batch, &settled)?;
+    Ok(first)
 }
 
 /// Held while links or golden records are written, so that nodes take turns.

@@ -2,6 +2,8 @@
 
 use tracing::Instrument as _;
 
+mod backfill;
+
 use crate::connection::{Connection, State};
 use crate::connector::{
     ConnectionName, ConnectorError, Cursor, Page, Received, Record, RecordKey, StreamName, Version,
@@ -10,7 +12,9 @@ use crate::engine::Engine;
 use crate::pipeline::blocking;
 use crate::store::db::Result;
 use crate::store::inbox::{self, DeadLetter, FetchRequest, InboxItem, ItemKind};
-use crate::store::streams::{self, Mark, StreamState};
+use crate::store::streams::{self, Mark, Scan, StreamState};
+
+pub use backfill::backfill;
 
 /// Pages in one turn of a stream: a long backfill lets the other streams of its connection have theirs.
 const PAGES_MAX: usize = 1000;
@@ -86,6 +90,39 @@ fn arrived(
     every_us: i64,
 ) -> Result<StreamState> {
     let now_us = engine.clock.now_us();
+    let (next, more) = (page.next.clone(), page.more);
+    let Arrived { items, hints, records } = unpack(connection, stream, page, before.scan, asked_us)?;
+    let state = StreamState {
+        cursor: next.map(|next| next.as_str().to_owned()).or_else(|| before.cursor.clone()),
+        due_us: asked_us + every_us,
+        ok_us: Some(now_us),
+        scan: before.scan.filter(|_| more),
+        records: before.records + records,
+        ..StreamState::default()
+    };
+    engine.store.write(|tx| {
+        inbox::append(tx, &items)?;
+        inbox::ask_fetch(tx, &hints, now_us)?;
+        streams::put(tx, connection.name.as_str(), stream.as_str(), &state)
+    })?;
+    Ok(state)
+}
+
+/// A page, ready to be stored.
+struct Arrived {
+    items: Vec<InboxItem>,
+    hints: Vec<(String, String, String, i64)>,
+    records: i64,
+}
+
+/// `scan`: where the scan began whose last page this may be.
+fn unpack(
+    connection: &Connection,
+    stream: &StreamName,
+    page: Page,
+    scan: Option<Scan>,
+    asked_us: i64,
+) -> Result<Arrived> {
     let mut hints = std::collections::BTreeSet::new();
     let mut items = Vec::with_capacity(page.items.len());
     for received in page.items {
@@ -106,24 +143,10 @@ fn arrived(
         }
     }
     let records = i64::try_from(items.len()).unwrap_or(i64::MAX);
-    if let (true, Some(scan)) = (page.complete_scan, before.scan) {
+    if let (true, Some(scan)) = (page.complete_scan, scan) {
         items.push(scan_item(&connection.name, stream, &Mark { scan, released_by: None }, asked_us)?);
     }
-    let state = StreamState {
-        cursor: page.next.map(|next| next.as_str().to_owned()).or_else(|| before.cursor.clone()),
-        due_us: asked_us + every_us,
-        ok_us: Some(now_us),
-        scan: before.scan.filter(|_| page.more),
-        records: before.records + records,
-        ..StreamState::default()
-    };
-    let hints: Vec<_> = hints.into_iter().collect();
-    engine.store.write(|tx| {
-        inbox::append(tx, &items)?;
-        inbox::ask_fetch(tx, &hints, now_us)?;
-        streams::put(tx, connection.name.as_str(), stream.as_str(), &state)
-    })?;
-    Ok(state)
+    Ok(Arrived { items, hints: hints.into_iter().collect(), records })
 }
 
 /// The mark of a scan that read everything.

@@ -145,7 +145,7 @@ fn close(
         Ok(receipt) => {
             deliveries::finish(tx, &one.delivery, &end("done", None, now_us))?;
             stored(tx, connection, one, &receipt, now_us)?;
-            replan(engine, tx, one.golden)
+            replan(engine, tx, connection, one)
         }
         Err(error) => {
             let text = error.to_string();
@@ -166,7 +166,7 @@ fn close(
                 ConnectorError::Conflict { .. } => {
                     deliveries::finish(tx, &one.delivery, &end("dropped", Some(&text), now_us))?;
                     if only_the_version_moved(tx, connection, one, fresh)? {
-                        replan(engine, tx, one.golden)
+                        replan(engine, tx, connection, one)
                     } else {
                         Ok(())
                     }
@@ -223,7 +223,7 @@ fn stored(tx: &mut Tx<'_>, connection: &Connection, one: &Planned, receipt: &Rec
             number: tx.max("id", "link")? + 1,
             key,
             entity: lens.entity().clone(),
-            golden: one.golden,
+            golden: goldens::alive(tx, one.golden)?,
             state: LinkState::default(),
             version: None,
             open: true,
@@ -271,10 +271,10 @@ fn only_the_version_moved(
     Ok(true)
 }
 
-/// The golden record may have moved on while the delivery was under way.
-fn replan(engine: &Engine, tx: &mut Tx<'_>, golden: i64) -> Result<()> {
-    let alive = goldens::by_ids(tx, [golden])?.into_iter().next();
-    let id = alive.and_then(|it| it.merged_into).unwrap_or(golden);
-    let planned = plan::plan(engine, tx, &BTreeSet::from([id]), None)?;
+/// The golden record may have moved on while the delivery was under way, and the target may belong to another by now.
+fn replan(engine: &Engine, tx: &mut Tx<'_>, connection: &Connection, one: &Planned) -> Result<()> {
+    let mut ids = BTreeSet::from([goldens::alive(tx, one.golden)?]);
+    ids.extend(link_of(tx, connection, one)?.map(|link| link.golden).filter(|id| *id != 0));
+    let planned = plan::plan(engine, tx, &ids, None)?;
     plan::queue(engine, tx, &planned)
 }

@@ -30,6 +30,15 @@ pub fn by_ids(tx: &mut Tx<'_>, ids: impl IntoIterator<Item = i64>) -> Result<Vec
     tx.query_keys(sql, &Keys::ints(ids), &[], read)
 }
 
+/// The golden record, or the living one that absorbed it.
+pub fn alive(tx: &mut Tx<'_>, mut id: i64) -> Result<i64> {
+    // A record is absorbed by one with a lower number only, so this ends.
+    while let Some(survivor) = by_ids(tx, [id])?.first().and_then(|it| it.merged_into) {
+        id = survivor;
+    }
+    Ok(id)
+}
+
 /// Living golden records of an entity after an id, in order.
 pub fn after(tx: &mut Tx<'_>, entity: &str, id: i64, count: i64) -> Result<Vec<Golden>> {
     tx.query(
@@ -89,6 +98,29 @@ pub fn pins(tx: &mut Tx<'_>, ids: impl IntoIterator<Item = i64>) -> Result<BTree
         pins.entry(golden).or_default().insert(field, pin);
     }
     Ok(pins)
+}
+
+/// Fixes a value.
+pub fn put_pin(tx: &mut Tx<'_>, golden: i64, field: &FieldName, pin: &Pin) -> Result<()> {
+    tx.execute(
+        "INSERT INTO pin (golden, field, value, made_by, made_us) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (golden, field) DO UPDATE SET value = excluded.value, made_by = excluded.made_by,
+         made_us = excluded.made_us",
+        &[
+            Param::Int(golden),
+            Param::Text(field.as_str()),
+            Param::Text(&pin.value.to_string()),
+            Param::Text(&pin.by),
+            Param::Int(pin.at_us),
+        ],
+    )
+    .map(drop)
+}
+
+/// Takes a pin away; says whether there was one.
+pub fn drop_pin(tx: &mut Tx<'_>, golden: i64, field: &FieldName) -> Result<bool> {
+    let sql = "DELETE FROM pin WHERE golden = ?1 AND field = ?2";
+    Ok(tx.execute(sql, &[Param::Int(golden), Param::Text(field.as_str())])? == 1)
 }
 
 /// A golden record's before and after, with cause.

@@ -147,3 +147,86 @@ pub fn commands(tx: &mut Tx<'_>, count: i64) -> Result<Vec<Command>> {
         },
     )
 }
+
+const HOME: Insert = Insert {
+    table: "home",
+    columns: &[("link", Col::Int), ("golden", Col::Int), ("home", Col::Int)],
+    conflict: "ON CONFLICT (link, golden) DO UPDATE SET home = excluded.home",
+};
+
+/// Notes which record links had before another one absorbed it: link, the absorbing record, the former one.
+pub fn put_homes(tx: &mut Tx<'_>, homes: &[(i64, i64, i64)]) -> Result<()> {
+    let cells: Vec<Param<'_>> = homes
+        .iter()
+        .flat_map(|&(link, golden, home)| [Param::Int(link), Param::Int(golden), Param::Int(home)])
+        .collect();
+    tx.insert(&HOME, &cells).map(drop)
+}
+
+/// Which record these links had before this one absorbed it; a link that is missing was always here.
+pub fn homes(
+    tx: &mut Tx<'_>,
+    golden: i64,
+    links: impl IntoIterator<Item = i64>,
+) -> Result<std::collections::BTreeMap<i64, i64>> {
+    let sql = "SELECT h.link, h.home FROM {keys:i} AS k CROSS JOIN home AS h WHERE h.link = k.k0 AND h.golden = ?2";
+    let rows = tx.query_keys(sql, &Keys::ints(links), &[Param::Int(golden)], |row| Ok((row.int(0)?, row.int(1)?)))?;
+    Ok(rows.into_iter().collect())
+}
+
+const RULING: Insert = Insert {
+    table: "ruling",
+    columns: &[
+        ("link_a", Col::Int),
+        ("link_b", Col::Int),
+        ("verdict", Col::Text),
+        ("made_by", Col::Text),
+        ("made_us", Col::Int),
+    ],
+    conflict: "ON CONFLICT (link_a, link_b) DO UPDATE SET verdict = excluded.verdict, made_by = excluded.made_by,
+               made_us = excluded.made_us",
+};
+
+/// Rules for pairs of links, `same` or `different`; the last word counts.
+pub fn rule(tx: &mut Tx<'_>, pairs: &[(i64, i64)], verdict: &str, made_by: &str, made_us: i64) -> Result<()> {
+    let mut cells = Vec::with_capacity(pairs.len() * RULING.columns.len());
+    for (a, b) in pairs {
+        cells.extend_from_slice(&[
+            Param::Int(*a.min(b)),
+            Param::Int(*a.max(b)),
+            Param::Text(verdict),
+            Param::Text(made_by),
+            Param::Int(made_us),
+        ]);
+    }
+    tx.insert(&RULING, &cells).map(drop)
+}
+
+/// Takes back rulings of difference for these pairs.
+pub fn withdraw(tx: &mut Tx<'_>, pairs: &[(i64, i64)]) -> Result<()> {
+    for (a, b) in pairs {
+        tx.execute(
+            "DELETE FROM ruling WHERE link_a = ?1 AND link_b = ?2 AND verdict = 'different'",
+            &[Param::Int(*a.min(b)), Param::Int(*a.max(b))],
+        )?;
+    }
+    Ok(())
+}
+
+/// One review, with its state: `waiting`, `same` or `different`.
+pub fn review_by_number(tx: &mut Tx<'_>, number: i64) -> Result<Option<(Review, String)>> {
+    tx.query_opt(
+        "SELECT id, link, golden, candidates, made_us, state FROM review WHERE id = ?1",
+        &[Param::Int(number)],
+        |row| Ok((review(row)?, row.text(5)?)),
+    )
+}
+
+/// Closes a review.
+pub fn close_review(tx: &mut Tx<'_>, number: i64, state: &str, decided_by: &str, now_us: i64) -> Result<()> {
+    tx.execute(
+        "UPDATE review SET state = ?2, decided_by = ?3, decided_us = ?4 WHERE id = ?1",
+        &[Param::Int(number), Param::Text(state), Param::Text(decided_by), Param::Int(now_us)],
+    )
+    .map(drop)
+}

@@ -96,6 +96,68 @@ pub struct Brake {
     pub at_us: i64,
 }
 
+/// How far a backfill is.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Backfill {
+    /// Where its next page starts.
+    pub cursor: Option<String>,
+    /// Where everything stood when it began.
+    pub scan: Scan,
+    /// Records read so far.
+    pub records: i64,
+    /// When it began, microseconds since 1970 UTC.
+    pub started_us: i64,
+    /// When it ended.
+    pub done_us: Option<i64>,
+}
+
+/// The last backfill of a stream, under way or done.
+pub fn backfill(tx: &mut Tx<'_>, connection: &str, stream: &str) -> Result<Option<Backfill>> {
+    tx.query_opt(
+        "SELECT cursor, scan, records, started_us, done_us FROM backfill WHERE connection = ?1 AND stream = ?2",
+        &[Param::Text(connection), Param::Text(stream)],
+        |row| {
+            Ok(Backfill {
+                cursor: row.opt_text(0)?,
+                scan: serde_json::from_str(&row.text(1)?)?,
+                records: row.int(2)?,
+                started_us: row.int(3)?,
+                done_us: row.opt_int(4)?,
+            })
+        },
+    )
+}
+
+const BACKFILL: Insert = Insert {
+    table: "backfill",
+    columns: &[
+        ("connection", Col::Text),
+        ("stream", Col::Text),
+        ("cursor", Col::Text),
+        ("scan", Col::Text),
+        ("records", Col::Int),
+        ("started_us", Col::Int),
+        ("done_us", Col::Int),
+    ],
+    conflict: "ON CONFLICT (connection, stream) DO UPDATE SET cursor = excluded.cursor, scan = excluded.scan,
+               records = excluded.records, started_us = excluded.started_us, done_us = excluded.done_us",
+};
+
+/// Writes how far a backfill is: only in the transaction that holds its page.
+pub fn put_backfill(tx: &mut Tx<'_>, connection: &str, stream: &str, state: &Backfill) -> Result<()> {
+    let scan = serde_json::to_string(&state.scan)?;
+    let cells = [
+        Param::Text(connection),
+        Param::Text(stream),
+        state.cursor.as_deref().into(),
+        Param::Text(&scan),
+        Param::Int(state.records),
+        Param::Int(state.started_us),
+        state.done_us.into(),
+    ];
+    tx.insert(&BACKFILL, &cells).map(drop)
+}
+
 /// Where everything stands now.
 pub fn here(tx: &mut Tx<'_>) -> Result<Scan> {
     Ok(Scan { inbox: tx.max("position", "inbox")?, link: tx.max("id", "link")? })

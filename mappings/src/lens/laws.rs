@@ -58,7 +58,7 @@ pub fn overlay(record: &mut Value, patch: &Value) {
                 overlay(record.entry(key.as_str()).or_insert(Value::Null), value);
             }
         }
-        (Value::Array(record), Value::Array(patch)) if patch.iter().all(Value::is_object) => {
+        (Value::Array(record), Value::Array(patch)) if !patch.is_empty() && patch.iter().all(Value::is_object) => {
             for (at, value) in patch.iter().enumerate() {
                 if at < record.len() { overlay(&mut record[at], value) } else { record.push(value.clone()) }
             }

@@ -22,7 +22,7 @@ const BLOCK_LINKS_MAX: i64 = 64;
 
 /// The part of the crosswalk that a batch touches.
 #[derive(Default)]
-pub(super) struct Batch {
+pub(crate) struct Batch {
     links: BTreeMap<i64, Link>,
     by_key: HashMap<LinkKey, i64>,
     clusters: BTreeMap<i64, BTreeSet<i64>>,
@@ -43,6 +43,8 @@ pub(super) struct Batch {
     pub dropped_blocks: Vec<(i64, i64)>,
     pub new_references: Vec<(i64, i64)>,
     pub journal: Vec<JournalLine>,
+    /// Links that were absorbed: link, the record that took it, the record that it had.
+    pub homes: Vec<(i64, i64, i64)>,
     /// Reviews to queue, or to widen.
     pub reviews: BTreeMap<i64, Review>,
     /// Reviews that wait already, by link.
@@ -53,7 +55,7 @@ pub(super) struct Batch {
 
 impl Batch {
     /// Loads links, candidates, golden records, pins and rulings: a handful of queries for the whole batch.
-    pub fn load(engine: &Engine, tx: &mut Tx<'_>, arrivals: &[Arrival]) -> Result<Self> {
+    pub(super) fn load(engine: &Engine, tx: &mut Tx<'_>, arrivals: &[Arrival]) -> Result<Self> {
         let keys: BTreeSet<&LinkKey> = arrivals.iter().map(|arrival| &arrival.key).collect();
         let known = links::by_keys(tx, keys)?;
         let hashes: BTreeSet<i64> = arrivals.iter().flat_map(|arrival| keys_of(engine, arrival)).collect();
@@ -65,17 +67,23 @@ impl Batch {
             .chain(known.iter().map(|link| link.golden))
             .filter(|id| *id != 0)
             .collect();
+        let mut batch = Self::gather(tx, known, golden_ids)?;
+        batch.waiting = waiting.into_iter().map(|review| (review.link, review)).collect();
+        for (hash, golden) in candidates {
+            batch.blocks.entry(hash).or_default().insert(golden);
+        }
+        Ok(batch)
+    }
+
+    /// These golden records with everything that belongs to them.
+    pub fn gather(tx: &mut Tx<'_>, known: Vec<Link>, golden_ids: BTreeSet<i64>) -> Result<Self> {
         let mut batch = Self {
             next_link: tx.max("id", "link")? + 1,
             next_golden: tx.max("id", "golden")? + 1,
             next_review: tx.max("id", "review")? + 1,
             next_change: tx.max("position", "change_log")? + 1,
-            waiting: waiting.into_iter().map(|review| (review.link, review)).collect(),
             ..Self::default()
         };
-        for (hash, golden) in candidates {
-            batch.blocks.entry(hash).or_default().insert(golden);
-        }
         let members = links::by_goldens(tx, golden_ids.iter().copied())?;
         for link in known.into_iter().chain(members) {
             batch.by_key.insert(link.key.clone(), link.number);
@@ -99,7 +107,7 @@ impl Batch {
     }
 
     /// Takes in every arrival, in order.
-    pub fn resolve(&mut self, engine: &Engine, arrivals: Vec<Arrival>) {
+    pub(super) fn resolve(&mut self, engine: &Engine, arrivals: Vec<Arrival>) {
         for arrival in arrivals {
             match self.by_key.get(&arrival.key).copied() {
                 Some(number) => self.hear_again(engine, number, arrival),
@@ -107,6 +115,19 @@ impl Batch {
             }
         }
         self.reblock_moved(engine);
+    }
+
+    /// Gives links a golden record of their own: the one they had, or a new one.
+    pub fn part(&mut self, numbers: &BTreeSet<i64>, home: Option<i64>) -> i64 {
+        let first = numbers.first().copied().unwrap_or_default();
+        let golden = home.unwrap_or_else(|| self.create(first));
+        if let Some(record) = self.goldens.get_mut(&golden) {
+            record.merged_into = None;
+        }
+        for number in numbers {
+            self.move_link(*number, golden);
+        }
+        golden
     }
 
     fn hear_again(&mut self, engine: &Engine, number: i64, arrival: Arrival) {
@@ -284,11 +305,12 @@ impl Batch {
     }
 
     /// The lowest id survives and takes the links of the others.
-    fn absorb(&mut self, golden: &[i64], position: i64) -> i64 {
+    pub fn absorb(&mut self, golden: &[i64], position: i64) -> i64 {
         let survivor = golden[0];
         for &lost in &golden[1..] {
             for number in self.clusters.remove(&lost).unwrap_or_default() {
                 self.move_link(number, survivor);
+                self.homes.push((number, survivor, lost));
             }
             if let Some(record) = self.goldens.get_mut(&lost) {
                 record.merged_into = Some(survivor);
@@ -316,7 +338,7 @@ impl Batch {
     }
 
     /// Blocks name the golden record: those of links that moved are written anew, last word first.
-    fn reblock_moved(&mut self, engine: &Engine) {
+    pub fn reblock_moved(&mut self, engine: &Engine) {
         let moved = std::mem::take(&mut self.moved);
         self.new_blocks.retain(|block| !moved.contains(&block.1));
         for link in moved.iter().filter_map(|number| self.links.get(number)) {
@@ -338,7 +360,7 @@ impl Batch {
         self.reviews.insert(number, review);
     }
 
-    fn dirty(&mut self, golden: i64, position: i64, kind: &'static str) {
+    pub fn dirty(&mut self, golden: i64, position: i64, kind: &'static str) {
         if golden == 0 {
             return;
         }

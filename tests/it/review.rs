@@ -1,0 +1,190 @@
+//! What stewards do, and that it can be undone.
+
+use std::sync::Arc;
+
+use huiliu_core::clock::Clock;
+use huiliu_core::connection::State;
+use huiliu_core::engine::Engine;
+use huiliu_core::link::LinkKey;
+use huiliu_core::pipeline::{plan, process, pull, push};
+use huiliu_core::review::{self, Steward, Verdict};
+use huiliu_core::store::{Store, deliveries, goldens, stewards, streams};
+use huiliu_mappings::{matching, merge};
+use huiliu_tests::kit::{self, DAY_ONE_US, customers, feed, on_both_stores, record};
+use huiliu_tests::memory::Memory;
+use serde_json::{Value, json};
+
+const WANG: Steward<'_> = Steward { name: "wang", why: "called both" };
+
+fn key(text: &str) -> LinkKey {
+    text.parse().unwrap()
+}
+
+/// Two live systems; nobody makes records.
+fn hub(store: &Store, a: &Arc<Memory>, b: &Arc<Memory>, clock: &Clock) -> Engine {
+    let connections = [kit::connection("a", clock, Some(a.clone())), kit::connection("b", clock, Some(b.clone()))];
+    let (matching, survive) = (matching::Rules::shipped(), merge::Rules::shipped());
+    let engine = Engine::new(store.clone(), matching, survive, connections, clock.clone());
+    for name in ["a", "b"] {
+        let live = engine.store.write(|tx| {
+            streams::introduce(tx, name, "kit", DAY_ONE_US)?;
+            streams::set_state(tx, name, State::Live, None, DAY_ONE_US)
+        });
+        live.unwrap();
+    }
+    engine
+}
+
+fn settle(engine: &Engine, runtime: &tokio::runtime::Runtime) {
+    for _ in 0..30 {
+        engine.clock.advance_us(1_000_000);
+        let mut moved = 0;
+        for connection in engine.connections.values() {
+            moved += runtime.block_on(pull::stream(engine, connection, &"customers".into(), 1)).unwrap().records;
+            moved += runtime.block_on(pull::fetches(engine, connection)).unwrap();
+        }
+        moved += process::batch(engine).unwrap().items + plan::batch(engine).unwrap().0;
+        for connection in engine.connections.values() {
+            moved += runtime.block_on(push::batch(engine, connection)).unwrap();
+        }
+        if moved == 0 && engine.store.read(deliveries::next_due_us).unwrap().is_none() {
+            return;
+        }
+    }
+    panic!("the systems never agree");
+}
+
+/// A record without the fields that hold nothing.
+fn filled(body: &Value) -> Value {
+    body.as_object()
+        .unwrap()
+        .iter()
+        .filter(|(_, value)| !value.is_null() && **value != json!([]))
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect()
+}
+
+#[test]
+fn split_restores() {
+    on_both_stores(|store| {
+        let (a, b) = (Arc::new(Memory::new(false)), Arc::new(Memory::new(false)));
+        let clock = Clock::manual(DAY_ONE_US);
+        let engine = hub(&store, &a, &b, &clock);
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        a.edit("1", &json!({"name": "李雷", "email": "li@example.com", "title": "经理"}));
+        settle(&engine, &runtime);
+        b.edit("1", &json!({"name": "李磊", "phone": "13800138000", "tags": ["vip"]}));
+        settle(&engine, &runtime);
+        let never = (customers(&engine), filled(&a.get("1")), filled(&b.get("1")));
+        assert_eq!(never.0.len(), 2);
+
+        assert_eq!(review::link(&engine, 1, 2, WANG).unwrap(), 1);
+        settle(&engine, &runtime);
+        assert_eq!(customers(&engine).len(), 1);
+        assert_eq!((&a.get("1")["tags"], &b.get("1")["title"]), (&json!(["vip"]), &json!("经理")));
+
+        assert_eq!(review::split(&engine, &[key("b/customers/1")], WANG).unwrap(), (2, 1), "each has its id again");
+        // The hub dies right after the command; what is owed follows from the change log.
+        drop(engine);
+        let engine = hub(&store, &a, &b, &clock);
+        settle(&engine, &runtime);
+        assert_eq!((customers(&engine), filled(&a.get("1")), filled(&b.get("1"))), never);
+        let changes = engine.store.read(|tx| goldens::changes_of(tx, 2, 100)).unwrap();
+        let last = changes.last().unwrap();
+        assert_eq!((last.kind.as_str(), last.cause.as_str()), ("split", "steward:wang"));
+
+        // Copies were no evidence, and the ruling holds: edits on both sides do not join them again.
+        b.edit("1", &json!({"email": "li@example.com", "name": "李雷"}));
+        settle(&engine, &runtime);
+        assert_eq!(customers(&engine).len(), 2);
+        // A steward may take it back.
+        assert_eq!(review::link(&engine, 2, 1, WANG).unwrap(), 1);
+        settle(&engine, &runtime);
+        assert_eq!(customers(&engine).len(), 1);
+        let commands = engine.store.read(|tx| stewards::commands(tx, 10)).unwrap();
+        let told: Vec<(&str, &str)> = commands.iter().map(|it| (it.what.as_str(), it.why.as_str())).collect();
+        assert_eq!(told, [("link", "called both"), ("split", "called both"), ("link", "called both")]);
+    });
+}
+
+#[test]
+fn a_record_that_proved_two_to_be_one_does_not_join_them_after_a_split() {
+    on_both_stores(|store| {
+        let engine = kit::engine(store);
+        let proof = |seconds, title: &str| {
+            let body = json!({"name": "李雷", "email": "li@example.com", "phone": "13800138000", "title": title});
+            record("c/customers/1", seconds, &body)
+        };
+        feed(
+            &engine,
+            &[
+                record("a/customers/1", 1, &json!({"name": "李雷", "email": "li@example.com"})),
+                record("b/customers/1", 2, &json!({"name": "李雷", "phone": "13800138000"})),
+                proof(3, "A"),
+            ],
+        );
+        assert_eq!(customers(&engine).len(), 1);
+        assert_eq!(review::split(&engine, &[key("b/customers/1")], WANG).unwrap(), (2, 1));
+        feed(
+            &engine,
+            &[
+                proof(4, "B"),
+                record("b/customers/1", 5, &json!({"name": "李雷", "phone": "13800138000", "title": "C"})),
+            ],
+        );
+        let shown = customers(&engine);
+        assert_eq!(shown.iter().map(|it| it.1.len()).collect::<Vec<_>>(), [2, 1]);
+        // A fourth record with both proofs is a question now.
+        let fourth = json!({"name": "李雷", "email": "li@example.com", "phone": "13800138000"});
+        assert_eq!(feed(&engine, &[record("a/customers/4", 6, &fourth)]).reviews, 1);
+        // Parting those who were always there leaves them their number.
+        review::link(&engine, 1, 2, WANG).unwrap();
+        let both = [key("a/customers/1"), key("c/customers/1")];
+        assert_eq!(review::split(&engine, &both, WANG).unwrap(), (1, 2));
+        let told = review::split(&engine, &[key("b/customers/1")], WANG).unwrap_err().to_string();
+        assert!(told.contains("nothing to part"), "{told}");
+        let told = review::split(&engine, &[key("b/customers/7")], WANG).unwrap_err().to_string();
+        assert!(told.contains("no such record"), "{told}");
+    });
+}
+
+#[test]
+fn a_review_is_decided_once_for_ever() {
+    on_both_stores(|store| {
+        let engine = kit::engine(store);
+        let second = |seconds, title: &str| {
+            record("b/customers/1", seconds, &json!({"name": "韩梅梅", "phone": "13800138000", "title": title}))
+        };
+        let third = |seconds, title: &str| {
+            record("c/customers/1", seconds, &json!({"name": "王芳", "phone": "13800138000", "title": title}))
+        };
+        let first = record("a/customers/1", 1, &json!({"name": "李雷", "phone": "13800138000"}));
+        assert_eq!(feed(&engine, &[first, second(2, "A"), third(3, "A")]).reviews, 2);
+        let told = review::decide(&engine, 1, Verdict::Same(9), WANG).unwrap_err().to_string();
+        assert!(told.contains("asks about 1, not 9"), "{told}");
+        assert_eq!(review::decide(&engine, 1, Verdict::Same(1), WANG).unwrap(), 1);
+        assert_eq!(customers(&engine).len(), 2);
+        let told = review::decide(&engine, 1, Verdict::Apart, WANG).unwrap_err().to_string();
+        assert!(told.contains("settled already"), "{told}");
+        review::decide(&engine, 2, Verdict::Apart, WANG).unwrap();
+        assert_eq!(feed(&engine, &[third(4, "B"), second(5, "B")]).reviews, 0, "nobody is asked again");
+        assert_eq!(customers(&engine).len(), 2);
+        assert!(engine.store.read(|tx| stewards::waiting(tx, 10)).unwrap().is_empty());
+    });
+}
+
+#[test]
+fn a_pin_wins_until_it_is_taken_away() {
+    on_both_stores(|store| {
+        let engine = kit::engine(store);
+        feed(&engine, &[record("a/customers/1", 1, &json!({"name": "李雷", "email": "li@example.com", "title": "A"}))]);
+        review::pin(&engine, 1, &"title".into(), json!("Boss"), WANG).unwrap();
+        feed(&engine, &[record("a/customers/1", 2, &json!({"name": "李雷", "email": "li@example.com", "title": "B"}))]);
+        assert_eq!(customers(&engine)[0].0["title"], "Boss");
+        review::unpin(&engine, 1, &"title".into(), WANG).unwrap();
+        assert_eq!(customers(&engine)[0].0["title"], "B");
+        let told = review::pin(&engine, 1, &"shoe_size".into(), json!("44"), WANG).unwrap_err().to_string();
+        assert!(told.contains("knows the field"), "{told}");
+        assert!(review::unpin(&engine, 1, &"title".into(), WANG).is_err());
+    });
+}
