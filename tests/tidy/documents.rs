@@ -95,3 +95,42 @@ fn both_readmes_say_the_same() {
     };
     assert_eq!(heads(&english), heads(&chinese), "the headings of the two READMEs differ");
 }
+
+/// Every `huiliu` command of every document is one that the program takes.
+#[test]
+fn commands_are_taken() {
+    let mut mistakes = Vec::new();
+    let mut seen = 0;
+    for (path, text) in ending(".md") {
+        for (_, block) in blocks(&text).into_iter().filter(|(language, _)| language == "sh") {
+            for line in commands(&block).iter().filter(|line| line.starts_with("huiliu ")) {
+                seen += 1;
+                let words = line.split_whitespace().take_while(|word| !["<", ">", "|"].contains(word));
+                if let Err(told) = <huiliu_hub::cli::Cli as clap::Parser>::try_parse_from(words)
+                    && told.use_stderr()
+                {
+                    mistakes.push(format!("{path}: `{line}`: {told}"));
+                }
+            }
+        }
+    }
+    assert!(seen > 15, "only {seen} commands were found");
+    none(&mistakes);
+}
+
+/// Every example of a configuration parses, whatever stands for `…`.
+#[test]
+fn configurations_parse() {
+    let mut seen = 0;
+    for (path, text) in ending(".md") {
+        for (_, block) in blocks(&text).into_iter().filter(|(language, _)| language == "toml") {
+            if block.starts_with("[connections") || block.starts_with("[hub") {
+                seen += 1;
+                if let Err(told) = huiliu_hub::config::parse(&path, &block) {
+                    panic!("{told}");
+                }
+            }
+        }
+    }
+    assert!(seen >= 4, "only {seen} examples were found");
+}

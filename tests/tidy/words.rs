@@ -11,6 +11,8 @@ const INVARIANTS: &[&str] = &[
     "delivery_is_complete",
     "webhooks_are_hints",
     "secrets_have_names",
+    "split_restores",
+    "absence_is_not_deletion",
     "copies_are_not_evidence",
 ];
 
@@ -71,7 +73,9 @@ fn connector_folders_are_complete() {
     for manifest in all.iter().filter(|path| path.starts_with("connectors/") && path.ends_with("/connector.toml")) {
         let folder = manifest.trim_end_matches("connector.toml");
         let name = folder.trim_start_matches("connectors/").trim_end_matches('/');
-        for wanted in [format!("{folder}fixtures/"), format!("mappings/systems/{name}.toml")] {
+        for wanted in
+            [format!("{folder}README.md"), format!("{folder}fixtures/"), format!("mappings/systems/{name}.toml")]
+        {
             if !has(&wanted) {
                 mistakes.push(format!("{folder} lacks {wanted}"));
             }
