@@ -54,11 +54,20 @@ pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, S
                 "{name} 已暂停：{reason}；请先运行 `huiliu connect {name}` 修复"
             ));
         }
-        Some((State::Live, _)) => {
-            println!(
-                "{}",
-                say!(language, "{name} is live already; nothing was changed", "{name} 已经上线；未做任何更改")
-            );
+        // Once more with --yes: what a stop in the middle left out is queued, in place of what waits already.
+        Some((State::Live, _)) if !args.yes => {
+            if args.json {
+                println!("{}", json!({"connection": name, "writes": [], "live": true, "queued": 0}));
+            } else {
+                println!(
+                    "{}",
+                    say!(
+                        language,
+                        "{name} is live already; nothing was changed. --yes queues what it is still owed",
+                        "{name} 已经上线；未做任何更改。加上 --yes 可把尚未写入的内容排队"
+                    )
+                );
+            }
             return Ok(ExitCode::SUCCESS);
         }
         _ => {}

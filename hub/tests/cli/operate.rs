@@ -100,7 +100,16 @@ fn from_the_first_pull_to_the_first_write() {
     assert_eq!(buyers.lock().unwrap()[0]["title"], "Manager");
     let done = folder.run(&["sync", "till", "--json"]).json();
     assert_eq!((&done["changes"], &done["sent"]), (&json!(0), &json!(0)), "our own write is an echo: {done}");
-    assert!(folder.run(&["go-live", "till", "--yes"]).out().contains("live already"));
+    assert!(folder.run(&["go-live", "till"]).out().contains("live already"));
+    assert_eq!(folder.run(&["go-live", "till", "--json"]).json()["live"], true);
+    // A stop between the step and the queue leaves writes out: the same command again finds them.
+    buyers.lock().unwrap()[0]["title"] = json!("Clerk");
+    let store = rusqlite::Connection::open(folder.path().join("data/huiliu.db")).unwrap();
+    store.execute("UPDATE connection SET state = 'observing' WHERE name = 'till'", []).unwrap();
+    folder.write("members.csv", "id,email,title\n1,li@example.com,Director\n");
+    folder.run(&["import", &file, "--connection", "会员表"]).out();
+    store.execute("UPDATE connection SET state = 'live' WHERE name = 'till'", []).unwrap();
+    assert!(folder.run(&["go-live", "till", "--yes"]).out().contains("1 write(s) are queued"));
 }
 
 #[test]
