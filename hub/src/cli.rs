@@ -16,6 +16,7 @@ mod secret;
 mod serve;
 mod show;
 mod status;
+mod steward;
 mod sync;
 mod why;
 
@@ -64,6 +65,10 @@ enum Command {
     Show(show::Args),
     Why(why::Args),
     Review(review::Args),
+    Link(steward::Link),
+    Split(steward::Split),
+    Pin(steward::Pin),
+    Unpin(steward::Unpin),
     DeadLetters(dead_letters::Args),
     Map(map::Args),
     Schema(schema::Args),
@@ -95,6 +100,10 @@ pub fn run(cli: Cli) -> Result<ExitCode, String> {
         Command::Status(args) => status::run(folder, &args, language),
         Command::Show(args) => show::run(folder, &args, language),
         Command::Why(args) => why::run(folder, &args, language),
+        Command::Link(args) => steward::link(folder, &args, language),
+        Command::Split(args) => steward::split(folder, &args, language),
+        Command::Pin(args) => steward::pin(folder, &args, language),
+        Command::Unpin(args) => steward::unpin(folder, &args, language),
         Command::Review(args) => review::run(folder, &args, language),
         Command::DeadLetters(args) => dead_letters::run(folder, &args, language),
         Command::Map(args) => map::run(folder, &args),

@@ -3,9 +3,11 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use huiliu_core::review::{self, Steward};
+use huiliu_core::review::{self, Verdict};
 use huiliu_core::store::stewards;
+use serde_json::json;
 
+use super::steward::By;
 use crate::deployment;
 use crate::language::Language;
 use crate::say;
@@ -14,7 +16,7 @@ use crate::say;
 #[derive(clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
-    after_help = "Examples:\n  huiliu review\n  huiliu review list --json\n  huiliu review release shop customers --why 'the old branch was closed'"
+    after_help = "Examples:\n  huiliu review\n  huiliu review list --json\n  huiliu review link 3 17 --why 'same person'\n  huiliu review apart 4 --why 'father and son'\n  huiliu review release shop customers --why 'the old branch was closed'"
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -27,6 +29,10 @@ pub struct Args {
 enum Action {
     /// Lists records that may be somebody known; the same as no word at all.
     List(List),
+    /// Says that the record belongs to one of the candidates.
+    Link(Link),
+    /// Says that the record is none of the candidates; they stay apart.
+    Apart(Apart),
     /// Lets a complete scan close the records that it did not show, though they are many.
     Release(Release),
 }
@@ -53,45 +59,57 @@ struct Release {
     by: By,
 }
 
-/// Who decides, and why.
+/// The review that is settled: the record is somebody known.
 #[derive(clap::Args)]
-pub(super) struct By {
-    /// The reason, kept for those who ask later.
-    #[arg(long)]
-    why: String,
-    /// The name of the person who decides.
-    #[arg(long, env = "USER", default_value = "steward")]
-    by: String,
+struct Link {
+    /// The review's number.
+    number: i64,
+    /// The golden record that it belongs to, one of the candidates.
+    golden: i64,
+    #[command(flatten)]
+    by: By,
 }
 
-impl By {
-    /// As core takes it.
-    pub(super) fn steward(&self) -> Steward<'_> {
-        Steward { name: &self.by, why: &self.why }
-    }
+/// The review that is settled: the record is none of the candidates.
+#[derive(clap::Args)]
+struct Apart {
+    /// The review's number.
+    number: i64,
+    #[command(flatten)]
+    by: By,
 }
 
 /// Lists or decides.
 pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, String> {
     match &args.action {
+        Some(Action::Link(asked)) => decide(folder, asked.number, Verdict::Same(asked.golden), &asked.by, language),
+        Some(Action::Apart(asked)) => decide(folder, asked.number, Verdict::Apart, &asked.by, language),
         Some(Action::Release(asked)) => {
             let engine = deployment::open(folder)?.engine;
             let (connection, stream) = (&asked.connection, &asked.stream);
             let count =
                 review::release(&engine, connection, stream, asked.by.steward()).map_err(|it| it.to_string())?;
-            println!(
-                "{}",
-                say!(
-                    language,
-                    "{connection}/{stream}: at most {count} record(s) that the scan did not show are taken for gone",
-                    "{connection}/{stream}：扫描未出现的记录（最多 {count} 条）将视为已删除"
-                )
+            let text = say!(
+                language,
+                "{connection}/{stream}: at most {count} record(s) that the scan did not show are taken for gone",
+                "{connection}/{stream}：扫描未出现的记录（最多 {count} 条）将视为已删除"
             );
-            Ok(ExitCode::SUCCESS)
+            Ok(asked.by.tell(&json!({ "connection": connection, "stream": stream, "missing": count }), &text))
         }
         Some(Action::List(asked)) => list(folder, asked, language),
         None => list(folder, &args.list, language),
     }
+}
+
+fn decide(folder: &Path, number: i64, verdict: Verdict, by: &By, language: Language) -> Result<ExitCode, String> {
+    let engine = deployment::open(folder)?.engine;
+    let golden = review::decide(&engine, number, verdict, by.steward()).map_err(|error| error.to_string())?;
+    let text = say!(
+        language,
+        "review {number} is settled: the record belongs to golden record {golden}",
+        "判断 {number} 已处理：该记录属于主记录 {golden}"
+    );
+    Ok(by.tell(&json!({ "review": number, "golden": golden }), &text))
 }
 
 fn list(folder: &Path, asked: &List, language: Language) -> Result<ExitCode, String> {

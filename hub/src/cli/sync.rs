@@ -14,15 +14,30 @@ use crate::{deployment, run, say};
 
 /// Pulls a connection's streams now, processes what they bring, and sends what follows.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  huiliu sync shop\n  huiliu sync shop customers --json")]
+#[command(
+    after_help = "Examples:\n  huiliu sync shop\n  huiliu sync shop customers --json\n  huiliu sync shop --backfill"
+)]
 pub struct Args {
     /// The connection's name in huiliu.toml.
     connection: String,
     /// One of its streams; without it, all that can be pulled.
     stream: Option<String>,
+    /// Read the streams from their beginning, beside the live pull: nothing newer is overwritten, and a backfill that was
+    /// stopped goes on where it was.
+    #[arg(long)]
+    backfill: bool,
     /// Print the counts as JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// Where a stream is read from.
+#[derive(Clone, Copy)]
+enum From {
+    /// Where the last pull ended.
+    Cursor,
+    /// Its beginning, or where an unfinished backfill stopped.
+    Beginning,
 }
 
 /// What a sync did.
@@ -63,8 +78,9 @@ pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, S
             "{name} 没有可拉取的数据流：它只接收推送，或来自文件（`huiliu import`）"
         ));
     }
+    let from = if args.backfill { From::Beginning } else { From::Cursor };
     let bar = indicatif::ProgressBar::new_spinner();
-    let done = runtime()?.block_on(sync(&at.engine, &known, &schedule, &bar));
+    let done = runtime()?.block_on(sync(&at.engine, &known, &schedule, from, &bar));
     bar.finish_and_clear();
     let done = done?;
     if args.json {
@@ -89,6 +105,7 @@ async fn sync(
     engine: &Engine,
     connection: &Connection,
     schedule: &[(huiliu_core::connector::StreamName, std::time::Duration)],
+    from: From,
     bar: &indicatif::ProgressBar,
 ) -> Result<Done, String> {
     let mut done = Done::default();
@@ -97,12 +114,17 @@ async fn sync(
         bar.set_message(stream.to_string());
         let every_us = i64::try_from(every.as_micros()).unwrap_or(i64::MAX);
         loop {
-            let pulled = pull::stream(engine, connection, stream, every_us).await.map_err(told)?;
+            let pulled = match from {
+                From::Cursor => pull::stream(engine, connection, stream, every_us).await,
+                From::Beginning => pull::backfill(engine, connection, stream).await,
+            };
+            let pulled = pulled.map_err(told)?;
+            let failed = pulled.error.is_some();
             done.pulled += pulled.records;
             bar.set_position(done.pulled as u64);
             done.errors.extend(pulled.error.map(|error| format!("{}/{stream}: {error}", connection.name)));
             think(engine, &mut done).await?;
-            if !pulled.more {
+            if failed || !pulled.more {
                 break;
             }
         }

@@ -230,3 +230,31 @@ fn reviews_are_listed_and_a_release_needs_a_brake() {
     let told = folder.run(&["review", "release", "till", "buyers"]).err();
     assert!(told.contains("--why"), "{told}");
 }
+
+#[test]
+fn a_steward_links_parts_and_pins() {
+    let buyers = Arc::new(Mutex::new(vec![json!({"id": "b-1", "email": "li@example.com", "title": "Clerk"})]));
+    let folder = deployment(till(&buyers));
+    folder.run(&["sync", "till"]).out();
+    let done = folder.run(&["sync", "till", "--backfill", "--json"]).json();
+    assert_eq!((&done["pulled"], &done["changes"]), (&json!(1), &json!(0)), "what is known already is an echo: {done}");
+    folder.write("members.csv", "id,email,title\n1,lilei@example.com,Manager\n");
+    let file = folder.path().join("members.csv").display().to_string();
+    folder.run(&["import", &file, "--connection", "会员表"]).out();
+
+    let told = folder.run(&["link", "1", "99", "--why", "test"]).err();
+    assert!(told.contains("99"), "{told}");
+    let one = folder.run(&["link", "1", "2", "--why", "same person", "--json"]).json();
+    assert_eq!(one, json!({"golden": 1}));
+    let pinned = folder.run(&["pin", "1", "title", "Director", "--why", "she told us"]).out();
+    assert!(pinned.contains("title of golden record 1 is pinned"), "{pinned}");
+    let shown = folder.run(&["show", "1"]).out();
+    assert!(shown.contains("Director"), "{shown}");
+    folder.run(&["unpin", "1", "title", "--why", "left"]).out();
+    assert!(!folder.run(&["export"]).out().contains("Director"));
+    let parted = folder.run(&["split", "会员表/rows/1", "--why", "two people", "--by", "Zhang"]).out();
+    assert!(parted.contains("parted: golden record 2; the rest: golden record 1"), "{parted}");
+    assert_eq!(folder.run(&["export"]).out().lines().count(), 2);
+    let told = folder.run(&["review", "apart", "7", "--why", "no"]).err();
+    assert!(told.contains("there is no review 7"), "{told}");
+}
