@@ -2,6 +2,7 @@
 
 mod check;
 mod connect;
+mod connector;
 mod dead_letters;
 mod demo;
 mod export;
@@ -71,6 +72,7 @@ enum Command {
     Unpin(steward::Unpin),
     DeadLetters(dead_letters::Args),
     Map(map::Args),
+    Connector(connector::Args),
     Schema(schema::Args),
 }
 
@@ -106,6 +108,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, String> {
         Command::Unpin(args) => steward::unpin(folder, &args, language),
         Command::Review(args) => review::run(folder, &args, language),
         Command::DeadLetters(args) => dead_letters::run(folder, &args, language),
+        Command::Connector(args) => connector::run(folder, &args),
         Command::Map(args) => map::run(folder, &args),
         Command::Schema(args) => Ok(schema::run(&args)),
     }

@@ -100,7 +100,8 @@ fn system_of(path: &str) -> Option<&str> {
 /// A manifest or a mapping is a page or two; a file above this size, in bytes, is something else.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-fn read(path: &Path) -> Result<(String, String), Vec<Diagnostic>> {
+/// A small text file with its name; a mistake names the file.
+pub fn read(path: &Path) -> Result<(String, String), Vec<Diagnostic>> {
     let name = path.display().to_string();
     let wrong = |what: String| vec![Diagnostic::at(&name, "", &(0..0), what)];
     let file = std::fs::File::open(path).map_err(|error| wrong(format!("it cannot be read: {error}")))?;

@@ -1,7 +1,8 @@
-//! The kit of the tests: stores of both kinds, small deployments to run the pipeline on, a receiver of events, a
-//! real mail server, and published SDKs as judges.
+//! The kit of the tests: stores of both kinds, small deployments to run the pipeline on, a receiver of events, a way in
+//! front of a twin that interferes, a real mail server, and published SDKs as judges.
 
 pub mod dovecot;
+pub mod front;
 pub mod judge;
 pub mod kit;
 pub mod memory;

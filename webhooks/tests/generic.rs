@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use huiliu_core::catalog::{Catalog, System};
-use huiliu_mappings::lens::laws;
 use huiliu_mappings::model::Model;
 use kit::{Desk, Paper, STANDARD_SECRET};
 use serde_json::Value;
@@ -30,20 +29,6 @@ fn fixtures(folder: &str) -> Vec<(PathBuf, Value)> {
     read
 }
 
-#[test]
-fn samples_map_without_issues_and_keep_the_laws() {
-    let system = system();
-    for stream in system.manifest.streams.keys() {
-        let lens = system.lenses.iter().find(|lens| lens.stream() == stream).expect("every stream is mapped");
-        for (path, record) in fixtures(stream) {
-            let (mapped, issues) = lens.map(&record);
-            assert_eq!(issues, [], "{}", path.display());
-            assert!(mapped.fields.len() > 4, "{}", path.display());
-            assert_eq!(laws::broken(lens, &record), Vec::<String>::new(), "{}", path.display());
-        }
-    }
-}
-
 #[tokio::test]
 async fn recorded_calls_are_kept_once_and_only_unchanged() {
     let manifest = system().manifest;
@@ -52,10 +37,10 @@ async fn recorded_calls_are_kept_once_and_only_unchanged() {
     let calls = fixtures("webhook");
     for (path, call) in &calls {
         let headers: Vec<(&str, &str)> = call["headers"]
-            .as_object()
+            .as_array()
             .unwrap()
             .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str().unwrap()))
+            .map(|pair| (pair[0].as_str().unwrap(), pair[1].as_str().unwrap()))
             .collect();
         let body = call["body"].as_str().unwrap();
         let event: Value = serde_json::from_str(body).unwrap();

@@ -59,17 +59,13 @@ fn connect(page: &mut String, manifest: &Manifest) {
         line(page, &format!("config.{key} = \"{}\"", setting.values.first().map_or("…", String::as_str)));
     }
     line(page, "```\n\nThen:\n\n```sh");
-    for (key, secret) in &connector.secret {
-        let optional = if secret.optional { "    # if it is used" } else { "" };
-        line(page, &format!("huiliu secret {name} {key} < FILE{optional}"));
-    }
-    if let Some(Auth::Oauth2Code { .. }) = manifest.auth {
-        line(page, &format!("huiliu connect {name}    # sign in with a browser"));
-    }
+    let sign_in = if let Some(Auth::Oauth2Code { .. }) = manifest.auth { ", signs in with a browser" } else { "" };
     line(
         page,
         &format!(
-            "huiliu check --reach\nhuiliu serve\nhuiliu go-live {name}    # shows what would be written; --yes lets it\n```"
+            "huiliu connect {name}    # asks for the secrets{sign_in}, and tries them\n\
+             huiliu sync {name}       # reads; nothing is written yet\n\
+             huiliu go-live {name}    # shows what would be written, then asks\n```"
         ),
     );
 }

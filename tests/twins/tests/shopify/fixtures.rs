@@ -1,6 +1,6 @@
 //! Fixtures and mapping.
 
-use huiliu_mappings::lens::{Lens, laws};
+use huiliu_mappings::lens::Lens;
 use huiliu_mappings::model::Model;
 use huiliu_mappings::value::Fields;
 use serde_json::{Value, json};
@@ -73,23 +73,6 @@ async fn fixtures_are_what_is_read_and_told() {
         let call = heard.iter().find(|call| call.header("x-shopify-topic") == topic).unwrap();
         let found = json!({ "method": "POST", "target": "/hooks/shopify", "headers": call.headers, "body": call.body, "now": NOW + 60 });
         check(&format!("webhook/{}.json", topic.replace('/', "_")), &found);
-    }
-}
-
-#[test]
-fn the_laws_hold_on_every_fixture() {
-    for (stream, name) in [
-        ("customers", "full"),
-        ("customers", "bare"),
-        ("customers", "email_only"),
-        ("orders", "of_customer"),
-        ("orders", "of_guest"),
-    ] {
-        let body = read(&format!("{stream}/{name}.json"));
-        let lens = lens(stream);
-        assert_eq!(laws::broken(&lens, &body), Vec::<String>::new(), "{name}");
-        let (_, issues) = lens.map(&body);
-        assert_eq!(issues, [], "{name}");
     }
 }
 

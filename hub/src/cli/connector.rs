@@ -1,0 +1,36 @@
+//! `huiliu connector`: for those who write connectors.
+
+mod check;
+mod invent;
+mod new;
+mod record;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Checks, begins and records connectors.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  huiliu connector new till                    # connectors/till and mappings/till.toml, with comments
+  huiliu connector record till customers       # fixtures from a connection, with invented values
+  huiliu connector check connectors/till       # what is missing or wrong")]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    Check(check::Args),
+    New(new::Args),
+    Record(record::Args),
+}
+
+/// Runs what was asked.
+pub fn run(folder: &Path, args: &Args) -> Result<ExitCode, String> {
+    match &args.command {
+        Command::Check(args) => check::run(folder, args),
+        Command::New(args) => new::run(folder, args),
+        Command::Record(args) => record::run(folder, args),
+    }
+}

@@ -1,0 +1,123 @@
+//! A way in front of a twin: it passes calls on, keeps what passed, and interferes where told to.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+
+/// What happens to one call.
+#[derive(Clone, Debug)]
+pub enum Fate {
+    /// It never reaches the twin; this is answered.
+    Answer(u16, Bytes),
+    /// It is carried out, and a gateway's 504 is answered instead.
+    LoseAnswer,
+    /// It never reaches the twin, and the answer waits this long.
+    Stall(Duration),
+}
+
+#[derive(Default)]
+struct Inner {
+    target: String,
+    fates: VecDeque<Fate>,
+    passed: usize,
+}
+
+/// See the module. It stops when it is dropped.
+pub struct Front {
+    inner: Arc<Mutex<Inner>>,
+    address: SocketAddr,
+    server: tokio::task::JoinHandle<()>,
+}
+
+fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
+    inner.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A call of a test is small; a larger one is a mistake, in bytes.
+const BODY_BYTES_MAX: usize = 1 << 20;
+
+async fn pass(State(inner): State<Arc<Mutex<Inner>>>, request: Request) -> Response {
+    let (fate, target) = {
+        let mut inner = lock(&inner);
+        inner.passed += 1;
+        (inner.fates.pop_front(), inner.target.clone())
+    };
+    match &fate {
+        Some(Fate::Answer(status, body)) => {
+            let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_GATEWAY);
+            return (status, [("content-type", "application/json"), ("retry-after", "1")], body.clone())
+                .into_response();
+        }
+        Some(Fate::Stall(wait)) => tokio::time::sleep(*wait).await,
+        Some(Fate::LoseAnswer) | None => {
+            let answer = forward(&target, request).await;
+            return if fate.is_some() { StatusCode::GATEWAY_TIMEOUT.into_response() } else { answer };
+        }
+    }
+    StatusCode::GATEWAY_TIMEOUT.into_response()
+}
+
+async fn forward(target: &str, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    #[allow(clippy::disallowed_methods)] // Bounded.
+    let Ok(body) = axum::body::to_bytes(body, BODY_BYTES_MAX).await else {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    };
+    let path = parts.uri.path_and_query().map_or("/", |it| it.as_str());
+    #[allow(clippy::disallowed_methods)] // Loopback to a twin.
+    let client = reqwest::Client::new();
+    let mut headers = parts.headers;
+    headers.remove("host");
+    let sent = client.request(parts.method, format!("{target}{path}")).headers(headers).body(body).send().await;
+    let Ok(reply) = sent else { return StatusCode::BAD_GATEWAY.into_response() };
+    let (status, mut headers) = (reply.status(), reply.headers().clone());
+    headers.remove("transfer-encoding");
+    headers.remove("content-length");
+    #[allow(clippy::disallowed_methods)] // A twin's replies are small.
+    let body = reply.bytes().await.unwrap_or_default();
+    (status, headers, body).into_response()
+}
+
+impl Front {
+    /// Stands in front of `target` (`http://host:port`).
+    pub async fn of(target: &str) -> Self {
+        let inner = Arc::new(Mutex::new(Inner { target: target.to_owned(), ..Inner::default() }));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let router = Router::new().fallback(pass).with_state(inner.clone());
+        let server = tokio::spawn(async move {
+            // It serves until it is dropped; an accept error ends a test with refused connections.
+            let _ = axum::serve(listener, router).await;
+        });
+        Self { inner, address, server }
+    }
+
+    /// The same address with this one in front: `http://twin:1/k3` becomes `http://front:2/k3`.
+    pub fn instead_of(&self, url: &str) -> String {
+        let target = lock(&self.inner).target.clone();
+        url.replacen(&target, &format!("http://{}", self.address), 1)
+    }
+
+    /// The next call meets this fate, once; fates queue up.
+    pub fn meet(&self, fate: Fate) {
+        lock(&self.inner).fates.push_back(fate);
+    }
+
+    /// How many calls came.
+    pub fn calls(&self) -> usize {
+        lock(&self.inner).passed
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
