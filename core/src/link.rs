@@ -162,7 +162,7 @@ impl LinkState {
 
     /// What this link contributes to matching.
     pub fn evidence(&self) -> Evidence {
-        let fields = self.said.iter().filter(|(_, said)| !said.value.is_null());
+        let fields = self.said.iter().filter(|(field, said)| !said.value.is_null() && matching::compares(field));
         Evidence {
             fields: fields.map(|(field, said)| (field.clone(), said.value.clone())).collect(),
             identities: self.identities.clone(),

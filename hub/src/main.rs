@@ -6,6 +6,10 @@ use clap::Parser as _;
 use huiliu_hub::cli::{self, Cli};
 use huiliu_hub::logs;
 
+/// Records are many small texts: the system's allocator takes a third of the time of an import.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     logs::start(cli.log_format, cli.log_level());

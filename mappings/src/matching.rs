@@ -17,6 +17,7 @@ mod names;
 mod rules;
 
 pub use blocks::{BLOCKS_MAX, block_keys, hash, identity_hash};
+pub use features::compares;
 pub use rules::Rules;
 
 use features::Features;

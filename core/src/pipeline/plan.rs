@@ -42,7 +42,14 @@ pub fn batch(engine: &Engine) -> Result<(usize, usize)> {
         if inbox::progress(tx, POSITION)? != position {
             return Ok((0, 0));
         }
-        let planned = plan(engine, tx, &ids, None)?;
+        let receivers = receivers(engine, tx, None)?;
+        if receivers.is_empty() {
+            // Nobody may be written, so no change is owed to anybody; whoever goes live plans everything anew.
+            let last = tx.max("position", "change_log")?;
+            inbox::set_progress(tx, POSITION, last)?;
+            return Ok((usize::try_from(last - position).unwrap_or(changes.len()), 0));
+        }
+        let planned = owed_by(engine, tx, &ids, &receivers)?;
         queue(engine, tx, &planned)?;
         inbox::set_progress(tx, POSITION, last)?;
         Ok((changes.len(), planned.len()))
@@ -75,6 +82,20 @@ fn target(one: &Planned) -> (&str, &str, i64, Option<&str>) {
 /// What these golden records owe to the other systems. `only`: look at one connection, live or not, as `go-live` does
 /// before it asks.
 pub fn plan(engine: &Engine, tx: &mut Tx<'_>, ids: &BTreeSet<i64>, only: Option<&str>) -> Result<Vec<Planned>> {
+    let receivers = receivers(engine, tx, only)?;
+    owed_by(engine, tx, ids, &receivers)
+}
+
+/// The connections that may be written: live ones, or the one that is looked at.
+fn receivers<'a>(engine: &'a Engine, tx: &mut Tx<'_>, only: Option<&str>) -> Result<Vec<&'a Connection>> {
+    let states = streams::states(tx)?;
+    let live = |name: &str| states.get(name).is_some_and(|(state, _)| *state == State::Live);
+    let looked_at = |name: &str| only.map_or_else(|| live(name), |only| name == only);
+    let all = engine.connections.values();
+    Ok(all.filter(|it| it.writes && it.connector.is_some() && looked_at(it.name.as_str())).collect())
+}
+
+fn owed_by(engine: &Engine, tx: &mut Tx<'_>, ids: &BTreeSet<i64>, receivers: &[&Connection]) -> Result<Vec<Planned>> {
     let records = goldens::by_ids(tx, ids.iter().copied())?;
     let mut members: BTreeMap<i64, Vec<Link>> = BTreeMap::new();
     for link in links::by_goldens(tx, ids.iter().copied())? {
@@ -82,19 +103,13 @@ pub fn plan(engine: &Engine, tx: &mut Tx<'_>, ids: &BTreeSet<i64>, only: Option<
     }
     let open = deliveries::open_of(tx, ids.iter().copied())?;
     let sending: BTreeSet<_> = open.iter().filter(|one| one.state == "sending").map(target).collect();
-    let states = streams::states(tx)?;
     let departed = departed(engine, tx, &records, &members)?;
     let mut next = tx.max("id", "delivery")?;
     let mut planned = Vec::new();
     for golden in records.iter().filter(|golden| golden.merged_into.is_none()) {
         let none = Vec::new();
         let links = members.get(&golden.id).unwrap_or(&none);
-        for connection in engine.connections.values() {
-            let live = states.get(connection.name.as_str()).is_some_and(|(state, _)| *state == State::Live);
-            let looked_at = only.map_or(live, |name| name == connection.name.as_str());
-            if !connection.writes || !looked_at {
-                continue;
-            }
+        for connection in receivers {
             for mut one in owed(connection, golden, links, departed.get(&golden.id)) {
                 // What is being sent right now is planned again when its answer is in.
                 if sending.contains(&target(&one)) {

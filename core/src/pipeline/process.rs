@@ -10,9 +10,10 @@ mod settle;
 
 use crate::engine::Engine;
 use crate::store::db::{Result, Tx};
-use crate::store::inbox::ItemKind;
+use crate::store::inbox::{InboxItem, ItemKind};
 use crate::store::{goldens, inbox, links, stewards, streams};
 
+use expand::Expanded;
 pub(crate) use resolve::Batch;
 use settle::Settled;
 
@@ -21,7 +22,7 @@ pub(crate) use settle::of_all;
 
 /// Items in a batch: large enough that a commit costs little per record, small enough that a batch stays within some
 /// tens of megabytes and a tenth of a second.
-pub const BATCH_ITEMS: i64 = 1000;
+pub const BATCH_ITEMS: i64 = 2000;
 
 /// The name of this stage's position.
 pub const POSITION: &str = "process";
@@ -48,14 +49,48 @@ pub fn batch(engine: &Engine) -> Result<Processed> {
     let _turn = engine.meaning();
     let mut total = Processed::default();
     loop {
-        let Some((done, is_cut)) = once(engine)? else { continue };
-        metrics::counter!("huiliu_processed_items_total").increment(done.items as u64);
-        metrics::counter!("huiliu_golden_records_made_total").increment(done.created as u64);
-        metrics::counter!("huiliu_changes_total").increment(done.changes as u64);
+        let basis = engine.store.read(basis)?;
+        let Some(ahead) = Ahead::look(engine, basis.0)? else { return Ok(total) };
+        let is_cut = ahead.mark.is_some();
+        let Some((done, _)) = ahead.settle(engine, basis)? else { continue };
         total.add(&done);
         if !is_cut {
             return Ok(total);
         }
+    }
+}
+
+/// Processes until nothing waits, and hands over what each batch did. While one batch is matched and written, a second
+/// thread reads and maps the next: that depends on nothing but the inbox.
+pub fn drain(engine: &Engine, each: &mut dyn FnMut(&Processed)) -> Result<()> {
+    let mut next: Option<Ahead> = None;
+    // Thousands of small texts: taking them apart takes time that the next batch need not wait for.
+    let mut leftovers: Option<(Batch, Settled)> = None;
+    loop {
+        let _turn = engine.meaning();
+        let basis = engine.store.read(basis)?;
+        let current = match next.take().filter(|ahead| ahead.after == basis.0) {
+            Some(ahead) => Some(ahead),
+            None => Ahead::look(engine, basis.0)?,
+        };
+        let Some(current) = current else { return Ok(()) };
+        let (last, old) = (current.last, leftovers.take());
+        let (settled, following) = std::thread::scope(|scope| {
+            let following = scope.spawn(move || {
+                let found = Ahead::look(engine, last);
+                drop(old);
+                found
+            });
+            (current.settle(engine, basis), following.join())
+        });
+        if let Some((done, old)) = settled? {
+            leftovers = Some(old);
+            each(&done);
+        }
+        next = match following {
+            Ok(following) => following?,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
     }
 }
 
@@ -75,64 +110,88 @@ fn basis(tx: &mut Tx<'_>) -> Result<(i64, i64)> {
     Ok((inbox::progress(tx, POSITION)?, inbox::progress(tx, stewards::COMMANDS)?))
 }
 
-/// What one transaction did, and whether the batch was cut at the mark of a scan. None: another node did it meanwhile,
-/// or a steward moved what it stands on; nothing was written.
-fn once(engine: &Engine) -> Result<Option<(Processed, bool)>> {
-    let (basis_was, mut items) = engine.store.read(|tx| {
-        let basis = basis(tx)?;
-        Ok((basis, inbox::after(tx, basis.0, BATCH_ITEMS)?))
-    })?;
-    // The mark of a scan is a batch of its own: what the scan showed is in the journal then.
-    let mark = items.iter().position(|item| item.kind == ItemKind::Scan);
-    items.truncate(mark.map_or(items.len(), |at| at.max(1)));
-    let Some(last) = items.last().map(|item| item.position) else { return Ok(Some(Default::default())) };
-    let count = items.len();
-    let _span = tracing::info_span!("process", from = basis_was.0 + 1, to = last).entered();
-    let mut swept = None;
-    let mut expanded = match (mark, items.first()) {
-        (Some(0), Some(item)) => {
-            let (found, expanded) = engine.store.read(|tx| absence::sweep(engine, tx, item))?;
-            swept = Some(found);
-            expanded
+/// A batch that was read and mapped, and not yet matched.
+struct Ahead {
+    /// The stage's position before it.
+    after: i64,
+    /// Its last item.
+    last: i64,
+    count: usize,
+    /// Where the mark of a scan cuts what follows; at 0 the batch is the mark alone.
+    mark: Option<usize>,
+    /// The mark itself, if this is its batch.
+    scan: Option<InboxItem>,
+    expanded: Expanded,
+}
+
+impl Ahead {
+    /// Reads and maps the items after a position.
+    fn look(engine: &Engine, after: i64) -> Result<Option<Self>> {
+        let mut items = engine.store.read(|tx| inbox::after(tx, after, BATCH_ITEMS))?;
+        // The mark of a scan is a batch of its own: what the scan showed is in the journal then.
+        let mark = items.iter().position(|item| item.kind == ItemKind::Scan);
+        items.truncate(mark.map_or(items.len(), |at| at.max(1)));
+        let Some(last) = items.last().map(|item| item.position) else { return Ok(None) };
+        let count = items.len();
+        let _span = tracing::info_span!("map", from = after + 1, to = last).entered();
+        let scan = if mark == Some(0) { items.pop() } else { None };
+        Ok(Some(Self { after, last, count, mark, scan, expanded: expand::expand(engine, items) }))
+    }
+
+    /// Matches, merges and writes the batch together with the stage's position. None: another node did it meanwhile,
+    /// or a steward moved what it stands on; nothing was written.
+    fn settle(self, engine: &Engine, basis_was: (i64, i64)) -> Result<Option<(Processed, (Batch, Settled))>> {
+        let Self { last, count, scan, mut expanded, .. } = self;
+        let _span = tracing::info_span!("process", from = basis_was.0 + 1, to = last).entered();
+        let mut swept = None;
+        if let Some(scan) = &scan {
+            let (found, of_scan) = engine.store.read(|tx| absence::sweep(engine, tx, scan))?;
+            (swept, expanded) = (Some(found), of_scan);
         }
-        _ => expand::expand(engine, items),
-    };
-    let mut batch = engine.store.read(|tx| Batch::load(engine, tx, &expanded.arrivals))?;
-    batch.resolve(engine, std::mem::take(&mut expanded.arrivals));
-    expanded.ask(std::mem::take(&mut batch.again));
-    let settled = settle::settle(engine, &mut batch, &|position| format!("inbox:{position}"));
-    let done = Processed {
-        items: count,
-        created: batch.created,
-        changes: settled.changes.len(),
-        reviews: batch.reviews.len(),
-        dead: expanded.dead.len(),
-        hints: expanded.hints.len(),
-    };
-    let now_us = engine.clock.now_us();
-    engine.store.write(|tx| {
-        tx.lock(MEANING_LOCK)?;
-        if basis(tx)? != basis_was {
+        let mut batch = engine.store.read_warm(|tx| Batch::load(tx, &expanded.arrivals))?;
+        batch.resolve(engine, std::mem::take(&mut expanded.arrivals));
+        expanded.ask(std::mem::take(&mut batch.again));
+        let settled = settle::settle(engine, &mut batch, &|position| format!("inbox:{position}"));
+        let done = Processed {
+            items: count,
+            created: batch.created,
+            changes: settled.changes.len(),
+            reviews: batch.reviews.len(),
+            dead: expanded.dead.len(),
+            hints: expanded.hints.len(),
+        };
+        let now_us = engine.clock.now_us();
+        let written = engine.store.write(|tx| {
+            tx.lock(MEANING_LOCK)?;
+            if basis(tx)? != basis_was {
+                return Ok(false);
+            }
+            write(tx, &mut batch, &settled)?;
+            inbox::ask_fetch(tx, &expanded.hints, now_us)?;
+            inbox::bury(tx, &expanded.dead)?;
+            if let Some(swept) = &swept {
+                links::journal(tx, &swept.journal)?;
+                streams::set_brake(tx, &swept.connection, &swept.stream, swept.brake)?;
+            }
+            let is_finished = swept.as_ref().is_none_or(|swept| !swept.unfinished);
+            inbox::set_progress(tx, POSITION, if is_finished { last } else { last - 1 })?;
+            Ok(true)
+        })?;
+        if !written {
             return Ok(None);
         }
-        write(tx, batch, &settled)?;
-        inbox::ask_fetch(tx, &expanded.hints, now_us)?;
-        inbox::bury(tx, &expanded.dead)?;
-        if let Some(swept) = &swept {
-            links::journal(tx, &swept.journal)?;
-            streams::set_brake(tx, &swept.connection, &swept.stream, swept.brake)?;
-        }
-        let is_finished = swept.is_none_or(|swept| !swept.unfinished);
-        inbox::set_progress(tx, POSITION, if is_finished { last } else { last - 1 })?;
-        Ok(Some((done, mark.is_some())))
-    })
+        metrics::counter!("huiliu_processed_items_total").increment(done.items as u64);
+        metrics::counter!("huiliu_golden_records_made_total").increment(done.created as u64);
+        metrics::counter!("huiliu_changes_total").increment(done.changes as u64);
+        Ok(Some((done, (batch, settled))))
+    }
 }
 
 /// What a batch changed, into the store.
-fn write(tx: &mut Tx<'_>, batch: Batch, settled: &Settled) -> Result<()> {
+fn write(tx: &mut Tx<'_>, batch: &mut Batch, settled: &Settled) -> Result<()> {
     links::put(tx, batch.touched_links())?;
     links::drop_blocks(tx, &batch.dropped_blocks)?;
-    links::put_blocks(tx, batch.new_blocks)?;
+    links::put_blocks(tx, std::mem::take(&mut batch.new_blocks))?;
     links::put_references(tx, &batch.new_references)?;
     goldens::put(tx, &settled.goldens)?;
     goldens::log(tx, &settled.changes)?;
@@ -154,7 +213,7 @@ pub(crate) fn regroup(
     work(&mut batch);
     batch.reblock_moved(engine);
     let settled = settle::settle(engine, &mut batch, &|_| cause.to_owned());
-    write(tx, batch, &settled)?;
+    write(tx, &mut batch, &settled)?;
     Ok(first)
 }
 

@@ -506,6 +506,15 @@ impl Store {
         }
     }
 
+    /// As [`Store::read`], for many keys all over large tables: on `SQLite` through the writer's connection, whose cache
+    /// survives commits, where a reader's starts empty after each. Writers wait meanwhile.
+    pub fn read_warm<T>(&self, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+        match &*self.0 {
+            Backend::Sqlite { writer, .. } => finish(Tx::Sqlite(lock(writer).transaction()?), work),
+            Backend::Postgres { .. } => self.postgres(work),
+        }
+    }
+
     fn postgres<T>(&self, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
         let Backend::Postgres { config, tls, idle } = &*self.0 else {
             return Err(StoreError::Open("not a Postgres store".to_owned()));
@@ -583,7 +592,7 @@ fn open_sqlite(path: &Path, reader: bool) -> Result<rusqlite::Connection> {
     let cache_kib = if reader { 16 << 10 } else { 64 << 10 };
     connection.execute_batch(&format!(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10000; PRAGMA cache_size = -{cache_kib};
-         PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 67108864; PRAGMA wal_autocheckpoint = 4000;"
+         PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 67108864; PRAGMA wal_autocheckpoint = 16000;"
     ))?;
     connection.set_prepared_statement_cache_capacity(128);
     Ok(connection)

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::Evidence;
 use super::names::{Name, company_key, compare_companies};
 use super::rules::{Level, Measure, Rules};
+use crate::value::FieldName;
 
 /// The comparable values of one piece of evidence.
 #[derive(Clone, Debug, Default)]
@@ -62,7 +63,27 @@ impl<'a> Features<'a> {
     }
 }
 
+/// The fields that are compared or make blocks; labelled families end with a dot.
+const COMPARED: [&str; 9] = [
+    "addresses.",
+    "birth_date",
+    "company",
+    "display_name",
+    "family_name",
+    "given_name",
+    "kind",
+    "legal_name",
+    "phones.",
+];
+
+/// Whether matching looks at this field: evidence need not carry any other.
+pub fn compares(field: &FieldName) -> bool {
+    let name = field.as_str();
+    COMPARED.iter().any(|known| if known.ends_with('.') { name.starts_with(known) } else { name == *known })
+}
+
 fn text<'a>(evidence: &'a Evidence, field: &str) -> Option<&'a str> {
+    debug_assert!(COMPARED.contains(&field), "{field} is compared, so evidence must carry it");
     evidence.fields.get(field)?.as_str()
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use huiliu_mappings::lens::Lens;
+use huiliu_mappings::matching;
 use huiliu_mappings::value::{Issue, MappedRecord};
 use serde_json::Value;
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub(super) struct Arrival {
     pub version: Option<Version>,
     pub received_us: i64,
     pub source: Source,
+    /// The blocks that the record's own evidence names, ascending.
+    pub blocks: Vec<i64>,
 }
 
 /// How an arrival came.
@@ -87,6 +90,7 @@ fn one(engine: &Engine, item: &InboxItem, expanded: &mut Expanded) -> Result<(),
             Received::Record(record) => {
                 for lens in lenses(connection, record.stream.as_str()) {
                     let (mapped, issues) = lens.map(&record.body);
+                    let blocks = blocks(engine, &lens, &mapped);
                     expanded.arrivals.push(Arrival {
                         position: item.position,
                         key: key(connection, &lens, &record.id),
@@ -96,6 +100,7 @@ fn one(engine: &Engine, item: &InboxItem, expanded: &mut Expanded) -> Result<(),
                         version: record.version.clone(),
                         received_us: item.received_us,
                         source,
+                        blocks,
                     });
                 }
             }
@@ -110,6 +115,7 @@ fn one(engine: &Engine, item: &InboxItem, expanded: &mut Expanded) -> Result<(),
                         version: version.clone(),
                         received_us: item.received_us,
                         source,
+                        blocks: Vec::new(),
                     });
                 }
             }
@@ -126,6 +132,13 @@ fn one(engine: &Engine, item: &InboxItem, expanded: &mut Expanded) -> Result<(),
 
 fn key(connection: &Connection, lens: &Lens, id: &crate::connector::ExternalId) -> LinkKey {
     LinkKey { connection: connection.name.clone(), lens: lens.name().to_owned(), id: id.clone() }
+}
+
+fn blocks(engine: &Engine, lens: &Lens, mapped: &MappedRecord) -> Vec<i64> {
+    let said = mapped.fields.iter().filter(|(field, value)| !value.is_null() && matching::compares(field));
+    let fields = said.map(|(field, value)| (field.clone(), value.clone())).collect();
+    let evidence = matching::Evidence { fields, identities: mapped.identities.clone() };
+    matching::block_keys(&engine.matching, lens.entity().as_str(), &evidence)
 }
 
 fn lenses(connection: &Connection, stream: &str) -> Vec<Arc<Lens>> {

@@ -55,10 +55,10 @@ pub(crate) struct Batch {
 
 impl Batch {
     /// Loads links, candidates, golden records, pins and rulings: a handful of queries for the whole batch.
-    pub(super) fn load(engine: &Engine, tx: &mut Tx<'_>, arrivals: &[Arrival]) -> Result<Self> {
+    pub(super) fn load(tx: &mut Tx<'_>, arrivals: &[Arrival]) -> Result<Self> {
         let keys: BTreeSet<&LinkKey> = arrivals.iter().map(|arrival| &arrival.key).collect();
         let known = links::by_keys(tx, keys)?;
-        let hashes: BTreeSet<i64> = arrivals.iter().flat_map(|arrival| keys_of(engine, arrival)).collect();
+        let hashes: BTreeSet<i64> = arrivals.iter().flat_map(|arrival| arrival.blocks.iter().copied()).collect();
         let candidates = links::candidates(tx, hashes, BLOCK_LINKS_MAX)?;
         let waiting = stewards::waiting_of(tx, known.iter().map(|link| link.number))?;
         let golden_ids: BTreeSet<i64> = candidates
@@ -130,7 +130,7 @@ impl Batch {
         golden
     }
 
-    fn hear_again(&mut self, engine: &Engine, number: i64, arrival: Arrival) {
+    fn hear_again(&mut self, engine: &Engine, number: i64, mut arrival: Arrival) {
         let at_us = said_at_us(&arrival);
         let Some(link) = self.links.get_mut(&number) else { return };
         if is_stale(link, &arrival) {
@@ -143,10 +143,8 @@ impl Batch {
         if is_hearsay(link, &arrival) && can_fetch(engine, &arrival) {
             return self.read_again(engine, number, &arrival, "told_gone");
         }
-        let Arrival { mapped, position, version, lens, issues, key, received_us, source } = arrival;
-        let arrival =
-            Arrival { mapped: None, position, version: version.clone(), lens, issues, key, received_us, source };
-        let Some(mapped) = mapped else { return self.close(number, &arrival) };
+        let (position, version) = (arrival.position, arrival.version.clone());
+        let Some(mapped) = arrival.mapped.take() else { return self.close(number, &arrival) };
         let before = (link.state.identities.clone(), link.state.references.clone(), link.version.clone(), link.open);
         let old_keys = block_keys(engine, link);
         let heard = link.state.hear(mapped, at_us);
@@ -166,7 +164,8 @@ impl Batch {
             return;
         }
         self.touched.insert(number);
-        self.reblock(engine, number, &old_keys);
+        let blocks = self.blocks_of(engine, number);
+        self.reblock(number, blocks, &old_keys);
         self.note(number, &arrival, "changed");
         self.attach(engine, number, position);
     }
@@ -199,23 +198,22 @@ impl Batch {
         self.note(number, arrival, outcome);
     }
 
-    fn hear_first(&mut self, engine: &Engine, arrival: Arrival) {
-        let at_us = said_at_us(&arrival);
-        let Arrival { mapped, position, version, lens, issues, key, received_us, source } = arrival;
+    fn hear_first(&mut self, engine: &Engine, mut arrival: Arrival) {
+        let (at_us, position) = (said_at_us(&arrival), arrival.position);
         // A deletion of a record that was never seen says nothing about anybody.
-        let Some(mapped) = mapped else { return };
+        let Some(mapped) = arrival.mapped.take() else { return };
         let number = self.next_link;
         self.next_link += 1;
         let mut state = LinkState::default();
         state.hear(mapped, at_us);
-        let entity = lens.entity().clone();
-        let link = Link { number, key: key.clone(), entity, golden: 0, state, version: version.clone(), open: true };
+        let (key, entity, version) = (arrival.key.clone(), arrival.lens.entity().clone(), arrival.version.clone());
         self.by_key.insert(key.clone(), number);
-        self.links.insert(number, link);
+        self.links.insert(number, Link { number, key, entity, golden: 0, state, version, open: true });
         self.touched.insert(number);
-        let creates = lens.creates_golden();
-        let arrival = Arrival { mapped: None, position, version, lens, issues, key, received_us, source };
-        let (golden, outcome) = match self.decide(engine, number) {
+        let creates = arrival.lens.creates_golden();
+        // All that a new link has is its record's own evidence, whose blocks are known.
+        let blocks = std::mem::take(&mut arrival.blocks);
+        let (golden, outcome) = match self.decide(engine, number, &blocks) {
             Decision::Link { golden, .. } => (self.absorb(&golden, position), "linked"),
             Decision::Create if !creates => (0, "unattached"),
             Decision::Create => (self.create(number), "created"),
@@ -232,7 +230,7 @@ impl Batch {
         if golden != 0 {
             self.dirty(golden, position, if outcome == "linked" { "link" } else { "create" });
         }
-        self.reblock(engine, number, &[]);
+        self.reblock(number, blocks, &[]);
         self.note(number, &arrival, outcome);
     }
 
@@ -242,7 +240,7 @@ impl Batch {
         if own != 0 {
             self.dirty(own, position, "update");
         }
-        let mut golden = match self.decide(engine, number) {
+        let mut golden = match self.decide(engine, number, &self.blocks_of(engine, number)) {
             Decision::Link { golden, .. } => golden,
             Decision::Review { candidates } => return self.ask(engine, number, own, candidates),
             Decision::Create => return,
@@ -258,27 +256,32 @@ impl Batch {
         if own == 0 {
             self.move_link(number, survivor);
             self.dirty(survivor, position, "link");
-            self.reblock(engine, number, &[]);
+            let blocks = self.blocks_of(engine, number);
+            self.reblock(number, blocks, &[]);
         }
     }
 
-    fn decide(&self, engine: &Engine, number: i64) -> Decision {
+    fn blocks_of(&self, engine: &Engine, number: i64) -> Vec<i64> {
+        self.links.get(&number).map(|link| block_keys(engine, link)).unwrap_or_default()
+    }
+
+    /// Who this link is, among the golden records that share one of its blocks.
+    fn decide(&self, engine: &Engine, number: i64, blocks: &[i64]) -> Decision {
         let Some(link) = self.links.get(&number) else { return Decision::Create };
-        let evidence = link.state.evidence();
-        let entity = link.entity.as_str();
-        let found = matching::block_keys(&engine.matching, entity, &evidence);
-        let golden: BTreeSet<i64> = found.iter().filter_map(|hash| self.blocks.get(hash)).flatten().copied().collect();
+        let golden: BTreeSet<i64> = blocks.iter().filter_map(|hash| self.blocks.get(hash)).flatten().copied().collect();
         let candidates: Vec<Candidate> = golden
             .into_iter()
             .filter(|golden| *golden != 0 && *golden != link.golden && !self.is_apart(number, link.golden, *golden))
             .map(|golden| Candidate { golden, evidence: self.cluster(golden).map(|it| it.state.evidence()).collect() })
             .collect();
+        if candidates.is_empty() {
+            return Decision::Create;
+        }
         let companions = self.cluster(link.golden).filter(|it| link.golden != 0 && it.number != number);
-        let companions: Vec<_> =
-            if candidates.is_empty() { Vec::new() } else { companions.map(|it| it.state.evidence()).collect() };
+        let companions: Vec<_> = companions.map(|it| it.state.evidence()).collect();
         let apart = |a: i64, b: i64| self.are_apart(a, b);
         let known = Known { companions: &companions, apart: &apart };
-        matching::decide_known(&engine.matching, entity, &evidence, &known, &candidates)
+        matching::decide_known(&engine.matching, link.entity.as_str(), &link.state.evidence(), &known, &candidates)
     }
 
     /// Whether a steward ruled that these golden records are different.
@@ -371,9 +374,8 @@ impl Batch {
         }
     }
 
-    fn reblock(&mut self, engine: &Engine, number: i64, old: &[i64]) {
+    fn reblock(&mut self, number: i64, keys: Vec<i64>, old: &[i64]) {
         let Some(link) = self.links.get(&number) else { return };
-        let keys = block_keys(engine, link);
         let golden = link.golden;
         self.dropped_blocks.extend(old.iter().filter(|hash| !keys.contains(hash)).map(|hash| (*hash, number)));
         self.new_blocks.extend(keys.iter().map(|hash| (*hash, number, golden)));
@@ -389,14 +391,6 @@ impl Batch {
         let detail = (!arrival.issues.is_empty()).then(|| serde_json::to_string(&arrival.issues).unwrap_or_default());
         self.journal.push(JournalLine { link, position: arrival.position, outcome: outcome.to_owned(), detail });
     }
-}
-
-fn keys_of(engine: &Engine, arrival: &Arrival) -> Vec<i64> {
-    let Some(mapped) = &arrival.mapped else { return Vec::new() };
-    let fields =
-        mapped.fields.iter().filter(|(_, value)| !value.is_null()).map(|(f, v)| (f.clone(), v.clone())).collect();
-    let evidence = matching::Evidence { fields, identities: mapped.identities.clone() };
-    matching::block_keys(&engine.matching, arrival.lens.entity().as_str(), &evidence)
 }
 
 fn block_keys(engine: &Engine, link: &Link) -> Vec<i64> {
