@@ -201,3 +201,27 @@ fn a_read_from_before_our_write_undoes_nothing() {
         assert_eq!(rig.settle(), 0, "and nothing is written back");
     });
 }
+
+/// A pause waits for a person; what changes meanwhile is owed all the same.
+#[test]
+fn a_change_during_a_pause_is_sent_after_it() {
+    on_both_stores(|store| {
+        let rig = rig(store);
+        rig.a.edit("1", &json!({"name": "李雷", "email": "li@example.com", "title": "A"}));
+        rig.settle();
+        let pause = |tx: &mut huiliu_core::store::Tx<'_>| {
+            streams::set_state(tx, "b", State::Paused, Some("the password was changed"), DAY_ONE_US)
+        };
+        rig.engine.store.write(pause).unwrap();
+        rig.a.edit("1", &json!({"title": "B"}));
+        let a = &rig.engine.connections["a"];
+        rig.engine.clock.advance_us(1_000_000);
+        rig.runtime.block_on(pull::stream(&rig.engine, a, &"customers".into(), 1)).unwrap();
+        while process::batch(&rig.engine).unwrap().items > 0 {}
+        while plan::batch(&rig.engine).unwrap().0 > 0 {}
+        assert_eq!(rig.b.get("made1")["title"], "A", "nothing is written during a pause");
+        assert_eq!(rig.engine.store.write(|tx| streams::resume(tx, "b", DAY_ONE_US)).unwrap(), 1);
+        rig.settle();
+        assert_eq!(rig.b.get("made1")["title"], "B");
+    });
+}

@@ -11,7 +11,7 @@ use huiliu_mappings::value::Fields;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::connection::{Connection, State};
+use crate::connection::Connection;
 use crate::connector::{Delivery, Operation};
 use crate::engine::Engine;
 use crate::link::Link;
@@ -86,11 +86,11 @@ pub fn plan(engine: &Engine, tx: &mut Tx<'_>, ids: &BTreeSet<i64>, only: Option<
     owed_by(engine, tx, ids, &receivers)
 }
 
-/// The connections that may be written: live ones, or the one that is looked at.
+/// The connections that may be written: live ones, paused ones that wait for their credentials, or the one that is
+/// looked at.
 fn receivers<'a>(engine: &'a Engine, tx: &mut Tx<'_>, only: Option<&str>) -> Result<Vec<&'a Connection>> {
-    let states = streams::states(tx)?;
-    let live = |name: &str| states.get(name).is_some_and(|(state, _)| *state == State::Live);
-    let looked_at = |name: &str| only.map_or_else(|| live(name), |only| name == only);
+    let live = streams::owed(tx)?;
+    let looked_at = |name: &str| only.map_or_else(|| live.contains(name), |only| name == only);
     let all = engine.connections.values();
     Ok(all.filter(|it| it.writes && it.connector.is_some() && looked_at(it.name.as_str())).collect())
 }

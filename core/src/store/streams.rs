@@ -1,6 +1,6 @@
 //! Connections and streams: their state, cursors, schedules and last errors.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::db::{Col, Insert, Param, Result, Tx};
 use crate::connection::State;
@@ -20,6 +20,12 @@ pub fn states(tx: &mut Tx<'_>) -> Result<BTreeMap<String, (State, Option<String>
     let sql = "SELECT name, state, reason FROM connection ORDER BY name";
     let rows = tx.query(sql, &[], |row| Ok((row.text(0)?, (State::parse(&row.text(1)?), row.opt_text(2)?))))?;
     Ok(rows.into_iter().collect())
+}
+
+/// The connections that are owed changes: live ones, and those that will be live again after a pause.
+pub fn owed(tx: &mut Tx<'_>) -> Result<BTreeSet<String>> {
+    let sql = "SELECT name FROM connection WHERE state = 'live' OR (state = 'paused' AND resume = 'live')";
+    Ok(tx.query(sql, &[], |row| row.text(0))?.into_iter().collect())
 }
 
 /// Sets a connection's state; a pause remembers what to return to.
