@@ -191,3 +191,32 @@ fn secrets_have_names() {
         assert!(!format!("{token:?}").contains("7391"), "a token has no debug form");
     });
 }
+
+/// What was kept, through the same rules into an empty store, gives the same golden records; and what is kept is what
+/// came, byte for byte.
+#[test]
+fn inbox_is_immutable() {
+    on_both_stores(|store| {
+        let first = kit::engine(store);
+        let sent: Vec<inbox::InboxItem> = (0..40)
+            .map(|at| {
+                let (system, person) = (["a", "b", "c"][at % 3], at % 7);
+                let body = json!({"name": format!("客户{person}"), "email": format!("P{person}@Example.com "),
+                    "title": format!("t{at}"), "tags": [format!("g{}", at % 4)]});
+                kit::record(&format!("{system}/customers/{person}"), i64::try_from(at * 31 % 17).unwrap_or(0), &body)
+            })
+            .collect();
+        for part in sent.chunks(9) {
+            kit::feed(&first, part);
+        }
+        let kept = first.store.read(|tx| inbox::after(tx, 0, 100)).expect("the inbox");
+        let bodies = |items: &[inbox::InboxItem]| items.iter().map(|it| it.body.clone()).collect::<Vec<_>>();
+        assert_eq!(bodies(&kept), bodies(&sent));
+        let folder = tempfile::tempdir().expect("a folder");
+        let empty = Store::open(&format!("sqlite:{}", folder.path().join("again.db").display())).expect("a store");
+        let second = kit::engine(empty);
+        kit::feed(&second, &kept);
+        assert_eq!(kit::customers(&second), kit::customers(&first));
+        assert_eq!(kit::customers(&first).len(), 7);
+    });
+}

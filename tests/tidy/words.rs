@@ -8,6 +8,7 @@ const INVARIANTS: &[&str] = &[
     "ack_after_append",
     "order_does_not_matter",
     "echo_dies_at_merge",
+    "inbox_is_immutable",
     "delivery_is_complete",
     "webhooks_are_hints",
     "secrets_have_names",
