@@ -248,14 +248,17 @@ pub fn record(engine: &Engine, key: &LinkKey) -> Result<Story> {
         story.seen = true;
         story.entity = link.entity.as_str().to_owned();
         story.golden = link.golden;
-        for line in links::history(tx, link.number, HISTORY)? {
-            story.arrivals.push(Arrival {
+        let lines = links::history(tx, link.number, HISTORY)?;
+        let received = inbox::received(tx, lines.iter().map(|line| line.position))?;
+        story.arrivals = lines
+            .into_iter()
+            .map(|line| Arrival {
                 position: line.position,
-                received_us: inbox::at(tx, line.position)?.map(|item| item.received_us),
+                received_us: received.get(&line.position).copied(),
                 outcome: line.outcome,
                 issues: line.detail,
-            });
-        }
+            })
+            .collect();
         story.targets = targets(engine, tx, &link)?;
         Ok(story)
     })

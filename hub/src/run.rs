@@ -240,7 +240,8 @@ async fn listen(engine: Engine, connection: Connection, bells: Bells, mut stop: 
                 let (here, name) = (engine.clone(), connection.name.clone());
                 let now_us = engine.clock.now_us();
                 let brought = on_thread(move || {
-                    here.store.write(|tx| streams::bring_forward(tx, name.as_str(), stream.as_str(), now_us))
+                    let told = [(name.as_str().to_owned(), stream.as_str().to_owned())].into();
+                    here.store.write(|tx| streams::bring_forward(tx, &told, now_us))
                 });
                 match brought.await {
                     Ok(_) => LISTEN_PAUSE,

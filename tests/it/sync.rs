@@ -225,3 +225,30 @@ fn a_change_during_a_pause_is_sent_after_it() {
         assert_eq!(rig.b.get("made1")["title"], "B");
     });
 }
+
+/// A system that says only that something changed is pulled at once, not when its turn comes.
+#[test]
+fn a_poked_stream_is_due_now() {
+    on_both_stores(|store| {
+        let rig = rig(store);
+        let a = &rig.engine.connections["a"];
+        rig.runtime.block_on(pull::stream(&rig.engine, a, &"customers".into(), 3_600_000_000)).unwrap();
+        let due_us = || {
+            let all = rig.engine.store.read(streams::all).unwrap();
+            all[&("a".to_owned(), "customers".to_owned())].due_us - rig.engine.clock.now_us()
+        };
+        assert_eq!(due_us(), 3_600_000_000);
+        let call = inbox::InboxItem {
+            connection: "a".to_owned(),
+            kind: inbox::ItemKind::Webhook,
+            target: Some("/hooks/a".to_owned()),
+            headers: Some("[]".to_owned()),
+            body: json!([{"poke": {"stream": "customers"}}]).to_string().into_bytes(),
+            received_us: DAY_ONE_US,
+            ..inbox::InboxItem::default()
+        };
+        rig.engine.store.write(|tx| inbox::append(tx, &[call])).unwrap();
+        assert_eq!(process::batch(&rig.engine).unwrap().hints, 1);
+        assert_eq!(due_us(), 0);
+    });
+}

@@ -40,7 +40,7 @@ pub struct Processed {
     pub reviews: usize,
     /// Items that need a person.
     pub dead: usize,
-    /// Keys that must be fetched.
+    /// Keys that must be fetched, and streams that are to be pulled now.
     pub hints: usize,
 }
 
@@ -158,7 +158,7 @@ impl Ahead {
             changes: settled.changes.len(),
             reviews: batch.reviews.len(),
             dead: expanded.dead.len(),
-            hints: expanded.hints.len(),
+            hints: expanded.hints.len() + expanded.pokes.len(),
         };
         let now_us = engine.clock.now_us();
         let written = engine.store.write(|tx| {
@@ -168,6 +168,7 @@ impl Ahead {
             }
             write(tx, &mut batch, &settled)?;
             inbox::ask_fetch(tx, &expanded.hints, now_us)?;
+            streams::bring_forward(tx, &expanded.pokes, now_us)?;
             inbox::bury(tx, &expanded.dead)?;
             if let Some(swept) = &swept {
                 links::journal(tx, &swept.journal)?;

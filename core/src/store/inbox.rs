@@ -1,5 +1,7 @@
 //! The inbox, what was seen, what must be fetched, and the positions of the stages.
 
+use std::collections::BTreeMap;
+
 use super::db::{Col, Insert, Keys, Param, Result, Tx};
 
 /// One arrival, ready to be appended or as read back.
@@ -117,6 +119,13 @@ pub fn mark_seen(tx: &mut Tx<'_>, connection: &str, dedupe: &str, now_us: i64) -
 /// Items after a position, in order, at most `count`.
 pub fn after(tx: &mut Tx<'_>, position: i64, count: i64) -> Result<Vec<InboxItem>> {
     select(tx, "WHERE position > ?1 ORDER BY position LIMIT ?2", &[Param::Int(position), Param::Int(count)])
+}
+
+/// When the items at these positions were received, microseconds since 1970 UTC.
+pub fn received(tx: &mut Tx<'_>, positions: impl IntoIterator<Item = i64>) -> Result<BTreeMap<i64, i64>> {
+    let sql = "SELECT i.position, i.received_us FROM {keys:i} AS k CROSS JOIN inbox AS i WHERE i.position = k.k0";
+    let rows = tx.query_keys(sql, &Keys::ints(positions), &[], |row| Ok((row.int(0)?, row.int(1)?)))?;
+    Ok(rows.into_iter().collect())
 }
 
 /// One item.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::db::{Col, Insert, Param, Result, Tx};
+use super::db::{Col, Insert, Keys, Param, Result, Tx};
 use crate::connection::State;
 
 /// Makes a connection known: it observes first.
@@ -239,11 +239,14 @@ pub fn put(tx: &mut Tx<'_>, connection: &str, stream: &str, state: &StreamState)
     tx.insert(&STREAM, &cells).map(|_| ())
 }
 
-/// Brings the next pull of a stream forward to now: the system says that something changed there.
-pub fn bring_forward(tx: &mut Tx<'_>, connection: &str, stream: &str, now_us: i64) -> Result<u64> {
-    tx.execute(
-        "UPDATE stream_state SET due_us = ?3 WHERE connection = ?1 AND stream = ?2 AND due_us > ?3",
-        &[Param::Text(connection), Param::Text(stream), Param::Int(now_us)],
+/// Brings the next pull of streams (connection, stream) forward to now: their systems say that something changed there.
+pub fn bring_forward(tx: &mut Tx<'_>, streams: &BTreeSet<(String, String)>, now_us: i64) -> Result<u64> {
+    let keys = Keys::texts(streams.iter().map(|(connection, stream)| [connection.as_str(), stream.as_str()]));
+    tx.execute_keys(
+        "UPDATE stream_state SET due_us = ?2 WHERE due_us > ?2
+         AND EXISTS (SELECT 1 FROM {keys:tt} AS k WHERE k.k0 = connection AND k.k1 = stream)",
+        &keys,
+        &[Param::Int(now_us)],
     )
 }
 

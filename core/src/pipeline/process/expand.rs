@@ -1,6 +1,6 @@
 //! From inbox items to arrivals: records in canonical words, deletions, hints.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use huiliu_mappings::lens::Lens;
 use huiliu_mappings::matching;
@@ -43,6 +43,8 @@ pub(super) struct Expanded {
     pub arrivals: Vec<Arrival>,
     /// Connection, stream, external id, position.
     pub hints: Vec<(String, String, String, i64)>,
+    /// Connection and stream of those that a system says have changed somewhere.
+    pub pokes: BTreeSet<(String, String)>,
     pub dead: Vec<DeadLetter>,
 }
 
@@ -123,8 +125,9 @@ fn one(engine: &Engine, item: &InboxItem, expanded: &mut Expanded) -> Result<(),
                 let hint = (item.connection.clone(), stream.as_str().to_owned(), id.as_str().to_owned(), item.position);
                 expanded.hints.push(hint);
             }
-            // The schedule pulls every stream; a poke only brings it forward, and the intake has done so already.
-            Received::Poke { .. } => {}
+            Received::Poke { stream } => {
+                expanded.pokes.insert((item.connection.clone(), stream.as_str().to_owned()));
+            }
         }
     }
     Ok(())
