@@ -7,6 +7,8 @@ mod kit;
 
 #[path = "shopify/calls.rs"]
 mod calls;
+#[path = "shopify/engine.rs"]
+mod engine;
 #[path = "shopify/fixtures.rs"]
 mod fixtures;
 #[path = "shopify/told.rs"]

@@ -11,7 +11,7 @@ use huiliu_core::connector::{
 };
 use huiliu_core::quota::Quota;
 use huiliu_core::secrets::{Secret, TokenVault};
-use huiliu_rest::RestConnector;
+use huiliu_rest::connector::RestConnector;
 use huiliu_twins::shopify::{Fault, ShopifyTwin};
 use serde_json::{Value, json};
 
@@ -32,7 +32,9 @@ async fn kit() -> Kit {
     let cx = Cx {
         connection: "shop".into(),
         settings: Arc::new(settings),
-        secrets: Arc::new(twin.secrets().into_iter().map(|(name, value)| (name.to_owned(), Secret::new(value))).collect()),
+        secrets: Arc::new(
+            twin.secrets().into_iter().map(|(name, value)| (name.to_owned(), Secret::new(value))).collect(),
+        ),
         clock: Clock::manual(NOW * 1_000_000),
         quota: Arc::new(Quota::unlimited()),
         tokens: Arc::new(TokenVault::in_memory()),
@@ -46,7 +48,13 @@ impl Kit {
     async fn pull_all(&self, stream: &str, mut from: Option<Cursor>) -> (Vec<String>, usize, Option<Cursor>) {
         let (mut ids, mut pages) = (Vec::new(), 0);
         loop {
-            let page = self.shopify.pull(&self.cx, &stream.into(), from.as_ref()).await.unwrap();
+            let page = match self.shopify.pull(&self.cx, &stream.into(), from.as_ref()).await {
+                Err(ConnectorError::RateLimited { after: Some(after), .. }) => {
+                    tokio::time::sleep(after).await;
+                    continue;
+                }
+                page => page.unwrap(),
+            };
             pages += 1;
             ids.extend(page.items.iter().map(|item| match item {
                 Received::Record(record) => record.id.to_string(),
@@ -104,7 +112,8 @@ fn named(number: usize) -> Value {
 async fn credentials_are_told_apart() {
     let kit = kit().await;
     kit.shopify.check(&kit.cx).await.unwrap();
-    let wrong = Cx { secrets: Arc::new([("access_token".to_owned(), Secret::new("shpat_no"))].into()), ..kit.cx.clone() };
+    let wrong =
+        Cx { secrets: Arc::new([("access_token".to_owned(), Secret::new("shpat_no"))].into()), ..kit.cx.clone() };
     let error = kit.shopify.check(&wrong).await.unwrap_err();
     assert_eq!(error.kind(), "unauthorized");
     assert!(!error.to_string().contains("shpat_no"));
@@ -151,8 +160,12 @@ async fn a_later_pull_brings_what_changed_and_what_the_index_was_late_with() {
     kit.cx.clock.advance_us(7_200 * 1_000_000);
     let (again, _, _) = kit.pull_all("customers", cursor).await;
     assert!(again.iter().all(|id| [&old, &late, &last].contains(&id)), "{again:?}");
-    let queries: Vec<String> =
-        kit.twin.exchanges().iter().filter_map(|(asked, _)| Some(asked["variables"]["query"].as_str()?.to_owned())).collect();
+    let queries: Vec<String> = kit
+        .twin
+        .exchanges()
+        .iter()
+        .filter_map(|(asked, _)| Some(asked["variables"]["query"].as_str()?.to_owned()))
+        .collect();
     assert_eq!(queries.len(), 2, "the first pull is a full one: {queries:?}");
     assert!(queries[0].starts_with("updated_at:>='2026-01-02T") && queries[0].ends_with("Z'"), "{}", queries[0]);
     assert_eq!(kit.schema_mistakes(), json!([]));
@@ -162,7 +175,8 @@ async fn a_later_pull_brings_what_changed_and_what_the_index_was_late_with() {
 async fn a_record_is_fetched_as_it_is_pulled() {
     let kit = kit().await;
     let id = kit.twin.put_customer(&named(1)).unwrap();
-    let order = kit.twin.place_order(&json!({ "customer": id, "lines": [{ "name": "茶", "price": "9.90" }] })).await.unwrap();
+    let order =
+        kit.twin.place_order(&json!({ "customer": id, "lines": [{ "name": "茶", "price": "9.90" }] })).await.unwrap();
     for (stream, id) in [("customers", &id), ("orders", &order)] {
         let page = kit.shopify.pull(&kit.cx, &stream.into(), None).await.unwrap();
         let fetched = kit.fetch(stream, id).await.unwrap();
@@ -268,7 +282,10 @@ async fn a_throttled_call_waits_until_the_points_are_back() {
         let error = kit.shopify.pull(&kit.cx, &"customers".into(), None).await.unwrap_err();
         let cost = kit.twin.exchanges()[0].1["extensions"]["cost"]["requestedQueryCost"].as_u64().unwrap();
         let wait = Duration::from_millis((cost - 452) * 10);
-        assert!(matches!(&error, ConnectorError::RateLimited { after: Some(after), .. } if *after == wait), "{error:?}");
+        assert!(
+            matches!(&error, ConnectorError::RateLimited { after: Some(after), .. } if *after == wait),
+            "{error:?}"
+        );
         cost
     };
     assert!(requested > 452);
