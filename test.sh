@@ -26,6 +26,14 @@ tools=.cache/test-tools
 if [ ! -x "$tools/python/bin/python" ]; then python3 -m venv "$tools/python"; fi
 "$tools/python/bin/python" -m pip install -q --disable-pip-version-check -r tests/sdks/requirements.txt
 npm install --silent --no-audit --no-fund --prefix "$tools/node" $(cat tests/sdks/npm.txt)
+# Real servers that the tests start and speak to: each folder of tests/servers/ installs its own into a place of its own.
+for install in tests/servers/*/install.sh; do
+    if [ -f "$install" ]; then
+        name=$(basename "$(dirname "$install")")
+        echo "$name"
+        bash "$install" "$PWD/$tools/$name"
+    fi
+done
 
 step "format"
 cargo fmt --all -- --check

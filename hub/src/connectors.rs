@@ -14,21 +14,7 @@ use huiliu_mappings::model::Model;
 use huiliu_rest::connector::RestConnector;
 use huiliu_wecom::wecom::WeCom;
 
-const MANIFESTS: &[File<'static>] = &[
-    ("connectors/email/connector.toml", include_str!("../../connectors/email/connector.toml")),
-    ("connectors/kingdee/connector.toml", include_str!("../../connectors/kingdee/connector.toml")),
-    ("connectors/shopify/connector.toml", include_str!("../../connectors/shopify/connector.toml")),
-    ("connectors/webhook/connector.toml", include_str!("../../connectors/webhook/connector.toml")),
-    ("connectors/wecom/connector.toml", include_str!("../../connectors/wecom/connector.toml")),
-];
-
-const MAPPINGS: &[File<'static>] = &[
-    ("mappings/systems/email.toml", include_str!("../../mappings/systems/email.toml")),
-    ("mappings/systems/kingdee.toml", include_str!("../../mappings/systems/kingdee.toml")),
-    ("mappings/systems/shopify.toml", include_str!("../../mappings/systems/shopify.toml")),
-    ("mappings/systems/webhook.toml", include_str!("../../mappings/systems/webhook.toml")),
-    ("mappings/systems/wecom.toml", include_str!("../../mappings/systems/wecom.toml")),
-];
+include!(concat!(env!("OUT_DIR"), "/shipped.rs"));
 
 /// The catalog of what ships.
 pub fn catalog(model: &Model) -> Result<Catalog, Vec<Diagnostic>> {

@@ -48,13 +48,9 @@ impl Kit {
     async fn pull_all(&self, stream: &str, mut from: Option<Cursor>) -> (Vec<String>, usize, Option<Cursor>) {
         let (mut ids, mut pages) = (Vec::new(), 0);
         loop {
-            let page = match self.shopify.pull(&self.cx, &stream.into(), from.as_ref()).await {
-                Err(ConnectorError::RateLimited { after: Some(after), .. }) => {
-                    tokio::time::sleep(after).await;
-                    continue;
-                }
-                page => page.unwrap(),
-            };
+            // The bucket fills by the shop's clock, which stands still here; one test below runs out of points.
+            self.twin.set_points(2_000);
+            let page = self.shopify.pull(&self.cx, &stream.into(), from.as_ref()).await.unwrap();
             pages += 1;
             ids.extend(page.items.iter().map(|item| match item {
                 Received::Record(record) => record.id.to_string(),

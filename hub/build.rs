@@ -1,0 +1,34 @@
+//! Lists what ships: every folder of `connectors/` that holds a manifest, and every file of `mappings/systems/`. The
+//! folders are the list, so that a new system edits no file.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+fn main() {
+    let root = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo says where")).join("..");
+    let mut text = String::new();
+    let manifests = entries(&root, "connectors").into_iter().map(|name| format!("connectors/{name}/connector.toml"));
+    list(&mut text, &root, "MANIFESTS", manifests.filter(|path| root.join(path).is_file()));
+    let mappings = entries(&root, "mappings/systems").into_iter().map(|name| format!("mappings/systems/{name}"));
+    list(&mut text, &root, "MAPPINGS", mappings);
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo says where"));
+    std::fs::write(out.join("shipped.rs"), text).expect("the output folder can be written");
+}
+
+/// The names in a folder, sorted; cargo runs this again when one comes or goes.
+fn entries(root: &Path, folder: &str) -> Vec<String> {
+    println!("cargo::rerun-if-changed={}", root.join(folder).display());
+    let found = std::fs::read_dir(root.join(folder)).expect("the folder is there");
+    let mut names: Vec<String> =
+        found.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+fn list(text: &mut String, root: &Path, name: &str, paths: impl Iterator<Item = String>) {
+    let _ = writeln!(text, "const {name}: &[File<'static>] = &[");
+    for path in paths {
+        let _ = writeln!(text, "    (\"{path}\", include_str!(\"{}\")),", root.join(&path).display());
+    }
+    text.push_str("];\n");
+}
