@@ -119,6 +119,19 @@ impl Lens {
         self.fields.iter().filter(|rule| rule.kind == FieldType::Instant).map(|rule| &rule.field)
     }
 
+    /// The type of a field that it reads or writes.
+    pub fn kind(&self, field: &FieldName) -> Option<FieldType> {
+        self.fields.iter().find(|rule| rule.field == *field).map(|rule| rule.kind)
+    }
+
+    /// The canonical fields that are read from what this pointer leads to.
+    pub fn fields_from(&self, pointer: &str) -> impl Iterator<Item = &FieldName> {
+        let wanted = Path::parse(pointer).ok();
+        let reads = move |from: &Path| wanted.as_ref().is_some_and(|wanted| wanted.covers(from));
+        let rules = self.fields.iter().filter(move |rule| rule.from.as_ref().is_some_and(&reads));
+        rules.map(|rule| &rule.field)
+    }
+
     /// The record in canonical words, and what could not be mapped.
     pub fn map(&self, body: &Value) -> (MappedRecord, Vec<Issue>) {
         read::map(self, body)

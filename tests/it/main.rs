@@ -6,6 +6,7 @@ mod batches;
 mod contract;
 mod email;
 mod explain;
+mod files;
 mod flow;
 mod garbage;
 mod invariants;
