@@ -25,6 +25,7 @@ pub struct Lens {
     stream: String,
     entity: EntityName,
     creates: bool,
+    only: Option<Path>,
     fields: Vec<FieldRule>,
     identities: Vec<IdentityRule>,
     references: Vec<ReferenceRule>,
@@ -107,6 +108,19 @@ impl Lens {
     /// Whether a record that matches nobody makes a golden record (`create = false` in the file says no).
     pub fn creates_golden(&self) -> bool {
         self.creates
+    }
+
+    /// Whether a record is one of this lens. Several may read one stream: an order's buyer is a customer of its own only
+    /// where the order names no other (`only` in the file).
+    pub fn reads(&self, body: &Value) -> bool {
+        let Some(only) = &self.only else { return true };
+        only.get(body).is_some_and(|value| match value {
+            Value::Null => false,
+            Value::String(text) => !text.trim().is_empty(),
+            Value::Array(list) => !list.is_empty(),
+            Value::Object(map) => !map.is_empty(),
+            Value::Bool(_) | Value::Number(_) => true,
+        })
     }
 
     /// The canonical fields that can be written to the system.

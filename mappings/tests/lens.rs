@@ -230,6 +230,21 @@ fn rules_that_contradict_themselves_are_told() {
     }
 }
 
+/// Two tables may read one stream, each its own records.
+#[test]
+fn a_table_reads_only_records_with_the_value_that_it_asks_for() {
+    let text = "[guests]\nstream = \"orders\"\nentity = \"customer\"\nonly = \"/guest/email\"\n[guests.fields]\n\
+        emails.main = \"/guest/email\"\n[orders]\nentity = \"order\"\n[orders.fields]\nnumber = \"/no\"\n";
+    let lenses = Lens::parse_file("x.toml", text, &Model::shipped()).unwrap();
+    let read = |body: &Value| lenses.iter().filter(|lens| lens.reads(body)).map(Lens::name).collect::<Vec<_>>();
+    assert_eq!(read(&json!({ "no": "1", "guest": { "email": "han@example.com" } })), ["guests", "orders"]);
+    for none in [json!({ "no": "1" }), json!({ "guest": null }), json!({ "guest": { "email": " " } })] {
+        assert_eq!(read(&none), ["orders"], "{none}");
+    }
+    let told = Lens::parse_file("x.toml", &text.replace("\"/guest/email\"\n[g", "\"guest\"\n[g"), &Model::shipped());
+    assert!(told.unwrap_err()[0].to_string().contains("did you mean `/guest`?"));
+}
+
 proptest::proptest! {
     #[test]
     fn the_laws_hold_on_any_record(first in "\\PC{0,12}", mail in "[a-zA-Z.]{1,8}@[a-z]{1,8}\\.cn", level in 0..4, phone in "1[3-9][0-9]{9}") {

@@ -92,7 +92,7 @@ fn every_ability_has_a_fixture_and_the_laws_hold_on_it() {
             let found = fixtures(&folder, stream);
             assert!(!found.is_empty(), "connectors/{name}/fixtures/{stream}/ holds no record");
             for lens in lenses.iter().filter(|lens| lens.stream() == stream) {
-                for (file, body) in &found {
+                for (file, body) in found.iter().filter(|(_, body)| lens.reads(body)) {
                     let (mapped, issues) = lens.map(body);
                     assert_eq!(issues, [], "{name}: {file}");
                     assert!(!mapped.fields.is_empty(), "{name}: {file} says nothing");

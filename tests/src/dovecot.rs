@@ -1,11 +1,13 @@
 //! A real Dovecot, started with its own configuration in its own folder, on a free loopback port.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
+
+use crate::server::free_port;
 
 /// The account; the server takes any name.
 pub const USERNAME: &str = "hub@example.test";
@@ -31,10 +33,6 @@ fn program() -> PathBuf {
     let known = ["/usr/sbin/dovecot", "/usr/local/sbin/dovecot", "/opt/homebrew/sbin/dovecot"].map(PathBuf::from);
     let found = known.into_iter().find(|path| path.exists());
     found.expect("these tests need a Dovecot IMAP server: install it with `apt-get install dovecot-imapd`")
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
 impl Dovecot {

@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-fn tools() -> PathBuf {
+/// Where `test.sh` installs SDKs and servers.
+pub fn tools() -> PathBuf {
     let beside = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.cache/test-tools"));
     std::env::var_os("HUILIU_TEST_TOOLS").map_or_else(beside, PathBuf::from)
 }

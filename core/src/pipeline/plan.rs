@@ -156,8 +156,9 @@ fn owed(connection: &Connection, golden: &Golden, links: &[Link], departed: Opti
             links.iter().filter(|it| it.key.connection == connection.name && it.key.lens == lens.name()).collect();
         let projected = lens.project(&golden.fields);
         let kept = departed.map(|fields| lens.project(fields)).unwrap_or_default();
-        if mine.is_empty() && connection.creates.contains(lens.name()) && connection.can(lens.stream(), Ability::Create)
-        {
+        // Whom a system knows through another table is not missing there: a shop's guest needs no account.
+        let known = links.iter().any(|it| it.key.connection == connection.name);
+        if !known && connection.creates.contains(lens.name()) && connection.can(lens.stream(), Ability::Create) {
             let fields: Fields = projected.into_iter().filter(|(_, value)| !value.is_null()).collect();
             if !fields.is_empty() {
                 owed.push(planned(connection, lens, golden, None, fields));

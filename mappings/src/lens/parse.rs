@@ -16,7 +16,7 @@ use crate::normalize::Options;
 use crate::value::{EntityName, IdentityKind};
 
 /// The keys of a lens.
-pub(super) const LENS_KEYS: &[&str] = &["entity", "stream", "create", "identities", "fields", "references"];
+pub(super) const LENS_KEYS: &[&str] = &["entity", "stream", "create", "only", "identities", "fields", "references"];
 /// The keys of an identity.
 pub(super) const IDENTITY_KEYS: &[&str] = &["from", "item", "scope", "normalize", "region"];
 /// The keys of a reference to a record.
@@ -72,6 +72,7 @@ impl Parser<'_> {
             name: name.to_owned(),
             stream,
             creates: self.flag(table, "create").unwrap_or(true),
+            only: self.path_of(table, "only"),
             entity: entity.as_str().into(),
             fields: Vec::new(),
             identities: Vec::new(),

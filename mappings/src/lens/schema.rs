@@ -95,6 +95,7 @@ fn key(name: &str) -> Key {
         "entity" => ("the canonical entity that the records of this table are", text()),
         "stream" => ("the connector's stream, where it is not called as the table is", text()),
         "create" => ("false: a record that matches nobody waits without a golden record of its own", flag()),
+        "only" => ("JSON pointer: a record without a value there is none of this table's", pointer()),
         "identities" => {
             ("what may link a record to a golden record, by kind (`rules/match.toml` gives each its strength)", table())
         }

@@ -3,6 +3,7 @@
 
 mod email;
 mod kingdee;
+mod oscar;
 mod shopify;
 mod webhook;
 mod wecom;
@@ -40,6 +41,7 @@ pub async fn stage(name: &str) -> Option<Stage> {
     Some(match name {
         "email" => email::stage().await,
         "kingdee" => kingdee::stage().await,
+        "oscar" => oscar::stage().await,
         "shopify" => shopify::stage().await,
         "webhook" => webhook::stage().await,
         "wecom" => wecom::stage().await,

@@ -90,7 +90,8 @@ fn one(engine: &Engine, item: &InboxItem, expanded: &mut Expanded) -> Result<(),
     for received in received(connection, item)? {
         match received {
             Received::Record(record) => {
-                for lens in lenses(connection, record.stream.as_str()) {
+                let all = lenses(connection, record.stream.as_str()).into_iter();
+                for lens in all.filter(|lens| lens.reads(&record.body)) {
                     let (mapped, issues) = lens.map(&record.body);
                     let blocks = blocks(engine, &lens, &mapped);
                     expanded.arrivals.push(Arrival {

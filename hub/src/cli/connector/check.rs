@@ -131,7 +131,7 @@ fn records(folder: &Path, stream: &str, lenses: &[Lens], told: &mut Told) {
                 continue;
             }
         };
-        for lens in lenses.iter().filter(|lens| lens.stream() == stream) {
+        for lens in lenses.iter().filter(|lens| lens.stream() == stream && lens.reads(&body)) {
             let (mapped, issues) = lens.map(&body);
             told.wrong.extend(issues.iter().map(|issue| format!("{name}: {}: {}", issue.at, issue.message)));
             told.wrong.extend(laws::broken(lens, &body).iter().map(|law| format!("{name}: {law}")));
