@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use huiliu_mappings::lens::Lens;
 use huiliu_mappings::matching::{self, Evidence, identity_hash};
 use huiliu_mappings::merge::Said;
 use huiliu_mappings::value::{EntityName, FieldName, Fields, Identity, MappedRecord, Reference};
@@ -80,6 +81,48 @@ impl Link {
     }
 }
 
+/// What a write put into a record, in canonical words: what was sent, and what the target stored of it. `fields` and
+/// `body` are the delivery's patch in canonical and in vendor words, `stored` the whole record as the reply showed it.
+///
+/// A patch may be read under more names than it was written under: all of them are our copy.
+pub fn written(
+    lens: &Lens,
+    fields: &Fields,
+    body: &serde_json::Value,
+    stored: Option<&serde_json::Value>,
+) -> (Fields, MappedRecord) {
+    let (reads, _) = lens.map(body);
+    let (always, _) = lens.map(&serde_json::Value::Object(serde_json::Map::new()));
+    let knows: BTreeSet<&FieldName> = lens.writable_fields().collect();
+    let mut sent: Fields =
+        reads.fields.iter().filter(|(field, value)| always.fields.get(*field) != Some(value)).map(own).collect();
+    for (field, value) in fields {
+        if let Some(read) = reads.fields.get(field) {
+            sent.insert(field.clone(), read.clone());
+        } else if knows.contains(field) {
+            sent.insert(field.clone(), value.clone());
+        }
+    }
+    let (shown, identities) = match stored {
+        Some(stored) => {
+            let (record, _) = lens.map(stored);
+            (record.fields, record.identities)
+        }
+        None => (sent.clone(), reads.identities),
+    };
+    // Only fields that this delivery wrote: what else differs in the reply is somebody's edit and must still be heard.
+    let mut holds: Fields = shown.into_iter().filter(|(field, _)| sent.contains_key(field)).collect();
+    for (field, value) in &sent {
+        // A target that swallows a value silently still holds what we sent, as far as anyone can tell from the reply.
+        holds.entry(field.clone()).or_insert_with(|| value.clone());
+    }
+    (sent, MappedRecord { fields: holds, identities, references: Vec::new() })
+}
+
+fn own((field, value): (&FieldName, &serde_json::Value)) -> (FieldName, serde_json::Value) {
+    (field.clone(), value.clone())
+}
+
 /// The memory of a link.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LinkState {
@@ -143,6 +186,29 @@ impl LinkState {
                 self.identities_held.push(identity);
             }
         }
+    }
+
+    /// Whether both remember the same; the order of identities says nothing.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let same = |a: &[Identity], b: &[Identity]| a.len() == b.len() && a.iter().all(|it| b.contains(it));
+        (&self.said, &self.held, &self.written, &self.references)
+            == (&other.said, &other.held, &other.written, &other.references)
+            && same(&self.identities, &other.identities)
+            && same(&self.identities_held, &other.identities_held)
+    }
+
+    /// Whether both say the same about who the record is.
+    pub fn is_same_evidence(&self, other: &Self) -> bool {
+        let (mine, theirs) = (self.evidence(), other.evidence());
+        let ids = |it: &Evidence| it.identities.iter().cloned().collect::<BTreeSet<Identity>>();
+        mine.fields == theirs.fields && ids(&mine) == ids(&theirs)
+    }
+
+    /// Whether the record holds something that the system did not say: a copy of ours.
+    pub fn has_copies(&self) -> bool {
+        let said = |field: &FieldName| self.said.get(field).map(|said| &said.value);
+        self.held.iter().any(|(field, value)| said(field).unwrap_or(&serde_json::Value::Null) != value)
+            || self.identities.len() != self.identities_held.len()
     }
 
     /// Whether the record would change if this value were written.

@@ -206,7 +206,12 @@ pub fn split(engine: &Engine, parted: &[LinkKey], steward: Steward<'_>) -> Resul
 }
 
 /// The absorbed record that any of these links came from, if it still is part of this one.
-fn home_of(tx: &mut Tx<'_>, golden: i64, numbers: &BTreeSet<i64>, homes: &BTreeMap<i64, i64>) -> Result<Option<i64>> {
+pub(crate) fn home_of(
+    tx: &mut Tx<'_>,
+    golden: i64,
+    numbers: &BTreeSet<i64>,
+    homes: &BTreeMap<i64, i64>,
+) -> crate::store::db::Result<Option<i64>> {
     let known = goldens::by_ids(tx, numbers.iter().filter_map(|number| homes.get(number).copied()))?;
     Ok(known.into_iter().filter(|it| it.merged_into == Some(golden)).map(|it| it.id).min())
 }
@@ -280,9 +285,7 @@ fn join(engine: &Engine, tx: &mut Tx<'_>, a: i64, b: i64, known: &[i64], steward
 
 /// What waits to be sent was planned for golden records that are different now; it is planned anew from the change log.
 fn drop_deliveries(tx: &mut Tx<'_>, members: &[Link]) -> Result<()> {
-    let goldens: BTreeSet<i64> = members.iter().map(|link| link.golden).collect();
-    let open = deliveries::open_of(tx, goldens)?;
-    deliveries::drop_pending(tx, open.iter().map(|one| one.delivery.number))?;
+    deliveries::drop_all_of(tx, members.iter().map(|link| link.golden).collect())?;
     Ok(())
 }
 

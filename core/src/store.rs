@@ -10,6 +10,7 @@ pub mod goldens;
 pub mod inbox;
 pub mod links;
 pub mod overview;
+pub mod replays;
 pub mod sealed;
 pub mod stewards;
 pub mod streams;

@@ -10,6 +10,7 @@ mod go_live;
 mod import;
 mod init;
 mod map;
+mod replay;
 mod resume;
 mod review;
 mod schema;
@@ -21,6 +22,7 @@ mod steward;
 mod sync;
 mod why;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -61,6 +63,7 @@ enum Command {
     Secret(secret::Args),
     GoLive(go_live::Args),
     Resume(resume::Args),
+    Replay(replay::Args),
     Sync(sync::Args),
     Status(status::Args),
     Show(show::Args),
@@ -98,6 +101,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, String> {
         Command::Secret(args) => secret::run(folder, args),
         Command::GoLive(args) => go_live::run(folder, &args, language),
         Command::Resume(args) => resume::run(folder, &args),
+        Command::Replay(args) => replay::run(folder, &args, language),
         Command::Sync(args) => sync::run(folder, &args, language),
         Command::Status(args) => status::run(folder, &args, language),
         Command::Show(args) => show::run(folder, &args, language),
@@ -112,6 +116,15 @@ pub fn run(cli: Cli) -> Result<ExitCode, String> {
         Command::Map(args) => map::run(folder, &args),
         Command::Schema(args) => Ok(schema::run(&args)),
     }
+}
+
+/// Asks the person at the terminal.
+fn yes(question: &str) -> Result<bool, String> {
+    print!("{question}");
+    std::io::stdout().flush().map_err(|error| error.to_string())?;
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).map_err(|error| format!("standard input: {error}"))?;
+    Ok(matches!(line.trim().to_lowercase().as_str(), "y" | "yes" | "是"))
 }
 
 /// A runtime for commands that call a system.

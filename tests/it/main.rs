@@ -13,6 +13,7 @@ mod invariants;
 mod oscar;
 mod process;
 mod readme;
+mod replay;
 mod review;
 mod shopify;
 mod shops;

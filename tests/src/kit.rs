@@ -21,7 +21,8 @@ use serde_json::Value;
 /// 2026-01-01 in microseconds.
 pub const DAY_ONE_US: i64 = 1_767_225_600_000_000;
 
-const MAPPING: &str = r#"
+/// How the kit's systems read and write.
+pub const MAPPING: &str = r#"
 [customers]
 entity = "customer"
 [customers.identities]
@@ -53,7 +54,6 @@ pub fn on_both_stores(check: impl Fn(Store)) {
 
 /// A connection that nothing is known of but its mapping; `connector` speaks for it, if given.
 pub fn connection(name: &str, clock: &Clock, connector: Option<Arc<dyn Connector>>) -> Connection {
-    let lenses = Lens::parse_file("kit.toml", MAPPING, &Model::shipped()).expect("the kit's mapping is right");
     Connection {
         name: name.into(),
         system: "kit".to_owned(),
@@ -67,12 +67,18 @@ pub fn connection(name: &str, clock: &Clock, connector: Option<Arc<dyn Connector
             tokens: Arc::new(TokenVault::in_memory()),
             network: Network::Private,
         },
-        lenses: lenses.into_iter().map(Arc::new).collect(),
+        lenses: lenses(MAPPING),
         rank: 0,
         writes: true,
         creates: BTreeSet::new(),
         missing: Missing::default(),
     }
+}
+
+/// The lenses of a mapping.
+pub fn lenses(mapping: &str) -> Vec<Arc<Lens>> {
+    let lenses = Lens::parse_file("kit.toml", mapping, &Model::shipped()).expect("the mapping is right");
+    lenses.into_iter().map(Arc::new).collect()
 }
 
 /// An engine with the connections `a`, `b` and `c`.

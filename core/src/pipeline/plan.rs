@@ -101,9 +101,37 @@ fn owed_by(engine: &Engine, tx: &mut Tx<'_>, ids: &BTreeSet<i64>, receivers: &[&
     for link in links::by_goldens(tx, ids.iter().copied())? {
         members.entry(link.golden).or_default().push(link);
     }
-    let open = deliveries::open_of(tx, ids.iter().copied())?;
+    owed_to(engine, tx, &records, &members, receivers)
+}
+
+/// What live connections would be owed if the golden records and their links were as given. `unfinished` deliveries
+/// that say the same already are left out, given up ones too.
+pub(crate) fn would_owe(
+    engine: &Engine,
+    tx: &mut Tx<'_>,
+    records: &[Golden],
+    members: &BTreeMap<i64, Vec<Link>>,
+) -> Result<Vec<Planned>> {
+    let receivers = receivers(engine, tx, None)?;
+    if receivers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut owed = owed_to(engine, tx, records, members, &receivers)?;
+    let unfinished = deliveries::unfinished_of(tx, records.iter().map(|golden| golden.id))?;
+    owed.retain(|one| !unfinished.iter().any(|known| target(known) == target(one) && known.fields == one.fields));
+    Ok(owed)
+}
+
+fn owed_to(
+    engine: &Engine,
+    tx: &mut Tx<'_>,
+    records: &[Golden],
+    members: &BTreeMap<i64, Vec<Link>>,
+    receivers: &[&Connection],
+) -> Result<Vec<Planned>> {
+    let open = deliveries::open_of(tx, records.iter().map(|golden| golden.id))?;
     let sending: BTreeSet<_> = open.iter().filter(|one| one.state == "sending").map(target).collect();
-    let departed = departed(engine, tx, &records, &members)?;
+    let departed = departed(engine, tx, records, members)?;
     let mut next = tx.max("id", "delivery")?;
     let mut planned = Vec::new();
     for golden in records.iter().filter(|golden| golden.merged_into.is_none()) {

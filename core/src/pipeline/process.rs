@@ -14,8 +14,9 @@ use crate::store::inbox::{InboxItem, ItemKind};
 use crate::store::{goldens, inbox, links, stewards, streams};
 
 use expand::Expanded;
-pub(crate) use resolve::Batch;
-use settle::Settled;
+pub(crate) use expand::received;
+pub(crate) use resolve::{BLOCK_LINKS_MAX, Batch, block_keys, said_at_us};
+pub(crate) use settle::{Settled, golden_fields, settle};
 
 pub use settle::golden_record;
 pub(crate) use settle::of_all;
@@ -151,7 +152,7 @@ impl Ahead {
         let mut batch = engine.store.read_warm(|tx| Batch::load(tx, &expanded.arrivals))?;
         batch.resolve(engine, std::mem::take(&mut expanded.arrivals));
         expanded.ask(std::mem::take(&mut batch.again));
-        let settled = settle::settle(engine, &mut batch, &|position| format!("inbox:{position}"));
+        let settled = settle(engine, &mut batch, &|position| format!("inbox:{position}"));
         let done = Processed {
             items: count,
             created: batch.created,
@@ -189,7 +190,7 @@ impl Ahead {
 }
 
 /// What a batch changed, into the store.
-fn write(tx: &mut Tx<'_>, batch: &mut Batch, settled: &Settled) -> Result<()> {
+pub(crate) fn write(tx: &mut Tx<'_>, batch: &mut Batch, settled: &Settled) -> Result<()> {
     links::put(tx, batch.touched_links())?;
     links::drop_blocks(tx, &batch.dropped_blocks)?;
     links::put_blocks(tx, std::mem::take(&mut batch.new_blocks))?;
@@ -213,7 +214,7 @@ pub(crate) fn regroup(
     let first = batch.next_change;
     work(&mut batch);
     batch.reblock_moved(engine);
-    let settled = settle::settle(engine, &mut batch, &|_| cause.to_owned());
+    let settled = settle(engine, &mut batch, &|_| cause.to_owned());
     write(tx, &mut batch, &settled)?;
     Ok(first)
 }

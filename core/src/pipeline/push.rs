@@ -2,20 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use huiliu_mappings::value::MappedRecord;
 use tracing::Instrument as _;
 
 use crate::connection::{Connection, State};
 use crate::connector::{Connector, ConnectorError, Delivery, Receipt, Record, RecordKey};
 use crate::engine::Engine;
-use crate::link::{Link, LinkKey, LinkState};
+use crate::link::{Link, LinkKey, LinkState, written};
 use crate::manifest::Manifest;
-use crate::pipeline::process::MEANING_LOCK;
+use crate::pipeline::process::{self, MEANING_LOCK};
 use crate::pipeline::{blocking, plan, pull};
 use crate::store::db::{Result, Tx};
 use crate::store::deliveries::{self, Outcome, Planned};
 use crate::store::inbox::{self, DeadLetter};
-use crate::store::{goldens, links, streams};
+use crate::store::{goldens, links, replays, streams};
 
 /// Deliveries claimed at once for a connection: a crash makes at most these uncertain.
 const CLAIM: i64 = 16;
@@ -229,28 +228,23 @@ fn stored(tx: &mut Tx<'_>, connection: &Connection, one: &Planned, receipt: &Rec
             open: true,
         },
     };
-    let (mut shown, _) = match &receipt.stored {
-        Some(record) => lens.map(&record.body),
-        None => lens.map(&one.delivery.body),
-    };
-    if receipt.stored.is_none() {
-        shown.fields = one.fields.clone();
-    }
-    // Only fields that this delivery wrote: what else differs in the reply is somebody's edit and must still be heard.
-    let wrote = shown.fields.into_iter().filter(|(field, _)| one.fields.contains_key(field));
-    let mut fields: huiliu_mappings::value::Fields = wrote.collect();
-    for (field, value) in &one.fields {
-        // A target that swallows a value silently still holds what we sent, as far as anyone can tell from the reply.
-        fields.entry(field.clone()).or_insert_with(|| value.clone());
-    }
-    link.state.wrote(&one.fields, MappedRecord { fields, identities: shown.identities, references: Vec::new() });
+    let shown = receipt.stored.as_ref().map(|record| &record.body);
+    let (sent, holds) = written(lens, &one.fields, &one.delivery.body, shown);
+    link.state.wrote(&sent, holds);
     link.state.fresh_us = now_us;
     if let Some(version) = receipt.stored.as_ref().and_then(|record| record.version.clone()).or(receipt.version.clone())
     {
         link.version = Some(version);
     }
     links::put(tx, [&link])?;
-    Ok(())
+    let receipt = replays::Receipt {
+        link: link.number,
+        delivery: one.delivery.number,
+        processed: inbox::progress(tx, process::POSITION)?,
+        stored: shown.map(ToString::to_string),
+        at_us: now_us,
+    };
+    replays::keep(tx, &receipt)
 }
 
 /// After a conflict: nobody edited what we know, only the version is newer. It is noted, so that the next write fits.

@@ -569,6 +569,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0002_stewards.sql"),
     include_str!("../../migrations/0003_scans.sql"),
     include_str!("../../migrations/0004_homes.sql"),
+    include_str!("../../migrations/0005_replay.sql"),
 ];
 const MIGRATION_LOCK: i64 = 0x6875_696c_6975;
 

@@ -128,6 +128,14 @@ pub fn open_of(tx: &mut Tx<'_>, goldens: impl IntoIterator<Item = i64>) -> Resul
     tx.query_keys(&sql, &Keys::ints(goldens), &[], read)
 }
 
+/// Deliveries of these golden records that are under way or were given up.
+pub fn unfinished_of(tx: &mut Tx<'_>, goldens: impl IntoIterator<Item = i64>) -> Result<Vec<Planned>> {
+    let states = "('pending', 'sending', 'dead')";
+    let sql =
+        format!("{SELECT} {{keys:i}} AS k CROSS JOIN delivery AS d WHERE d.golden = k.k0 AND d.state IN {states}");
+    tx.query_keys(&sql, &Keys::ints(goldens), &[], read)
+}
+
 /// The idempotency keys of creates that were ever sent for these golden records.
 pub fn tried_creates(tx: &mut Tx<'_>, goldens: impl IntoIterator<Item = i64>) -> Result<BTreeSet<String>> {
     let sql = "SELECT DISTINCT d.idempotency_key FROM {keys:i} AS k CROSS JOIN delivery AS d
@@ -215,6 +223,12 @@ pub fn drop_pending(tx: &mut Tx<'_>, numbers: impl IntoIterator<Item = i64>) -> 
         &Keys::ints(numbers),
         &[],
     )
+}
+
+/// Drops everything that waits to be sent for these golden records: they are others now and are planned anew.
+pub fn drop_all_of(tx: &mut Tx<'_>, goldens: BTreeSet<i64>) -> Result<u64> {
+    let open = open_of(tx, goldens)?;
+    drop_pending(tx, open.iter().map(|one| one.delivery.number))
 }
 
 /// After a crash: what was being sent is pending again, with the same idempotency key.

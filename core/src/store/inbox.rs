@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::db::{Col, Insert, Keys, Param, Result, Tx};
+use super::db::{Col, Insert, Keys, Param, Result, Row, Tx};
 
 /// One arrival, ready to be appended or as read back.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -133,23 +133,34 @@ pub fn at(tx: &mut Tx<'_>, position: i64) -> Result<Option<InboxItem>> {
     Ok(select(tx, "WHERE position = ?1", &[Param::Int(position)])?.into_iter().next())
 }
 
-fn select(tx: &mut Tx<'_>, clause: &str, params: &[Param<'_>]) -> Result<Vec<InboxItem>> {
+/// The items at these positions that are still kept, in order.
+pub fn at_all(tx: &mut Tx<'_>, positions: impl IntoIterator<Item = i64>) -> Result<Vec<InboxItem>> {
     let sql = format!(
-        "SELECT position, connection, kind, stream, external_id, version, target, headers, body, received_us FROM inbox {clause}"
+        "SELECT {COLUMNS} FROM {{keys:i}} AS k CROSS JOIN inbox AS i WHERE i.position = k.k0 ORDER BY i.position"
     );
-    tx.query(&sql, params, |row| {
-        Ok(InboxItem {
-            position: row.int(0)?,
-            connection: row.text(1)?,
-            kind: ItemKind::parse(&row.text(2)?),
-            stream: row.opt_text(3)?,
-            external_id: row.opt_text(4)?,
-            version: row.opt_text(5)?,
-            target: row.opt_text(6)?,
-            headers: row.opt_text(7)?,
-            body: row.blob(8)?,
-            received_us: row.int(9)?,
-        })
+    tx.query_keys(&sql, &Keys::ints(positions), &[], read)
+}
+
+const COLUMNS: &str =
+    "i.position, i.connection, i.kind, i.stream, i.external_id, i.version, i.target, i.headers, i.body,
+                       i.received_us";
+
+fn select(tx: &mut Tx<'_>, clause: &str, params: &[Param<'_>]) -> Result<Vec<InboxItem>> {
+    tx.query(&format!("SELECT {COLUMNS} FROM inbox AS i {clause}"), params, read)
+}
+
+fn read(row: &Row<'_>) -> Result<InboxItem> {
+    Ok(InboxItem {
+        position: row.int(0)?,
+        connection: row.text(1)?,
+        kind: ItemKind::parse(&row.text(2)?),
+        stream: row.opt_text(3)?,
+        external_id: row.opt_text(4)?,
+        version: row.opt_text(5)?,
+        target: row.opt_text(6)?,
+        headers: row.opt_text(7)?,
+        body: row.blob(8)?,
+        received_us: row.int(9)?,
     })
 }
 

@@ -92,6 +92,20 @@ pub fn ruled_apart(tx: &mut Tx<'_>, links: impl IntoIterator<Item = i64>) -> Res
     Ok(pairs.into_iter().collect())
 }
 
+/// Pairs of links that a steward ruled to be the same, with at least one of these links: given link first.
+pub fn ruled_same(tx: &mut Tx<'_>, links: impl IntoIterator<Item = i64>) -> Result<Vec<(i64, i64)>> {
+    let keys = Keys::ints(links);
+    let mut pairs = Vec::new();
+    for (mine, other) in [("link_a", "link_b"), ("link_b", "link_a")] {
+        let sql = format!(
+            "SELECT r.{mine}, r.{other} FROM {{keys:i}} AS k CROSS JOIN ruling AS r
+             WHERE r.{mine} = k.k0 AND r.verdict = 'same'"
+        );
+        pairs.extend(tx.query_keys(&sql, &keys, &[], |row| Ok((row.int(0)?, row.int(1)?)))?);
+    }
+    Ok(pairs)
+}
+
 /// What a steward did.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Command {

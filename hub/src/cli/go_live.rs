@@ -1,6 +1,6 @@
 //! `huiliu go-live`.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -135,16 +135,9 @@ fn agreed(name: &str, language: Language) -> Result<bool, String> {
         );
         return Ok(false);
     }
-    print!(
-        "{}",
-        say!(
-            language,
-            "Write this to {name}, and every change from now on? [y/N] ",
-            "写入 {name}，并从现在起同步每次更改？[y/N] "
-        )
-    );
-    std::io::stdout().flush().map_err(|error| error.to_string())?;
-    let mut line = String::new();
-    std::io::stdin().read_line(&mut line).map_err(|error| format!("standard input: {error}"))?;
-    Ok(matches!(line.trim().to_lowercase().as_str(), "y" | "yes" | "是"))
+    super::yes(&say!(
+        language,
+        "Write this to {name}, and every change from now on? [y/N] ",
+        "写入 {name}，并从现在起同步每次更改？[y/N] "
+    ))
 }

@@ -258,3 +258,30 @@ fn a_steward_links_parts_and_pins() {
     let told = folder.run(&["review", "apart", "7", "--why", "no"]).err();
     assert!(told.contains("there is no review 7"), "{told}");
 }
+
+#[test]
+fn a_mended_mapping_is_applied_to_what_is_kept() {
+    let buyers =
+        Arc::new(Mutex::new(vec![json!({"id": "b-1", "email": "li@example.com", "title": "Clerk", "job": "x"})]));
+    let folder = deployment(till(&buyers));
+    folder.write("mappings/till.toml", &BUYERS.replace("title = '/title'\n", ""));
+    folder.run(&["sync", "till"]).out();
+    let quiet = folder.run(&["replay"]).out();
+    assert!(quiet.contains("1 record(s) read anew.") && quiet.contains("Nothing would change."), "{quiet}");
+    folder.write("mappings/till.toml", BUYERS);
+    let told = folder.run(&["replay", "--stream", "buyer"]).err();
+    assert!(told.contains("did you mean `buyers`?"), "{told}");
+    let told = folder.run(&["replay", "--connection", "til"]).err();
+    assert!(told.contains("did you mean `till`?"), "{told}");
+    let seen = folder.run(&["replay"]).out();
+    let row = seen.lines().find(|line| line.starts_with("customer.title")).unwrap_or_else(|| panic!("{seen}"));
+    assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["customer.title", "1", "0", "0"]);
+    assert!(seen.contains("title: null → \"Clerk\"") && seen.contains("--yes"), "{seen}");
+    assert!(seen.contains("Nothing was changed."), "{seen}");
+    let looked = folder.run(&["replay", "--dry-run", "--json"]).json();
+    assert_eq!((&looked["would"]["report"]["goldens"], &looked["done"]), (&json!(1), &Value::Null), "{looked}");
+    let chinese = folder.run(&["--lang", "zh", "replay", "--record", "till/buyers/b-1", "--yes"]).out();
+    assert!(chinese.contains("重放 1 完成"), "{chinese}");
+    assert!(folder.run(&["show", "1"]).out().contains("Clerk"));
+    assert!(folder.run(&["replay", "--yes"]).out().contains("0 change(s) written"));
+}

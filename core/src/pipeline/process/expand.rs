@@ -149,7 +149,8 @@ fn lenses(connection: &Connection, stream: &str) -> Vec<Arc<Lens>> {
     connection.lenses.iter().filter(|lens| lens.stream() == stream).cloned().collect()
 }
 
-fn received(connection: &Connection, item: &InboxItem) -> Result<Vec<Received>, String> {
+/// What an item says, before any mapping.
+pub(crate) fn received(connection: &Connection, item: &InboxItem) -> Result<Vec<Received>, String> {
     let version =
         item.version.as_deref().map(serde_json::from_str::<Version>).transpose().map_err(|e| e.to_string())?;
     let named = || {

@@ -18,17 +18,19 @@ use crate::store::links::{self, JournalLine};
 use crate::store::stewards::{self, Review};
 
 /// A block shared by more links than this stops being a reason to compare: nobody is that many customers.
-const BLOCK_LINKS_MAX: i64 = 64;
+pub(crate) const BLOCK_LINKS_MAX: i64 = 64;
 
 /// The part of the crosswalk that a batch touches.
 #[derive(Default)]
 pub(crate) struct Batch {
-    links: BTreeMap<i64, Link>,
+    pub links: BTreeMap<i64, Link>,
     by_key: HashMap<LinkKey, i64>,
     clusters: BTreeMap<i64, BTreeSet<i64>>,
     blocks: HashMap<i64, BTreeSet<i64>>,
     apart: HashSet<(i64, i64)>,
-    touched: BTreeSet<i64>,
+    /// By link: those that a steward ruled to be the same.
+    same: HashMap<i64, BTreeSet<i64>>,
+    pub touched: BTreeSet<i64>,
     moved: BTreeSet<i64>,
     next_link: i64,
     next_golden: i64,
@@ -61,18 +63,31 @@ impl Batch {
         let hashes: BTreeSet<i64> = arrivals.iter().flat_map(|arrival| arrival.blocks.iter().copied()).collect();
         let candidates = links::candidates(tx, hashes, BLOCK_LINKS_MAX)?;
         let waiting = stewards::waiting_of(tx, known.iter().map(|link| link.number))?;
+        let bound = Self::bound(tx, &known)?;
         let golden_ids: BTreeSet<i64> = candidates
             .iter()
             .map(|(_, golden)| *golden)
             .chain(known.iter().map(|link| link.golden))
+            .chain(bound)
             .filter(|id| *id != 0)
             .collect();
         let mut batch = Self::gather(tx, known, golden_ids)?;
         batch.waiting = waiting.into_iter().map(|review| (review.link, review)).collect();
-        for (hash, golden) in candidates {
-            batch.blocks.entry(hash).or_default().insert(golden);
-        }
+        batch.near(candidates);
         Ok(batch)
+    }
+
+    /// Golden records worth comparing, by block.
+    pub fn near(&mut self, candidates: impl IntoIterator<Item = (i64, i64)>) {
+        for (hash, golden) in candidates {
+            self.blocks.entry(hash).or_default().insert(golden);
+        }
+    }
+
+    /// The golden records to which rulings bind these links.
+    pub fn bound(tx: &mut Tx<'_>, known: &[Link]) -> Result<Vec<i64>> {
+        let others = stewards::ruled_same(tx, known.iter().map(|link| link.number))?;
+        Ok(links::by_numbers(tx, others.into_iter().map(|(_, other)| other))?.into_iter().map(|it| it.golden).collect())
     }
 
     /// These golden records with everything that belongs to them.
@@ -93,6 +108,9 @@ impl Batch {
         batch.goldens = goldens::by_ids(tx, golden_ids.iter().copied())?.into_iter().map(|it| (it.id, it)).collect();
         batch.pins = goldens::pins(tx, golden_ids)?;
         batch.apart = stewards::ruled_apart(tx, batch.links.keys().copied())?;
+        for (link, other) in stewards::ruled_same(tx, batch.links.keys().copied())? {
+            batch.same.entry(link).or_default().insert(other);
+        }
         Ok(batch)
     }
 
@@ -131,7 +149,7 @@ impl Batch {
     }
 
     fn hear_again(&mut self, engine: &Engine, number: i64, mut arrival: Arrival) {
-        let at_us = said_at_us(&arrival);
+        let at_us = said_at_us(arrival.version.as_ref(), arrival.received_us);
         let Some(link) = self.links.get_mut(&number) else { return };
         if is_stale(link, &arrival) {
             self.note(number, &arrival, "stale");
@@ -199,7 +217,8 @@ impl Batch {
     }
 
     fn hear_first(&mut self, engine: &Engine, mut arrival: Arrival) {
-        let (at_us, position) = (said_at_us(&arrival), arrival.position);
+        let at_us = said_at_us(arrival.version.as_ref(), arrival.received_us);
+        let position = arrival.position;
         // A deletion of a record that was never seen says nothing about anybody.
         let Some(mapped) = arrival.mapped.take() else { return };
         let number = self.next_link;
@@ -240,6 +259,13 @@ impl Batch {
         if own != 0 {
             self.dirty(own, position, "update");
         }
+        self.join(engine, number, position);
+    }
+
+    /// Joins a link, or its golden record, with those that its evidence proves it to be.
+    pub fn join(&mut self, engine: &Engine, number: i64, position: i64) {
+        self.obey(engine, number, position);
+        let Some(own) = self.links.get(&number).map(|link| link.golden) else { return };
         let mut golden = match self.decide(engine, number, &self.blocks_of(engine, number)) {
             Decision::Link { golden, .. } => golden,
             Decision::Review { candidates } => return self.ask(engine, number, own, candidates),
@@ -249,11 +275,33 @@ impl Batch {
             golden.push(own);
             golden.sort_unstable();
         }
-        if golden == [own] {
+        if golden != [own] {
+            self.bring(engine, number, &golden, position);
+        }
+    }
+
+    /// What stewards ruled to be one is one, whatever the evidence says by now.
+    fn obey(&mut self, engine: &Engine, number: i64, position: i64) {
+        let Some(own) = self.links.get(&number).map(|link| link.golden) else { return };
+        let partners = self.partners(number).into_iter().filter_map(|it| self.links.get(&it)).map(|link| link.golden);
+        let mut golden: BTreeSet<i64> =
+            partners.filter(|it| *it != 0 && *it != own && !self.is_apart(number, own, *it)).collect();
+        if golden.is_empty() {
             return;
         }
-        let survivor = self.absorb(&golden, position);
-        if own == 0 {
+        golden.extend((own != 0).then_some(own));
+        self.bring(engine, number, &golden.into_iter().collect::<Vec<_>>(), position);
+    }
+
+    /// The links to which rulings bind this one.
+    pub fn partners(&self, number: i64) -> BTreeSet<i64> {
+        self.same.get(&number).cloned().unwrap_or_default()
+    }
+
+    fn bring(&mut self, engine: &Engine, number: i64, golden: &[i64], position: i64) {
+        let is_loose = self.links.get(&number).is_some_and(|link| link.golden == 0);
+        let survivor = self.absorb(golden, position);
+        if is_loose {
             self.move_link(number, survivor);
             self.dirty(survivor, position, "link");
             let blocks = self.blocks_of(engine, number);
@@ -298,7 +346,7 @@ impl Batch {
             && mine.into_iter().any(|a| theirs.iter().any(|b| self.apart.contains(&(a.min(*b), a.max(*b)))))
     }
 
-    fn create(&mut self, number: i64) -> i64 {
+    pub fn create(&mut self, number: i64) -> i64 {
         let id = self.next_golden;
         self.next_golden += 1;
         self.created += 1;
@@ -329,7 +377,7 @@ impl Batch {
         survivor
     }
 
-    fn move_link(&mut self, number: i64, golden: i64) {
+    pub fn move_link(&mut self, number: i64, golden: i64) {
         let Some(link) = self.links.get_mut(&number) else { return };
         if let Some(cluster) = self.clusters.get_mut(&link.golden) {
             cluster.remove(&number);
@@ -374,7 +422,7 @@ impl Batch {
         }
     }
 
-    fn reblock(&mut self, number: i64, keys: Vec<i64>, old: &[i64]) {
+    pub fn reblock(&mut self, number: i64, keys: Vec<i64>, old: &[i64]) {
         let Some(link) = self.links.get(&number) else { return };
         let golden = link.golden;
         self.dropped_blocks.extend(old.iter().filter(|hash| !keys.contains(hash)).map(|hash| (*hash, number)));
@@ -393,14 +441,14 @@ impl Batch {
     }
 }
 
-fn block_keys(engine: &Engine, link: &Link) -> Vec<i64> {
+pub(crate) fn block_keys(engine: &Engine, link: &Link) -> Vec<i64> {
     matching::block_keys(&engine.matching, link.entity.as_str(), &link.state.evidence())
 }
 
 /// When the system said it: the source's own instant, never later than the arrival.
-fn said_at_us(arrival: &Arrival) -> i64 {
-    let told = arrival.version.as_ref().filter(|version| version.is_instant).and_then(|version| version.order);
-    told.map_or(arrival.received_us, |told| told.min(arrival.received_us))
+pub(crate) fn said_at_us(version: Option<&Version>, received_us: i64) -> i64 {
+    let told = version.filter(|version| version.is_instant).and_then(|version| version.order);
+    told.map_or(received_us, |told| told.min(received_us))
 }
 
 fn order(version: Option<&Version>) -> Option<i64> {

@@ -13,12 +13,12 @@ use crate::store::goldens::{Change, Golden};
 
 /// What a batch writes about golden records.
 #[derive(Default)]
-pub(super) struct Settled {
+pub(crate) struct Settled {
     pub goldens: Vec<Golden>,
     pub changes: Vec<Change>,
 }
 
-pub(super) fn settle(engine: &Engine, batch: &mut Batch, cause: &dyn Fn(i64) -> String) -> Settled {
+pub(crate) fn settle(engine: &Engine, batch: &mut Batch, cause: &dyn Fn(i64) -> String) -> Settled {
     let mut settled = Settled::default();
     let at_us = engine.clock.now_us();
     for (id, (position, kind)) in std::mem::take(&mut batch.dirty) {
@@ -44,7 +44,7 @@ pub(super) fn settle(engine: &Engine, batch: &mut Batch, cause: &dyn Fn(i64) -> 
     settled
 }
 
-fn golden_fields(engine: &Engine, batch: &Batch, golden: &Golden) -> Fields {
+pub(crate) fn golden_fields(engine: &Engine, batch: &Batch, golden: &Golden) -> Fields {
     let none = BTreeMap::new();
     let pins = batch.pins.get(&golden.id).unwrap_or(&none);
     let mut links = batch.cluster(golden.id);

@@ -1,0 +1,448 @@
+//! Replay: what is kept, through today's rules.
+//!
+//! After a mapping, the model or a rule changed, every link is folded anew from its arrivals and from what was written
+//! to it ([`fold`]); golden records are recomputed, and what differs is written with the cause `replay:NUMBER`, from
+//! where plan tells the live connections. Nothing is asked of any system. [`look`] shows what would change, [`apply`]
+//! does it, step by step: a step is one transaction with the place of the replay, so a stop at any point leaves whole
+//! steps, and the same command goes on. Newer data is safe: a step reads links, arrivals and writes as they are when its
+//! turn comes, alone among those who compute meaning. Since every step is idempotent, so is the whole.
+
+mod fold;
+mod step;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+
+use huiliu_mappings::value::{EntityName, FieldName, Issue};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::engine::Engine;
+use crate::link::{Link, LinkKey};
+use crate::pipeline::process::{self, MEANING_LOCK, received};
+use crate::retry;
+use crate::store::db::{Result, StoreError, Tx};
+use crate::store::replays::{self, Run, Stretch};
+use crate::store::{inbox, links, stewards, streams};
+
+use step::{How, Near, Page, Told, step};
+
+/// Golden records, or links without one, in a step: some milliseconds each, so that live traffic hardly waits.
+const STEP: i64 = 100;
+
+/// Positions of the inbox looked through in a step for records that no mapping read when they came.
+const STRETCH: i64 = 20_000;
+
+/// Kept items that run again in a step.
+const AGAIN: usize = 500;
+
+/// What is read anew: everything, or what these name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scope {
+    /// Only records of this connection.
+    pub connection: Option<String>,
+    /// Only records of this stream.
+    pub stream: Option<String>,
+    /// Only this record: `connection/lens/id`.
+    pub record: Option<String>,
+}
+
+/// How often values of a field change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldCounts {
+    /// There was none, now there is one.
+    pub filled: u64,
+    /// It is another one.
+    pub changed: u64,
+    /// There is none any more.
+    pub emptied: u64,
+}
+
+/// How often an issue of a mapping comes and goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssueCounts {
+    /// Records that have it by today's rules only.
+    pub appeared: u64,
+    /// Records that had it by the former rules only.
+    pub vanished: u64,
+}
+
+/// What a replay changes, in numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Records read anew.
+    pub records: u64,
+    /// What became of them: `unchanged`, `changed`, or why they stay as they are: `not_kept`, `no_mapping`,
+    /// `not_readable`.
+    pub outcomes: BTreeMap<String, u64>,
+    /// Changes written to the change log.
+    pub changes: u64,
+    /// Golden records whose values differ.
+    pub goldens: u64,
+    /// By `entity.field`.
+    pub fields: BTreeMap<String, FieldCounts>,
+    /// Records that belong to another golden record since they have something in common with it.
+    pub joined: u64,
+    /// Records that belong to a golden record of their own since they have nothing in common with the others any more.
+    pub parted: u64,
+    /// By `connection/lens field code`.
+    pub issues: BTreeMap<String, IssueCounts>,
+    /// What live connections are owed on account of it, by `connection/stream operation`.
+    pub writes: BTreeMap<String, u64>,
+    /// Kept items that no mapping read when they came, and that run again.
+    pub unread: u64,
+    /// Dead letters that today's rules can read, and that run again.
+    pub letters: u64,
+}
+
+/// One golden record that changes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Sample {
+    /// The golden record.
+    pub golden: i64,
+    /// What it is.
+    pub entity: EntityName,
+    /// Before and after.
+    pub diff: BTreeMap<FieldName, (Value, Value)>,
+}
+
+/// What a replay did or would do.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Replayed {
+    /// The number of the replay; 0 if it only looked.
+    pub number: i64,
+    /// Whether it came to its end.
+    pub done: bool,
+    /// The numbers, those of its part before a stop included.
+    pub report: Report,
+    /// Some of the golden records that change.
+    pub samples: Vec<Sample>,
+}
+
+/// How far a replay is: `at` of about `of` golden records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Passed.
+    pub at: i64,
+    /// In all.
+    pub of: i64,
+}
+
+/// Called between steps; a break stops there.
+pub type Each<'a> = &'a mut dyn FnMut(Progress) -> ControlFlow<()>;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Then {
+    Forget,
+    Keep,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Stage {
+    Goldens,
+    Loose,
+    Unread,
+    Letters,
+    Done,
+}
+
+/// Where a replay is, and where everything stood when it began.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Place {
+    stage: Stage,
+    after: i64,
+    inbox: i64,
+    link: i64,
+    golden: i64,
+}
+
+/// What would change, with so many samples. Writes nothing.
+pub fn look(engine: &Engine, scope: &Scope, samples: usize, each: Each<'_>) -> Result<Replayed> {
+    let mut work = Work::new(engine, scope, Then::Forget, samples);
+    let mut place = engine.store.read(begin)?;
+    while place.stage != Stage::Done {
+        place = engine.store.read(|tx| work.step(tx, place))?;
+        if each(place.progress()).is_break() {
+            break;
+        }
+    }
+    let done = place.stage == Stage::Done;
+    Ok(Replayed { number: 0, done, report: work.report, samples: work.samples })
+}
+
+/// Reads everything of a scope anew, or goes on with an interrupted replay of the same scope under the same rules.
+pub fn apply(engine: &Engine, scope: &Scope, made_by: &str, samples: usize, each: Each<'_>) -> Result<Replayed> {
+    let mut run = open(engine, scope, made_by)?;
+    let mut work = Work::new(engine, scope, Then::Keep, samples);
+    work.cause = format!("replay:{}", run.number);
+    let mut done = run.done_us.is_some();
+    // What a stop left in the inbox belongs before the next step.
+    work.run_again(serde_json::from_str::<Place>(&run.place)?.stage)?;
+    while !done {
+        let turn = engine.meaning();
+        let place = engine.store.write(|tx| {
+            tx.lock(MEANING_LOCK)?;
+            // What others computed from before this step is void, as after a steward's command.
+            let given = inbox::progress(tx, stewards::COMMANDS)?;
+            inbox::set_progress(tx, stewards::COMMANDS, given + 1)?;
+            // Read again: the same command, given twice, shares the work.
+            let known = replays::by_number(tx, run.number)?
+                .ok_or_else(|| StoreError::Corrupt(format!("replay {} vanished from the store", run.number)))?;
+            work.report = serde_json::from_str(&known.report)?;
+            let place = work.step(tx, serde_json::from_str(&known.place)?)?;
+            run.place = serde_json::to_string(&place)?;
+            run.report = serde_json::to_string(&work.report)?;
+            run.done_us = (place.stage == Stage::Done).then(|| engine.clock.now_us());
+            replays::put(tx, &run)?;
+            Ok(place)
+        })?;
+        drop(turn);
+        work.run_again(place.stage)?;
+        done = place.stage == Stage::Done;
+        if each(place.progress()).is_break() {
+            break;
+        }
+    }
+    Ok(Replayed { number: run.number, done, report: work.report, samples: work.samples })
+}
+
+fn begin(tx: &mut Tx<'_>) -> Result<Place> {
+    let here = streams::here(tx)?;
+    let golden = tx.max("id", "golden")?;
+    // What still waits in the inbox will be read by today's rules anyway.
+    let inbox = inbox::progress(tx, process::POSITION)?;
+    Ok(Place { stage: Stage::Goldens, after: 0, inbox, link: here.link, golden })
+}
+
+fn open(engine: &Engine, scope: &Scope, made_by: &str) -> Result<Run> {
+    let (scope, rules) = (serde_json::to_string(scope)?, digest(engine));
+    engine.store.write(|tx| {
+        tx.lock(MEANING_LOCK)?;
+        if let Some(known) = replays::unfinished(tx, &scope, &rules)? {
+            return Ok(known);
+        }
+        let run = Run {
+            number: tx.max("id", "replay")? + 1,
+            scope,
+            rules,
+            place: serde_json::to_string(&begin(tx)?)?,
+            report: serde_json::to_string(&Report::default())?,
+            made_by: made_by.to_owned(),
+            started_us: engine.clock.now_us(),
+            done_us: None,
+        };
+        replays::put(tx, &run)?;
+        Ok(run)
+    })
+}
+
+/// Changes whenever a mapping, the model or a rule does.
+fn digest(engine: &Engine) -> String {
+    let mut hash = Sha256::new();
+    for (name, connection) in &engine.connections {
+        hash.update(format!("{name} {} {:?}\n", connection.rank, connection.lenses));
+    }
+    hash.update(format!("{:?}\n{:?}", engine.matching, engine.survive));
+    hex::encode(&hash.finalize()[..16])
+}
+
+struct Work<'a> {
+    engine: &'a Engine,
+    scope: &'a Scope,
+    then: Then,
+    cause: String,
+    near: Near,
+    report: Report,
+    samples: Vec<Sample>,
+    samples_max: usize,
+    letters: BTreeSet<i64>,
+}
+
+impl<'a> Work<'a> {
+    fn new(engine: &'a Engine, scope: &'a Scope, then: Then, samples_max: usize) -> Self {
+        let (near, report) = (Near::default(), Report::default());
+        let (samples, letters) = (Vec::new(), BTreeSet::new());
+        Self { engine, scope, then, cause: "replay".to_owned(), near, report, samples, samples_max, letters }
+    }
+
+    fn step(&mut self, tx: &mut Tx<'_>, place: Place) -> Result<Place> {
+        match place.stage {
+            Stage::Goldens => {
+                let ids = self.goldens(tx, place)?;
+                let next = if self.scope.record.is_some() { None } else { ids.last().copied() };
+                self.page(tx, &Page::Goldens(ids.into_iter().collect()))?;
+                Ok(place.then(next, Stage::Loose))
+            }
+            Stage::Loose => {
+                let numbers = self.loose(tx, place)?;
+                let next = if self.scope.record.is_some() { None } else { numbers.last().copied() };
+                self.page(tx, &Page::Loose(numbers))?;
+                Ok(place.then(next, Stage::Unread))
+            }
+            Stage::Unread => {
+                let next = self.unread(tx, place)?;
+                Ok(place.then(next, Stage::Letters))
+            }
+            Stage::Letters => {
+                self.letters = letters(self.engine, tx, self.scope)?;
+                self.report.letters += self.letters.len() as u64;
+                Ok(place.then(None, Stage::Done))
+            }
+            Stage::Done => Ok(place),
+        }
+    }
+
+    fn page(&mut self, tx: &mut Tx<'_>, page: &Page) -> Result<()> {
+        let how = How { engine: self.engine, scope: self.scope, then: self.then, cause: &self.cause };
+        let (report, samples, samples_max) = (&mut self.report, &mut self.samples, self.samples_max);
+        step(&how, tx, page, &mut self.near, &mut Told { report, samples, samples_max })
+    }
+
+    fn goldens(&self, tx: &mut Tx<'_>, place: Place) -> Result<Vec<i64>> {
+        match self.scope.key() {
+            Some(key) => Ok(of_record(tx, &key)?.into_iter().map(|link| link.golden).filter(|id| *id != 0).collect()),
+            None => replays::goldens_after(tx, &self.scope.pairs(self.engine), place.after, STEP),
+        }
+    }
+
+    fn loose(&self, tx: &mut Tx<'_>, place: Place) -> Result<Vec<i64>> {
+        match self.scope.key() {
+            Some(key) => {
+                let found = of_record(tx, &key)?.into_iter().filter(|link| link.golden == 0);
+                Ok(found.map(|link| link.number).collect())
+            }
+            None => replays::loose_after(tx, &self.scope.pairs(self.engine), place.after, STEP),
+        }
+    }
+
+    /// Items of records that no lens read when they came stand at the end of the inbox once more.
+    fn unread(&mut self, tx: &mut Tx<'_>, place: Place) -> Result<Option<i64>> {
+        if self.scope.record.is_some() || place.after >= place.inbox {
+            return Ok(None);
+        }
+        let to = place.inbox.min(place.after + STRETCH);
+        let stretch = Stretch { after: place.after, to, link: place.link };
+        let mut positions = replays::unread(tx, &self.scope.lenses(self.engine), stretch)?;
+        let to = if positions.len() > AGAIN { positions[AGAIN - 1] } else { to };
+        positions.truncate(AGAIN);
+        self.report.unread += positions.len() as u64;
+        if self.then == Then::Keep {
+            let items = inbox::at_all(tx, positions)?;
+            inbox::append(tx, &items)?;
+        }
+        Ok(Some(to))
+    }
+
+    /// What a step put into the inbox is processed before the next one looks.
+    fn run_again(&mut self, stage: Stage) -> Result<()> {
+        if stage == Stage::Done && !self.letters.is_empty() {
+            retry::dead_letters(self.engine, Some(&std::mem::take(&mut self.letters)))?;
+        }
+        if matches!(stage, Stage::Unread | Stage::Letters | Stage::Done) {
+            while process::batch(self.engine)?.items > 0 {}
+        }
+        Ok(())
+    }
+}
+
+fn of_record(tx: &mut Tx<'_>, key: &LinkKey) -> Result<Vec<Link>> {
+    links::by_keys(tx, [key])
+}
+
+/// Waiting letters of the stage process that can be read today.
+fn letters(engine: &Engine, tx: &mut Tx<'_>, scope: &Scope) -> Result<BTreeSet<i64>> {
+    let waiting = inbox::dead_letters(tx, i64::MAX)?;
+    let waiting: Vec<_> = waiting.into_iter().filter(|one| one.stage == "process" && scope.names(one)).collect();
+    let mut readable = BTreeSet::new();
+    for part in waiting.chunks(AGAIN) {
+        for item in inbox::at_all(tx, part.iter().map(|one| one.item).collect::<BTreeSet<_>>())? {
+            let Some(connection) = engine.connections.get(&item.connection) else { continue };
+            if received(connection, &item).is_ok() {
+                readable.extend(part.iter().filter(|one| one.item == item.position).map(|one| one.number));
+            }
+        }
+    }
+    Ok(readable)
+}
+
+impl Scope {
+    fn key(&self) -> Option<LinkKey> {
+        self.record.as_deref()?.parse().ok()
+    }
+
+    /// Connection, stream and name of every lens of today that reads what the scope names.
+    fn lenses(&self, engine: &Engine) -> Vec<(String, String, String)> {
+        let all = engine.connections.iter().flat_map(|(name, it)| it.lenses.iter().map(move |lens| (name, lens)));
+        all.map(|(name, lens)| (name.clone(), lens.stream().to_owned(), lens.name().to_owned()))
+            .filter(|(connection, stream, _)| {
+                self.connection.as_ref().is_none_or(|it| it == connection)
+                    && self.stream.as_ref().is_none_or(|it| it == stream)
+            })
+            .collect()
+    }
+
+    fn pairs(&self, engine: &Engine) -> Vec<(String, String)> {
+        self.lenses(engine).into_iter().map(|(connection, _, lens)| (connection, lens)).collect()
+    }
+
+    fn holds(&self, engine: &Engine, key: &LinkKey) -> bool {
+        if let Some(only) = self.key() {
+            return only == *key;
+        }
+        let stream = || {
+            let lens = engine.connections.get(key.connection.as_str()).and_then(|it| it.lens(&key.lens));
+            lens.map_or_else(|| key.lens.clone(), |lens| lens.stream().to_owned())
+        };
+        self.connection.as_deref().is_none_or(|it| it == key.connection.as_str())
+            && self.stream.as_ref().is_none_or(|it| *it == stream())
+    }
+
+    fn names(&self, letter: &inbox::DeadLetter) -> bool {
+        let same = |wanted: &Option<String>, given: Option<&str>| wanted.as_deref().is_none_or(|it| Some(it) == given);
+        let (connection, stream, id) = match self.key() {
+            Some(key) => (Some(key.connection.as_str().to_owned()), Some(key.lens), Some(key.id.as_str().to_owned())),
+            None => (self.connection.clone(), self.stream.clone(), None),
+        };
+        same(&connection, Some(&letter.connection))
+            && same(&stream, letter.stream.as_deref())
+            && same(&id, letter.external_id.as_deref())
+    }
+}
+
+impl Place {
+    /// After `next`, or at the beginning of another stage.
+    fn then(self, next: Option<i64>, other: Stage) -> Self {
+        match next {
+            Some(after) => Self { after, ..self },
+            None => Self { stage: other, after: 0, ..self },
+        }
+    }
+
+    fn progress(self) -> Progress {
+        let at = if self.stage == Stage::Goldens { self.after.min(self.golden) } else { self.golden };
+        Progress { at, of: self.golden }
+    }
+}
+
+impl Report {
+    /// Whether nothing would be different.
+    pub fn is_empty(&self) -> bool {
+        self.changes == 0 && self.joined == 0 && self.parted == 0 && self.unread == 0 && self.letters == 0
+    }
+
+    fn issues(&mut self, key: &LinkKey, then: &[Issue], today: &[Issue]) {
+        let words = |issues: &[Issue]| -> BTreeSet<(String, String)> {
+            issues.iter().map(|it| (it.field.as_str().to_owned(), it.code.clone())).collect()
+        };
+        let (then, today) = (words(then), words(today));
+        let name = |(field, code): &(String, String)| format!("{}/{} {field} {code}", key.connection, key.lens);
+        for new in today.difference(&then) {
+            self.issues.entry(name(new)).or_default().appeared += 1;
+        }
+        for old in then.difference(&today) {
+            self.issues.entry(name(old)).or_default().vanished += 1;
+        }
+    }
+}

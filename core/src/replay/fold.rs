@@ -1,0 +1,163 @@
+//! What a link remembers, computed anew: everything that arrived and everything that was written, in the order in which
+//! it was taken in, through today's lenses.
+//!
+//! The journal says which arrivals counted when they came: what was stale or overtaken then is not news today. Receipts
+//! say what was written in between, so that a copy which came back stays a copy. Version, openness and freshness follow
+//! from no mapping; they stay as they are.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use huiliu_mappings::lens::Lens;
+use huiliu_mappings::value::Issue;
+
+use crate::connection::Connection;
+use crate::connector::Received;
+use crate::engine::Engine;
+use crate::link::{Link, LinkState, written};
+use crate::pipeline::process::{received, said_at_us};
+use crate::store::db::{Result, Tx};
+use crate::store::inbox::{self, InboxItem};
+use crate::store::links::JournalLine;
+use crate::store::replays::{self, Wrote};
+
+/// Items in memory at once: with bodies of some kilobytes each, a few megabytes.
+const ITEMS: usize = 500;
+
+/// What became of one link.
+pub(super) enum Folded {
+    /// Read anew.
+    Anew {
+        state: Box<LinkState>,
+        /// Its last line of history with today's issues, if they are others.
+        line: Option<JournalLine>,
+        /// Issues of the last reading, then and today.
+        issues: (Vec<Issue>, Vec<Issue>),
+    },
+    /// It stays as it is; the word says why.
+    Left(&'static str),
+}
+
+/// What was received or written is no longer kept, so the past cannot be told again.
+pub(super) const NOT_KEPT: &str = "not_kept";
+/// No lens of today reads the record.
+pub(super) const NO_MAPPING: &str = "no_mapping";
+/// The connector of today no longer understands what came.
+pub(super) const NOT_READABLE: &str = "not_readable";
+
+struct Fold<'a> {
+    link: &'a Link,
+    connection: &'a Connection,
+    lens: Arc<Lens>,
+    state: LinkState,
+    writes: VecDeque<Wrote>,
+    last: Option<(JournalLine, Vec<Issue>)>,
+    left: Option<&'static str>,
+}
+
+/// Folds these links: a handful of queries, and one for every 500 items.
+pub(super) fn fold<'a>(
+    engine: &'a Engine,
+    tx: &mut Tx<'_>,
+    links: impl IntoIterator<Item = &'a Link>,
+) -> Result<BTreeMap<i64, Folded>> {
+    let mut done = BTreeMap::new();
+    let mut folds = BTreeMap::new();
+    for link in links {
+        match begin(engine, link) {
+            Some(fold) => {
+                folds.insert(link.number, fold);
+            }
+            None => {
+                done.insert(link.number, Folded::Left(NO_MAPPING));
+            }
+        }
+    }
+    for wrote in replays::wrote(tx, folds.keys().copied())? {
+        if let Some(fold) = folds.get_mut(&wrote.link) {
+            fold.writes.push_back(wrote);
+        }
+    }
+    for fold in folds.values_mut() {
+        if fold.writes.is_empty() && fold.link.state.has_copies() {
+            fold.left = Some(NOT_KEPT);
+        }
+    }
+    let kept = folds.values().filter(|fold| fold.left.is_none()).map(|fold| fold.link.number);
+    let lines: Vec<JournalLine> = replays::lines(tx, kept)?.into_iter().filter(counted).collect();
+    for part in lines.chunks(ITEMS) {
+        let positions: BTreeSet<i64> = part.iter().map(|line| line.position).collect();
+        let items: BTreeMap<i64, InboxItem> =
+            inbox::at_all(tx, positions)?.into_iter().map(|item| (item.position, item)).collect();
+        for line in part {
+            if let Some(fold) = folds.get_mut(&line.link) {
+                fold.take(line, items.get(&line.position));
+            }
+        }
+    }
+    done.extend(folds.into_iter().map(|(number, fold)| (number, fold.end())));
+    Ok(done)
+}
+
+fn begin<'a>(engine: &'a Engine, link: &'a Link) -> Option<Fold<'a>> {
+    let connection = engine.connections.get(link.key.connection.as_str())?;
+    let lens = connection.lens(&link.key.lens).filter(|lens| *lens.entity() == link.entity)?.clone();
+    let (state, writes) = (LinkState::default(), VecDeque::new());
+    Some(Fold { link, connection, lens, state, writes, last: None, left: None })
+}
+
+/// Whether an arrival was taken in when it came, with its content.
+fn counted(line: &JournalLine) -> bool {
+    !["stale", "overtaken", "told_gone", "missing", "deleted"].contains(&line.outcome.as_str())
+}
+
+impl Fold<'_> {
+    fn take(&mut self, line: &JournalLine, item: Option<&InboxItem>) {
+        while self.writes.front().is_some_and(|wrote| wrote.processed < line.position) {
+            self.write();
+        }
+        if self.left.is_some() {
+            return;
+        }
+        let Some(item) = item else {
+            self.left = Some(NOT_KEPT);
+            return;
+        };
+        let Ok(received) = received(self.connection, item) else {
+            self.left = Some(NOT_READABLE);
+            return;
+        };
+        for one in received {
+            let Received::Record(record) = one else { continue };
+            if record.stream.as_str() == self.lens.stream() && record.id == self.link.key.id {
+                let (mapped, issues) = self.lens.map(&record.body);
+                self.state.hear(mapped, said_at_us(record.version.as_ref(), item.received_us));
+                self.last = Some((line.clone(), issues));
+            }
+        }
+    }
+
+    fn write(&mut self) {
+        let Some(wrote) = self.writes.pop_front() else { return };
+        let (sent, holds) = written(&self.lens, &wrote.fields, &wrote.body, wrote.stored.as_ref());
+        self.state.wrote(&sent, holds);
+    }
+
+    fn end(mut self) -> Folded {
+        while !self.writes.is_empty() {
+            self.write();
+        }
+        if let Some(why) = self.left {
+            return Folded::Left(why);
+        }
+        self.state.fresh_us = self.link.state.fresh_us;
+        let Some((mut line, today)) = self.last else {
+            return Folded::Anew { state: Box::new(self.state), line: None, issues: (Vec::new(), Vec::new()) };
+        };
+        let then: Vec<Issue> =
+            line.detail.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        line.detail = (!today.is_empty()).then(|| serde_json::to_string(&today).unwrap_or_default());
+        let line = (then != today).then_some(line);
+        Folded::Anew { state: Box::new(self.state), line, issues: (then, today) }
+    }
+}

@@ -1,0 +1,295 @@
+//! One step of a replay: some golden records with their links read anew, joined, parted and recomputed, all in one
+//! transaction. A look does the same and writes nothing.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use huiliu_mappings::matching::{self, Candidate, Decision};
+
+use super::fold::{Folded, fold};
+use super::{Report, Sample, Scope, Then};
+use crate::engine::Engine;
+use crate::link::{Link, LinkState};
+use crate::pipeline::plan;
+use crate::pipeline::process::{self, BLOCK_LINKS_MAX, Batch, block_keys, golden_fields, settle};
+use crate::review;
+use crate::store::db::{Result, Tx};
+use crate::store::goldens::{Change, Golden};
+use crate::store::links::JournalLine;
+use crate::store::{deliveries, links, replays, stewards};
+
+/// Blocks of new evidence that a look keeps in mind, since it writes none: some 50 megabytes. Beyond, it may miss
+/// records that would join.
+const NEAR_MAX: usize = 500_000;
+
+/// What a look would have written where later steps look for candidates.
+#[derive(Default)]
+pub(super) struct Near(HashMap<i64, BTreeSet<i64>>);
+
+/// What a step works on.
+pub(super) enum Page {
+    /// Golden records with everything that belongs to them.
+    Goldens(BTreeSet<i64>),
+    /// Links that belong to no golden record.
+    Loose(Vec<i64>),
+}
+
+/// Where a step puts what it finds.
+pub(super) struct Told<'a> {
+    pub report: &'a mut Report,
+    pub samples: &'a mut Vec<Sample>,
+    pub samples_max: usize,
+}
+
+/// How a step is done.
+pub(super) struct How<'a> {
+    pub engine: &'a Engine,
+    pub scope: &'a Scope,
+    pub then: Then,
+    pub cause: &'a str,
+}
+
+/// The links of a page before and after.
+struct Reading {
+    members: Vec<Link>,
+    /// New states of those that are others now.
+    anew: BTreeMap<i64, LinkState>,
+    lines: Vec<JournalLine>,
+}
+
+pub(super) fn step(how: &How<'_>, tx: &mut Tx<'_>, page: &Page, near: &mut Near, told: &mut Told<'_>) -> Result<()> {
+    let members = match page {
+        Page::Goldens(ids) => links::by_goldens(tx, ids.iter().copied())?,
+        Page::Loose(numbers) => links::by_numbers(tx, numbers.iter().copied())?,
+    };
+    let reading = read(how, tx, members, told)?;
+    let parted = parted(how, tx, &reading)?;
+    let mut batch = gather(how, tx, page, &reading, &parted, near)?;
+    let before: BTreeMap<i64, i64> = batch.links.values().map(|link| (link.number, link.golden)).collect();
+    take_in(how, &mut batch, &reading, near);
+    for (number, home) in &parted {
+        let from = batch.links.get(number).map_or(0, |link| link.golden);
+        let own = batch.part(&BTreeSet::from([*number]), *home);
+        batch.dirty(own, 0, "split");
+        batch.dirty(from, 0, "split");
+    }
+    join(how, &mut batch, &reading);
+    batch.reblock_moved(how.engine);
+    let moved = batch.links.values().filter(|link| before.get(&link.number).is_some_and(|then| *then != link.golden));
+    let moved: BTreeSet<i64> = moved.map(|link| link.number).collect();
+    told.report.parted += parted.len() as u64;
+    told.report.joined += moved.iter().filter(|number| !parted.contains_key(number)).count() as u64;
+    let regrouped: BTreeSet<i64> = moved.iter().filter_map(|number| before.get(number)).copied().collect();
+    recompute(how, tx, page, &mut batch, told)?;
+    let settled = settle(how.engine, &mut batch, &|_| how.cause.to_owned());
+    for change in &settled.changes {
+        told.change(change);
+    }
+    if how.then == Then::Keep {
+        // What waits for records that are grouped otherwise now is planned anew from the change log.
+        deliveries::drop_all_of(tx, regrouped.into_iter().filter(|id| *id != 0).collect())?;
+        process::write(tx, &mut batch, &settled)?;
+        replays::set_details(tx, &reading.lines)?;
+    }
+    Ok(())
+}
+
+fn read(how: &How<'_>, tx: &mut Tx<'_>, members: Vec<Link>, told: &mut Told<'_>) -> Result<Reading> {
+    let folded = fold(how.engine, tx, members.iter().filter(|link| how.scope.holds(how.engine, &link.key)))?;
+    let known: BTreeMap<i64, &Link> = members.iter().map(|link| (link.number, link)).collect();
+    let (mut anew, mut lines) = (BTreeMap::new(), Vec::new());
+    for (number, folded) in folded {
+        told.report.records += 1;
+        let Some(link) = known.get(&number) else { continue };
+        let outcome = match folded {
+            Folded::Left(why) => why,
+            Folded::Anew { state, line, issues } => {
+                told.report.issues(&link.key, &issues.0, &issues.1);
+                lines.extend(line);
+                if state.is_same(&link.state) {
+                    "unchanged"
+                } else {
+                    anew.insert(number, *state);
+                    "changed"
+                }
+            }
+        };
+        *told.report.outcomes.entry(outcome.to_owned()).or_default() += 1;
+    }
+    Ok(Reading { members, anew, lines })
+}
+
+/// Links that belonged to the others by what they said, and by today's reading have nothing in common with them, each
+/// with the golden record that it had before it was absorbed. What a steward ruled to be one stays one, and so does a
+/// record that we made: its evidence never was the reason.
+fn parted(how: &How<'_>, tx: &mut Tx<'_>, reading: &Reading) -> Result<BTreeMap<i64, Option<i64>>> {
+    let mut clusters: BTreeMap<i64, Vec<&Link>> = BTreeMap::new();
+    for link in reading.members.iter().filter(|link| link.golden != 0) {
+        clusters.entry(link.golden).or_default().push(link);
+    }
+    let mut leaving = BTreeMap::new();
+    for (golden, cluster) in clusters.iter().filter(|(_, cluster)| cluster.len() > 1) {
+        let gone: BTreeSet<i64> =
+            cluster.iter().filter(|link| lost_touch(how.engine, link, cluster, reading)).map(|it| it.number).collect();
+        // Somebody stays: the record itself does not vanish.
+        let stays = (gone.len() == cluster.len()).then(|| cluster[0].number);
+        leaving.extend(gone.into_iter().filter(|it| Some(*it) != stays).map(|number| (number, *golden)));
+    }
+    let together: BTreeSet<(i64, i64)> = stewards::ruled_same(tx, leaving.keys().copied())?.into_iter().collect();
+    let golden_of: BTreeMap<i64, i64> = reading.members.iter().map(|link| (link.number, link.golden)).collect();
+    leaving.retain(|number, golden| {
+        !together.iter().any(|(mine, other)| mine == number && golden_of.get(other) == Some(&*golden))
+    });
+    let mut parted = BTreeMap::new();
+    for (number, golden) in leaving {
+        let homes = stewards::homes(tx, golden, [number])?;
+        parted.insert(number, review::home_of(tx, golden, &BTreeSet::from([number]), &homes)?);
+    }
+    Ok(parted)
+}
+
+fn lost_touch(engine: &Engine, link: &Link, cluster: &[&Link], reading: &Reading) -> bool {
+    let Some(state) = reading.anew.get(&link.number).filter(|it| !it.is_same_evidence(&link.state)) else {
+        return false;
+    };
+    let others = || cluster.iter().filter(|it| it.number != link.number);
+    let then = others().map(|it| it.state.evidence()).collect();
+    let today = others().map(|it| reading.anew.get(&it.number).unwrap_or(&it.state).evidence()).collect();
+    let decide = |state: &LinkState, evidence| {
+        let candidates = [Candidate { golden: link.golden, evidence }];
+        matching::decide(&engine.matching, link.entity.as_str(), &state.evidence(), &candidates)
+    };
+    matches!(decide(&link.state, then), Decision::Link { .. }) && decide(state, today) == Decision::Create
+}
+
+/// The page with the candidates that its new evidence names, these read anew too.
+fn gather(
+    how: &How<'_>,
+    tx: &mut Tx<'_>,
+    page: &Page,
+    reading: &Reading,
+    parted: &BTreeMap<i64, Option<i64>>,
+    near: &Near,
+) -> Result<Batch> {
+    let hashes: BTreeSet<i64> = reading.moved().flat_map(|(link, state)| keys_of(how.engine, link, state)).collect();
+    let mut candidates = links::candidates(tx, hashes.iter().copied(), BLOCK_LINKS_MAX)?;
+    for hash in hashes {
+        candidates.extend(near.0.get(&hash).into_iter().flatten().map(|golden| (hash, *golden)));
+    }
+    let mut ids: BTreeSet<i64> = candidates.iter().map(|(_, golden)| *golden).collect();
+    ids.extend(Batch::bound(tx, &reading.members)?);
+    ids.extend(parted.values().flatten());
+    let loose = match page {
+        Page::Goldens(goldens) => {
+            ids.extend(goldens);
+            Vec::new()
+        }
+        Page::Loose(_) => reading.members.clone(),
+    };
+    ids.remove(&0);
+    let mut batch = Batch::gather(tx, loose, ids)?;
+    batch.near(candidates);
+    let ours: BTreeSet<i64> = reading.members.iter().map(|link| link.number).collect();
+    let others: Vec<Link> = batch.links.values().filter(|link| !ours.contains(&link.number)).cloned().collect();
+    let others = others.iter().filter(|link| how.scope.holds(how.engine, &link.key));
+    for (number, folded) in fold(how.engine, tx, others)? {
+        if let (Folded::Anew { state, .. }, Some(link)) = (folded, batch.links.get_mut(&number)) {
+            link.state = *state;
+        }
+    }
+    Ok(batch)
+}
+
+fn take_in(how: &How<'_>, batch: &mut Batch, reading: &Reading, near: &mut Near) {
+    for old in &reading.members {
+        let Some(state) = reading.anew.get(&old.number) else { continue };
+        let Some(link) = batch.links.get_mut(&old.number) else { continue };
+        link.state = state.clone();
+        batch.touched.insert(old.number);
+        if !state.is_same_evidence(&old.state) || state.references != old.state.references {
+            let (before, after) = (block_keys(how.engine, old), keys_of(how.engine, old, state));
+            if how.then == Then::Forget && old.golden != 0 && near.0.len() < NEAR_MAX {
+                for hash in &after {
+                    near.0.entry(*hash).or_default().insert(old.golden);
+                }
+            }
+            batch.reblock(old.number, after, &before);
+        }
+    }
+}
+
+fn join(how: &How<'_>, batch: &mut Batch, reading: &Reading) {
+    let moved: BTreeSet<i64> = reading.moved().map(|(link, _)| link.number).collect();
+    for link in &reading.members {
+        if moved.contains(&link.number) || !batch.partners(link.number).is_empty() {
+            batch.join(how.engine, link.number, 0);
+        }
+        let is_loose = batch.links.get(&link.number).is_some_and(|it| it.golden == 0);
+        let lens = how.engine.connections.get(link.key.connection.as_str()).and_then(|it| it.lens(&link.key.lens));
+        if is_loose && how.scope.holds(how.engine, &link.key) && lens.is_some_and(|it| it.creates_golden()) {
+            let golden = batch.create(link.number);
+            batch.move_link(link.number, golden);
+            batch.dirty(golden, 0, "create");
+        }
+    }
+}
+
+/// Marks what must be written: golden records with other values, and those that live connections are owed something of.
+fn recompute(how: &How<'_>, tx: &mut Tx<'_>, page: &Page, batch: &mut Batch, told: &mut Told<'_>) -> Result<()> {
+    let mut ids: BTreeSet<i64> = batch.dirty.keys().copied().collect();
+    if let Page::Goldens(page) = page {
+        ids.extend(page);
+    }
+    let mut records: Vec<Golden> = Vec::new();
+    for golden in ids.iter().filter_map(|id| batch.goldens.get(id)).filter(|golden| golden.merged_into.is_none()) {
+        let fields = golden_fields(how.engine, batch, golden);
+        records.push(Golden { fields, ..golden.clone() });
+    }
+    let members = records.iter().map(|golden| (golden.id, batch.cluster(golden.id).cloned().collect())).collect();
+    let owed = plan::would_owe(how.engine, tx, &records, &members)?;
+    for one in owed {
+        let (connection, stream) = (one.connection, one.delivery.stream.as_str());
+        let kind = format!("{connection}/{stream} {}", one.delivery.operation.as_str());
+        *told.report.writes.entry(kind).or_default() += 1;
+        batch.dirty(one.golden, 0, "update");
+    }
+    for golden in &records {
+        if batch.goldens.get(&golden.id).is_some_and(|before| before.fields != golden.fields) {
+            batch.dirty(golden.id, 0, "update");
+        }
+    }
+    Ok(())
+}
+
+fn keys_of(engine: &Engine, link: &Link, state: &LinkState) -> Vec<i64> {
+    block_keys(engine, &Link { state: state.clone(), ..link.clone() })
+}
+
+impl Reading {
+    /// Links whose evidence is another now.
+    fn moved(&self) -> impl Iterator<Item = (&Link, &LinkState)> {
+        let both = self.members.iter().filter_map(|link| Some((link, self.anew.get(&link.number)?)));
+        both.filter(|(link, state)| !state.is_same_evidence(&link.state))
+    }
+}
+
+impl Told<'_> {
+    fn change(&mut self, change: &Change) {
+        let report = &mut *self.report;
+        report.changes += 1;
+        for (field, (before, after)) in &change.diff {
+            let counts = report.fields.entry(format!("{}.{field}", change.entity)).or_default();
+            match (before.is_null(), after.is_null()) {
+                (true, _) => counts.filled += 1,
+                (_, true) => counts.emptied += 1,
+                _ => counts.changed += 1,
+            }
+        }
+        if !change.diff.is_empty() {
+            report.goldens += 1;
+            if self.samples.len() < self.samples_max {
+                let (golden, entity, diff) = (change.golden, change.entity.clone(), change.diff.clone());
+                self.samples.push(Sample { golden, entity, diff });
+            }
+        }
+    }
+}
