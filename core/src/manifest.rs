@@ -214,6 +214,17 @@ pub enum Auth {
         /// The token, with placeholders.
         token: String,
     },
+    /// OAuth 1.0a without a token (RFC 5849, HMAC-SHA256): each call is signed with a key pair, in its query. The body is
+    /// not covered, so this is for systems that cannot be reached over TLS.
+    Oauth1 {
+        /// Consumer key, with placeholders.
+        consumer_key: String,
+        /// Consumer secret, with placeholders.
+        consumer_secret: String,
+        /// How the pair travels where the address is `https`.
+        #[serde(default)]
+        over_tls: OverTls,
+    },
     /// OAuth 2 authorization code with PKCE; refresh tokens kept sealed.
     Oauth2Code {
         /// Where the person signs in.
@@ -249,6 +260,17 @@ pub enum Auth {
         /// Why.
         reason: String,
     },
+}
+
+/// How an OAuth 1.0a key pair travels over TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OverTls {
+    /// Signed, as over plain HTTP.
+    #[default]
+    Sign,
+    /// As HTTP Basic: some systems take nothing else there.
+    Basic,
 }
 
 /// Client credentials of an OAuth 2 connection.
@@ -331,6 +353,9 @@ pub enum Paginate {
         size: u64,
         /// Query parameter of the page size.
         size_param: Option<String>,
+        /// Header with the number of pages, where the system tells it (`X-WP-TotalPages`): then a short page is not
+        /// the end. Systems that leave out of a full page what the account may not see need it.
+        pages_header: Option<String>,
     },
     /// Offsets.
     Offset {
@@ -617,6 +642,8 @@ pub struct Webhook {
     /// JSON pointer to the record's id where it differs from the stream's key (a numeric id in a webhook, a global id
     /// in the API).
     pub key: Option<String>,
+    /// Unsigned calls that ask whether anybody is here: they are answered with 200, and nothing of them is kept.
+    pub ping: Option<Ping>,
     /// How the id is written for the API: `gid://shopify/Customer/{id}`.
     #[serde(default)]
     pub key_form: BTreeMap<String, String>,
@@ -665,6 +692,18 @@ pub enum Verify {
     None {
         /// Why.
         reason: String,
+    },
+}
+
+/// Unsigned calls that ask whether anybody is here: a closed list. A call that carries anything else is an event and
+/// must prove its origin.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Ping {
+    /// A form with one field that holds a whole number: `webhook_id=17`.
+    Form {
+        /// The field.
+        field: String,
     },
 }
 

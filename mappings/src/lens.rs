@@ -57,6 +57,8 @@ struct FieldRule {
     item: Option<Path>,
     limit: Option<usize>,
     empty_clears: bool,
+    /// The vendor's word for no value.
+    nothing: Option<Value>,
     number: bool,
     each: Vec<FieldRule>,
 }
@@ -75,12 +77,13 @@ struct IdentityRule {
     from: Path,
     item: Option<Path>,
     scope: Option<Path>,
+    nothing: Option<Value>,
     options: Options,
 }
 
 #[derive(Clone, Debug)]
 enum ReferenceRule {
-    Record { lens: String, from: Path },
+    Record { lens: String, from: Path, nothing: Option<Value> },
     Identity(IdentityRule),
 }
 
@@ -183,6 +186,7 @@ impl FieldRule {
             item: None,
             limit: None,
             empty_clears: false,
+            nothing: None,
             number: false,
             each: Vec::new(),
         }

@@ -252,3 +252,24 @@ proptest::proptest! {
         proptest::prop_assert_eq!(laws::broken(&lenses()[0], &body), Vec::<String>::new());
     }
 }
+
+/// Some systems write `false` or 0 where there is no value.
+#[test]
+fn a_vendors_word_for_nothing_is_no_value() {
+    let text = "[a]\nentity = \"customer\"\n[a.identities]\ntax_id = { from = \"/vat\", nothing = false }\n[a.fields]\n\
+        title = { from = \"/function\", nothing = false }\n[b]\nentity = \"order\"\n[b.references]\n\
+        record = { lens = \"a\", from = \"/customer_id\", nothing = 0 }\n";
+    let lenses = Lens::parse_file("x.toml", text, &Model::shipped()).unwrap();
+    let (mapped, issues) = lenses[0].map(&json!({ "function": false, "vat": false }));
+    assert_eq!(issues, []);
+    assert_eq!((mapped.fields["title"].clone(), mapped.identities), (Value::Null, Vec::new()));
+    assert_eq!(lenses[0].render(&Fields::from([("title".into(), Value::Null)])), json!({ "function": false }));
+    assert_eq!(laws::broken(&lenses[0], &json!({ "function": false })), Vec::<String>::new());
+    assert_eq!(laws::broken(&lenses[0], &json!({ "function": "采购" })), Vec::<String>::new());
+    assert_eq!(lenses[1].map(&json!({ "customer_id": 0 })).0.references, []);
+    assert_eq!(lenses[1].map(&json!({ "customer_id": 10 })).0.references.len(), 1);
+    let both =
+        "[a]\nentity = \"customer\"\n[a.fields]\ntitle = { from = \"/t\", nothing = false, empty = \"cleared\" }\n";
+    let told = Lens::parse_file("x.toml", both, &Model::shipped()).unwrap_err();
+    assert!(told[0].to_string().contains("say the same"), "{}", told[0]);
+}

@@ -2,7 +2,7 @@
 //! fixture fails, and so does a connector without a stage.
 
 mod log;
-mod stages;
+pub mod stages;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -7,14 +7,16 @@ use std::time::{Duration, Instant};
 use huiliu_core::clock::Clock;
 use huiliu_core::connection::{Connection, State};
 use huiliu_core::engine::Engine;
+use huiliu_core::explain;
 use huiliu_core::manifest::Ability;
 use huiliu_core::pipeline::{plan, process, pull, push};
 use huiliu_core::secrets::Secret;
 use huiliu_core::store::db::Result;
-use huiliu_core::store::{Store, Tx, deliveries, inbox, streams};
+use huiliu_core::store::{Store, Tx, deliveries, goldens, inbox, links, streams};
 use huiliu_mappings::model::Model;
 use huiliu_mappings::{matching, merge};
 use huiliu_tests::kit;
+use serde_json::{Value, json};
 
 /// Systems that agree do so within a second or two; a throttled one needs its vendor's wait.
 const SETTLE_MAX: Duration = Duration::from_secs(60);
@@ -134,6 +136,66 @@ impl Hub {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!("the systems never agree: {all:?}");
+    }
+
+    /// Living golden records of an entity, oldest first, with the names of their links.
+    pub async fn goldens(&self, entity: &'static str) -> Vec<(Value, Vec<String>)> {
+        self.read(move |tx| {
+            let all = goldens::after(tx, entity, 0, 1_000)?;
+            let mut shown = Vec::new();
+            for golden in all.into_iter().filter(|it| it.merged_into.is_none()) {
+                let mut names: Vec<String> =
+                    links::by_goldens(tx, [golden.id])?.iter().map(|it| it.key.to_string()).collect();
+                names.sort();
+                shown.push((json!(golden.fields), names));
+            }
+            Ok(shown)
+        })
+        .await
+    }
+
+    /// The links of a connection whose records are there.
+    pub async fn open_links(&self, connection: &'static str) -> Vec<String> {
+        self.read(move |tx| {
+            let mut names = Vec::new();
+            for entity in ["customer", "order", "deal"] {
+                let all = goldens::after(tx, entity, 0, 1_000)?;
+                let members = links::by_goldens(tx, all.iter().map(|it| it.id))?;
+                let open = members.iter().filter(|it| it.open && it.key.connection.as_str() == connection);
+                names.extend(open.map(|it| it.key.to_string()));
+            }
+            names.sort();
+            Ok(names)
+        })
+        .await
+    }
+
+    /// The numbers of the orders and the names of the deals that belong to the first customer, sorted.
+    pub async fn timeline(&self) -> Vec<Value> {
+        let first = self.read(|tx| Ok(goldens::after(tx, "customer", 0, 1)?.first().map(|it| it.id))).await;
+        let here = self.engine.clone();
+        let asked = tokio::task::spawn_blocking(move || explain::customer(&here, first.unwrap_or_default()));
+        let told = asked.await.expect("no panic").expect("the store works").expect("a customer");
+        let names = told
+            .timeline
+            .into_iter()
+            .filter_map(|entry| entry.fields.get("number").or_else(|| entry.fields.get("name")).cloned());
+        let mut names: Vec<Value> = names.collect();
+        names.sort_by_key(ToString::to_string);
+        names
+    }
+
+    /// Pulls everything once a minute for an hour in which nothing happens; nothing may change. `tick` is told each new
+    /// second, for the clocks of others.
+    pub async fn quiet_hour(&self, clock: &Clock, tick: &(dyn Fn(i64) + Sync)) {
+        let changes = async || self.read(|tx| Ok(goldens::changed_after(tx, 0, 10_000)?.len())).await;
+        let before = changes().await;
+        for _ in 0..60 {
+            clock.advance_us(60_000_000);
+            tick(clock.now_us() / 1_000_000);
+            assert_eq!(self.settle(true).await, Vec::<String>::new());
+        }
+        assert_eq!(changes().await, before, "an hour without changes makes no change");
     }
 }
 

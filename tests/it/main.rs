@@ -21,3 +21,4 @@ mod sync;
 mod timeline;
 mod webhook;
 mod wecom;
+mod woocommerce;

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use huiliu_core::connector::{Connector, ConnectorError, Cx, Opened, RawRequest, Reply, Verified};
-use huiliu_core::manifest::{Encoding, Verify, Webhook};
+use huiliu_core::manifest::{Encoding, Ping, Verify, Webhook};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
@@ -65,6 +65,9 @@ fn unauthorized(text: &str) -> Refusal {
 
 /// Proves a call by the manifest's scheme.
 pub fn verify(connector: &dyn Connector, webhook: &Webhook, cx: &Cx, request: RawRequest) -> Result<Proven, Refusal> {
+    if webhook.ping.as_ref().is_some_and(|ping| is_ping(ping, &request)) {
+        return Ok(Proven::Handshake(Reply::ok()));
+    }
     match &webhook.verify {
         Verify::HmacSha256 { header, encoding, secret, prefix } => {
             let key = fill(cx, secret)?;
@@ -83,6 +86,21 @@ pub fn verify(connector: &dyn Connector, webhook: &Webhook, cx: &Cx, request: Ra
         Verify::None { reason: _ } => {}
     }
     Ok(Proven::Message { verified: Verified { request }, dedupe: None, reply: Reply::ok() })
+}
+
+/// A ping's number has at most this many digits: ids of vendors fit 64 bits.
+const PING_DIGITS_MAX: usize = 20;
+
+/// Whether a call only asks whether anybody is here. It proves nothing and brings nothing, so anybody may ask.
+fn is_ping(ping: &Ping, request: &RawRequest) -> bool {
+    let Ping::Form { field } = ping;
+    let is_form = request.header("content-type").is_some_and(|kind| {
+        kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    });
+    let number = request.body.strip_prefix(field.as_bytes()).and_then(|rest| rest.strip_prefix(b"="));
+    let is_number =
+        |digits: &[u8]| (1..=PING_DIGITS_MAX).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
+    request.method == "POST" && is_form && number.is_some_and(is_number)
 }
 
 /// HMAC-SHA256 of the raw body against one signature, in the one form that the manifest names.

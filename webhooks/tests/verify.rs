@@ -214,3 +214,28 @@ proptest::proptest! {
         }
     }
 }
+
+/// WooCommerce asks once, unsigned, whether anybody is here. Anything beside exactly that must prove its origin.
+#[test]
+fn a_declared_ping_is_answered_and_nothing_else_passes_unsigned() {
+    const WOO: &str = r#"verify = { kind = "hmac_sha256", header = "X-Sig", encoding = "base64", secret = "{secret.webhook}" }
+ping = { kind = "form", field = "webhook_id" }"#;
+    let form = [("content-type", "application/x-www-form-urlencoded; charset=UTF-8")];
+    let ask = |headers: &[(&str, &str)], body: &[u8]| prove(WOO, "key", NOW, call(headers, body));
+    assert!(matches!(ask(&form, b"webhook_id=17"), Ok(Proven::Handshake(reply)) if reply.status == 200));
+    for body in [
+        &b"webhook_id="[..],
+        b"webhook_id=17&x=1",
+        b"webhook_id=1e3",
+        b"webhook_id=-1",
+        b"id=17",
+        b"{\"id\":1}",
+        b"webhook_id=123456789012345678901",
+    ] {
+        assert!(refused(&ask(&form, body)), "{}", String::from_utf8_lossy(body));
+    }
+    assert!(refused(&ask(&[("content-type", "application/json")], b"webhook_id=17")));
+    assert!(refused(&ask(&[], b"webhook_id=17")));
+    let strict = WOO.split('\n').next().unwrap();
+    assert!(refused(&prove(strict, "key", NOW, call(&form, b"webhook_id=17"))), "only where it is declared");
+}

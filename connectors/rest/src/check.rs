@@ -127,6 +127,10 @@ impl Check<'_> {
                 self.text("auth.username", username, SETTINGS);
                 self.text("auth.password", password, SETTINGS);
             }
+            Some(Auth::Oauth1 { consumer_key, consumer_secret, .. }) => {
+                self.text("auth.consumer_key", consumer_key, SETTINGS);
+                self.text("auth.consumer_secret", consumer_secret, SETTINGS);
+            }
             Some(Auth::Bearer { token }) => self.text("auth.token", token, SETTINGS),
             Some(Auth::StandardWebhook { secret }) => self.text("auth.secret", secret, SETTINGS),
             Some(Auth::Oauth2Code { authorize_url, token_url, client, .. }) => {

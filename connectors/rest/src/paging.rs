@@ -25,7 +25,7 @@ pub fn ask(paginate: &Paginate, page: Option<&str>, asked: &mut Asked<'_>) -> Re
             Some(cursor) => place(asked, param, Value::from(cursor)),
             None => {}
         },
-        Paginate::Page { param, first, size, size_param } => {
+        Paginate::Page { param, first, size, size_param, .. } => {
             place(asked, param, number(page, *first)?);
             if let Some(size_param) = size_param {
                 place(asked, size_param, Value::from(*size));
@@ -75,9 +75,12 @@ pub fn next(
             }
             Ok(cursor)
         }
-        Paginate::Page { first, size, .. } => {
+        Paginate::Page { first, size, pages_header, .. } => {
             let here = parse(page, *first)?;
-            Ok((count >= *size).then(|| here.saturating_add(1).to_string()))
+            let told =
+                pages_header.as_ref().and_then(|name| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok());
+            let more = told.map_or(count >= *size, |pages| here.saturating_sub(*first).saturating_add(1) < pages);
+            Ok(more.then(|| here.saturating_add(1).to_string()))
         }
         Paginate::Offset { size, .. } => {
             let here = parse(page, 0)?;

@@ -133,7 +133,7 @@ pub fn path(template: &str, values: &Values<'_>) -> Result<String> {
 }
 
 /// Percent-escapes everything but RFC 3986's unreserved characters.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     use std::fmt::Write;
     text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

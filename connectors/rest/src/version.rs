@@ -3,20 +3,24 @@
 use std::time::Duration;
 
 use huiliu_core::connector::{ConnectorError, Result, Version};
-use huiliu_core::manifest::{Since, StampForm, Stream, VersionKind};
+use huiliu_core::manifest::{Call, Precondition, Since, StampForm, Stream, VersionKind};
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use crate::http::HeaderMap;
 use crate::pointer;
 
-/// What a record says about its recency. None when the manifest names no version or the record holds none.
+/// What a record says about its recency. None when the manifest names no version or the record holds none; where a
+/// write compares before it writes, the record's content then stands for its version.
 pub fn of_record(stream: &Stream, record: &Value) -> Result<Option<Version>> {
-    let Some(pointer) = &stream.version else { return Ok(None) };
-    let Some(text) = record.pointer(pointer).and_then(pointer::text).filter(|text| !text.is_empty()) else {
-        return Ok(None);
+    let told = stream.version.as_ref().and_then(|at| Some((at, record.pointer(at).and_then(pointer::text)?)));
+    let Some((pointer, text)) = told.filter(|(_, text)| !text.is_empty()) else {
+        let compares = |call: &Call| call.precondition == Some(Precondition::ReadCompare);
+        let of_content = stream.update.as_ref().is_some_and(compares);
+        return Ok(of_content.then(|| Version::tag(content(record))));
     };
     let kind = stream.version_kind.unwrap_or(VersionKind::Instant);
     let strange = || ConnectorError::broken(format!("the version at {pointer} is not written as {kind:?}"));
@@ -36,6 +40,10 @@ pub fn of_record(stream: &Stream, record: &Value) -> Result<Option<Version>> {
         VersionKind::Tag => Version::tag(text),
     };
     Ok(Some(version))
+}
+
+fn content(record: &Value) -> String {
+    format!("content:{}", hex::encode(&Sha256::digest(record.to_string())[..16]))
 }
 
 fn stamp(text: String, read: fn(i64) -> std::result::Result<Timestamp, jiff::Error>) -> Option<Version> {

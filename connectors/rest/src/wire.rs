@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use huiliu_core::connector::{ConnectorError, Cx, Result};
-use huiliu_core::manifest::{Auth, Manifest, Method, SettingKind};
+use huiliu_core::manifest::{Auth, Manifest, Method, OverTls, SettingKind};
+use huiliu_core::secrets::Secret;
 use serde_json::{Value, json};
 use url::Url;
 
@@ -165,9 +166,21 @@ impl<'a> Wire<'a> {
             }
             Some(Auth::Basic { username, password }) => {
                 let user = template::text_required(username, &values)?;
-                let password = template::text_required(password, &values)?;
-                request
-                    .header("authorization", &format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}"))))
+                basic(request, &user, &template::text_required(password, &values)?)
+            }
+            Some(Auth::Oauth1 { consumer_key, consumer_secret, over_tls }) => {
+                let key = template::text_required(consumer_key, &values)?;
+                let secret = Secret::new(template::text_required(consumer_secret, &values)?);
+                if *over_tls == OverTls::Basic && request.url.scheme() == "https" {
+                    return basic(request, &key, secret.expose());
+                }
+                let stamp = sign::Oauth1Stamp {
+                    seconds: self.cx.clock.now().as_second(),
+                    nonce: sign::nonce(&key, self.cx.clock.now_us()),
+                };
+                let params = sign::oauth1(request.method.as_str(), &request.url, &key, &secret, &stamp)?;
+                request.url.query_pairs_mut().extend_pairs(params);
+                Ok(request)
             }
             Some(Auth::Bearer { token }) => {
                 request.header("authorization", &format!("Bearer {}", template::text_required(token, &values)?))
@@ -177,7 +190,7 @@ impl<'a> Wire<'a> {
                 None => Err(ConnectorError::broken("a call without its token")),
             },
             Some(Auth::StandardWebhook { secret }) => {
-                let secret = huiliu_core::secrets::Secret::new(template::text_required(secret, &values)?);
+                let secret = Secret::new(template::text_required(secret, &values)?);
                 let seconds = self.cx.clock.now().as_second();
                 // A call that is no delivery has no key of its own; its instant names it.
                 let id = draft.idempotency_key.clone().unwrap_or_else(|| format!("call_{}", self.cx.clock.now_us()));
@@ -190,6 +203,10 @@ impl<'a> Wire<'a> {
             Some(Auth::None { .. }) | None => Ok(request),
         }
     }
+}
+
+fn basic(request: Request, user: &str, password: &str) -> Result<Request> {
+    request.header("authorization", &format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}"))))
 }
 
 /// The bounded way out for a manifest's limits.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::{Ability, Auth, Carries, ConnectorSection, Manifest, Setting, SettingKind, Verify, Webhook};
+use super::{Ability, Auth, Carries, ConnectorSection, Manifest, OverTls, Ping, Setting, SettingKind, Verify, Webhook};
 
 /// What the README of this manifest says. `remedy` is the command that writes it anew.
 pub fn render(manifest: &Manifest, remedy: &str) -> String {
@@ -147,6 +147,9 @@ fn incoming(page: &mut String, webhook: &Webhook) {
         Verify::None { reason } => format!("nothing: {reason}"),
     };
     line(page, &format!("- A call is proven by {proof}."));
+    if let Some(Ping::Form { field }) = &webhook.ping {
+        line(page, &format!("- An unsigned ping (`{field}=NUMBER` as a form) is answered, and nothing of it is kept."));
+    }
     if !webhook.dedupe.is_empty() {
         let keys: Vec<String> = webhook.dedupe.iter().map(|key| format!("`{key}`")).collect();
         line(page, &format!("- A repeat is known by {}.", keys.join(" and ")));
@@ -182,6 +185,10 @@ fn limits(page: &mut String, manifest: &Manifest) {
             format!("a key in the parameter `{}`", param.as_deref().unwrap_or_default())
         }
         Some(Auth::Basic { .. }) => "HTTP Basic".to_owned(),
+        Some(Auth::Oauth1 { over_tls: OverTls::Basic, .. }) => {
+            "HTTP Basic over HTTPS, and an OAuth 1.0a signature (HMAC-SHA256) over plain HTTP".to_owned()
+        }
+        Some(Auth::Oauth1 { .. }) => "an OAuth 1.0a signature (HMAC-SHA256) over every call".to_owned(),
         Some(Auth::Bearer { .. }) => "a bearer token".to_owned(),
         Some(Auth::Oauth2Code { .. }) => "OAuth 2, authorization code with PKCE".to_owned(),
         Some(Auth::Oauth2Client { .. }) => "OAuth 2, client credentials".to_owned(),

@@ -18,9 +18,11 @@ use crate::value::{EntityName, IdentityKind};
 /// The keys of a lens.
 pub(super) const LENS_KEYS: &[&str] = &["entity", "stream", "create", "only", "identities", "fields", "references"];
 /// The keys of an identity.
-pub(super) const IDENTITY_KEYS: &[&str] = &["from", "item", "scope", "normalize", "region"];
-/// The keys of a reference to a record.
-pub(super) const RECORD_KEYS: &[&str] = &["lens", "from"];
+pub(super) const IDENTITY_KEYS: &[&str] = &["from", "item", "scope", "normalize", "region", "nothing"];
+/// The keys of a reference to a record; the first two are needed.
+pub(super) const RECORD_KEYS: &[&str] = &["lens", "from", "nothing"];
+/// How many of [`RECORD_KEYS`] are needed.
+pub(super) const RECORD_KEYS_NEEDED: usize = 2;
 /// The forms that an identity may be normalized to.
 pub(super) const IDENTITY_FORMS: &[FieldType] =
     &[FieldType::Text, FieldType::Email, FieldType::Phone, FieldType::TaxId];
@@ -114,6 +116,7 @@ impl Parser<'_> {
             from: super::path::Path::parse("").ok()?,
             item: None,
             scope: None,
+            nothing: None,
             options: Options::default(),
         };
         match value.get_ref() {
@@ -140,6 +143,7 @@ impl Parser<'_> {
                 rule.options.region = self.region(table);
                 rule.item = self.path_of(table, "item");
                 rule.scope = self.path_of(table, "scope");
+                rule.nothing = self.nothing(table);
                 if !table.contains_key("from") {
                     self.wrong(&value.span(), format!("identity `{kind}` needs `from`"));
                 }
@@ -160,7 +164,7 @@ impl Parser<'_> {
             return None;
         };
         self.known_keys(table, RECORD_KEYS);
-        if !RECORD_KEYS.iter().all(|key| table.contains_key(*key)) {
+        if !RECORD_KEYS[..RECORD_KEYS_NEEDED].iter().all(|key| table.contains_key(*key)) {
             self.wrong(&value.span(), example);
         }
         let (lens, place) = self.word(table, "lens")?;
@@ -168,6 +172,7 @@ impl Parser<'_> {
             let hint = suggest(&lens, self.lenses.iter().map(String::as_str));
             self.wrong(&place, format!("this file has no lens `{lens}`{hint}"));
         }
-        Some(ReferenceRule::Record { lens, from: self.path_of(table, "from")? })
+        let nothing = self.nothing(table);
+        Some(ReferenceRule::Record { lens, from: self.path_of(table, "from")?, nothing })
     }
 }

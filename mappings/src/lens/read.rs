@@ -20,8 +20,8 @@ pub(super) fn map(lens: &Lens, body: &Value) -> (MappedRecord, Vec<Issue>) {
     found.sort();
     found.dedup();
     let references = lens.references.iter().flat_map(|rule| match rule {
-        ReferenceRule::Record { lens, from } => {
-            let id = from.get(body).and_then(text_of);
+        ReferenceRule::Record { lens, from, nothing } => {
+            let id = from.get(body).filter(|raw| nothing.as_ref() != Some(*raw)).and_then(text_of);
             id.map(|id| Reference::Record { lens: lens.clone(), id }).into_iter().collect::<Vec<_>>()
         }
         ReferenceRule::Identity(rule) => identities(rule, body).into_iter().map(Reference::Identity).collect(),
@@ -43,6 +43,7 @@ fn field(rule: &FieldRule, body: &Value, inside: Option<&Inside<'_>>, issues: &m
     }
     let from = rule.from.as_ref()?;
     let raw = from.get(body)?;
+    let raw = if rule.nothing.as_ref() == Some(raw) { &Value::Null } else { raw };
     let outcome = match (rule.kind, raw) {
         (FieldType::List, Value::Array(items)) => Ok(Some(list(rule, from, items, issues))),
         (FieldType::Money, _) if rule.currency_from.is_some() => {
@@ -64,6 +65,7 @@ fn field(rule: &FieldRule, body: &Value, inside: Option<&Inside<'_>>, issues: &m
 pub(super) fn value(rule: &FieldRule, raw: &Value) -> Result<Option<Value>, Problem> {
     let found = match (rule.kind, raw) {
         (_, Value::Null) => return Ok(Some(Value::Null)),
+        _ if rule.nothing.as_ref() == Some(raw) => return Ok(Some(Value::Null)),
         (_, Value::String(text)) if text.trim().is_empty() => None,
         _ if !rule.words.is_empty() => Some(word(rule, raw)?),
         (FieldType::Set, Value::Array(items)) if rule.item.is_some() => {
@@ -154,6 +156,9 @@ const IDENTITIES_MAX: usize = 64;
 const IDENTITY_LENGTH_MAX: usize = 512;
 
 fn identity(rule: &IdentityRule, raw: &Value, body: &Value) -> Option<Identity> {
+    if rule.nothing.as_ref() == Some(raw) {
+        return None;
+    }
     let value = match canonical(rule.form, raw, &rule.options).ok()?? {
         Value::String(text) => text,
         phone @ Value::Object(_) => phone::evidence(&phone)?.to_owned(),

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::parse::fields::RULE_KEYS;
-use super::parse::{IDENTITY_FORMS, IDENTITY_KEYS, LENS_KEYS, RECORD_KEYS};
+use super::parse::{IDENTITY_FORMS, IDENTITY_KEYS, LENS_KEYS, RECORD_KEYS, RECORD_KEYS_NEEDED};
 use crate::model::FieldType;
 
 /// One key: its meaning, and what may stand there.
@@ -20,7 +20,7 @@ pub fn mapping() -> Value {
     identity["properties"]["normalize"]["enum"] = IDENTITY_FORMS.iter().map(|form| form.word()).collect();
     let identity = json!({"anyOf": [pointer(), identity]});
     let mut record = object(RECORD_KEYS.iter().copied());
-    record["required"] = json!(RECORD_KEYS);
+    record["required"] = json!(RECORD_KEYS[..RECORD_KEYS_NEEDED]);
     let references = json!({
         "type": "object",
         "description": key("references").meaning,
@@ -111,6 +111,9 @@ fn key(name: &str) -> Key {
         ),
         "empty" => {
             ("`cleared`: an empty text means that there is no value, and is written to say so", one_of(&["cleared"]))
+        }
+        "nothing" => {
+            ("the vendor's word for no value, such as `false` or 0: read as none, and written to clear", scalar())
         }
         "lossy" => ("true: this rule may lose a part of the value, knowingly", flag()),
         "region" => ("region of numbers without a country code, two letters; `CN` where nothing is said", text()),

@@ -85,6 +85,9 @@ pub(super) fn vendor(rule: &FieldRule, value: &Value) -> Option<Value> {
 
 /// Nothing, as the vendor writes it.
 fn cleared(rule: &FieldRule) -> Value {
+    if let Some(nothing) = &rule.nothing {
+        return nothing.clone();
+    }
     match rule.kind {
         _ if rule.empty_clears || rule.options.separator.is_some() => Value::String(String::new()),
         FieldType::Set | FieldType::List => Value::Array(Vec::new()),

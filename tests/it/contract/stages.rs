@@ -7,6 +7,7 @@ mod oscar;
 mod shopify;
 mod webhook;
 mod wecom;
+mod woocommerce;
 
 use huiliu_core::connection::Connection;
 use huiliu_core::connector::{Delivery, Operation};
@@ -45,6 +46,7 @@ pub async fn stage(name: &str) -> Option<Stage> {
         "shopify" => shopify::stage().await,
         "webhook" => webhook::stage().await,
         "wecom" => wecom::stage().await,
+        "woocommerce" => woocommerce::stage().await,
         _ => return None,
     })
 }

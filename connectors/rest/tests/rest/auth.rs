@@ -59,6 +59,43 @@ password = "{secret.key}""#;
     assert_eq!(asked.header("authorization"), "Bearer s3cret-key");
 }
 
+/// A key pair signs each call: a new nonce each time, nothing of the secret in the call, and what was asked is kept.
+#[tokio::test]
+async fn oauth_1_signs_the_query_and_never_sends_the_secret() {
+    let auth =
+        "kind = \"oauth1\"\nconsumer_key = \"{config.shop}\"\nconsumer_secret = \"{secret.key}\"\nover_tls = \"basic\"";
+    let (first, connector, cx) = one_call(auth, "").await;
+    assert_eq!((first.param("kept"), first.param("oauth_consumer_key")), ("yes", "one"));
+    assert_eq!(first.param("oauth_timestamp"), crate::kit::DAY_ONE_S.to_string());
+    assert_eq!((first.param("oauth_signature_method"), first.header("authorization")), ("HMAC-SHA256", ""));
+    assert!(!format!("{first:?}").contains("s3cret-key"));
+    let server = Server::start(|_| Answer::json(&json!([]))).await;
+    let again = Cx { settings: crate::kit::cx(&server).settings, ..cx };
+    connector.pull(&again, &"customers".into(), None).await.unwrap();
+    assert_ne!(server.asked()[0].param("oauth_nonce"), first.param("oauth_nonce"));
+}
+
+/// What an independent implementation (oauthlib 3.2.2, PyPI) signs for the same call.
+#[test]
+fn oauth_1_signs_as_oauthlib_does() {
+    let url = url::Url::parse(
+        "http://shop.example:8080/wp-json/wc/v3/orders?status=any&search=%E6%9D%8E%20%E9%9B%B7%2Ba%26b&page=2",
+    )
+    .unwrap();
+    let secret = huiliu_core::secrets::Secret::new("cs_not_a_real_secret");
+    let stamp =
+        huiliu_rest::sign::Oauth1Stamp { seconds: 1_767_323_045, nonce: "00112233445566778899aabbccddeeff".into() };
+    let sign = |method: &str, url: &url::Url| {
+        let params = huiliu_rest::sign::oauth1(method, url, "ck_not_a_real_key", &secret, &stamp).unwrap();
+        params.into_iter().find(|(name, _)| name == "oauth_signature").unwrap().1
+    };
+    assert_eq!(sign("GET", &url), "ArHa2dNsOgAQ2K0GtV/8UceNjvdrjCMXbsRK7V7Olyk=");
+    let default = url::Url::parse("http://SHOP.example:80/wp-json/wc/v3/orders").unwrap();
+    let bare = url::Url::parse("http://shop.example/wp-json/wc/v3/orders").unwrap();
+    assert_eq!(sign("POST", &default), sign("POST", &bare));
+    assert_ne!(sign("POST", &bare), sign("GET", &bare));
+}
+
 #[tokio::test]
 async fn no_authentication_sends_none_and_headers_of_the_manifest_go_along() {
     let headers = r#"headers = { "X-Shop" = "{config.shop}", "X-Api-Version" = "2026-01" }"#;

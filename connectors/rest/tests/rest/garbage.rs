@@ -172,7 +172,8 @@ fn paginate() -> impl Strategy<Value = Paginate> {
             param,
             first,
             size,
-            size_param: None
+            size_param: None,
+            pages_header: Some("x-pages".to_owned()),
         }),
         (text(), any::<u64>()).prop_map(|(param, size)| Paginate::Offset { param, size, size_param: Some("n".into()) }),
         Just(Paginate::LinkHeader {}),

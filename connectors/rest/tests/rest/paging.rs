@@ -51,6 +51,26 @@ async fn check(text: &str, size: usize, script: impl FnMut(&Asked) -> Answer + S
     asked
 }
 
+/// A page may be short because something on it may not be seen: where the system tells how many pages there are, that
+/// counts.
+#[tokio::test]
+async fn by_page_number_to_the_told_last_page() {
+    let paginate = r#"{ kind = "page", param = "page", size = 3, pages_header = "X-WP-TotalPages" }"#;
+    let pages = [vec![0, 1], vec![2, 3, 4], vec![5], vec![6]];
+    let server = Server::start(move |asked| {
+        let page = number(asked.param("page"), 1);
+        let items: Vec<Value> = pages.get(page - 1).into_iter().flatten().map(|id| json!({ "id": id })).collect();
+        Answer::json(&json!({ "items": items })).with("x-wp-totalpages", "4")
+    })
+    .await;
+    let (connector, cx) = (connector(&stream(paginate, PLAIN)), cx(&server));
+    let (all, _, complete) = pull_all(&connector, &cx, None).await;
+    assert_eq!(all, ["0", "1", "2", "3", "4", "5", "6"]);
+    assert!(complete);
+    let asked = server.asked();
+    assert_eq!(asked.iter().map(|it| it.param("page")).max(), Some("4"), "no page is asked for after the last");
+}
+
 #[tokio::test]
 async fn by_page_number() {
     let text = stream(r#"{ kind = "page", param = "page", size = 3, size_param = "per_page" }"#, PLAIN);

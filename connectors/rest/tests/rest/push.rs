@@ -121,6 +121,30 @@ async fn a_system_without_conditions_is_read_and_compared_first() {
     assert_eq!(held.lock().unwrap()["name"], "a person's");
 }
 
+/// A record that was never edited may bear no stamp yet, and its own spelling of a value is not ours: its content says
+/// whether somebody was there.
+#[tokio::test]
+async fn a_record_without_a_version_is_compared_by_its_content() {
+    let connector =
+        with(r#"update = { method = "PATCH", path = "/customers/{record.id}", precondition = "read_compare" }"#);
+    let held = Arc::new(Mutex::new(json!({ "id": "5", "etag": null, "phone": "138 0013 8000" })));
+    let shown = held.clone();
+    let server = Server::start(move |_| Answer::json(&shown.lock().unwrap().clone())).await;
+    let cx = cx(&server);
+    let key =
+        huiliu_core::connector::RecordKey { connection: "kit-1".into(), stream: "customers".into(), id: "5".into() };
+    let seen = connector.fetch(&cx, &key).await.unwrap().unwrap();
+    assert_eq!(seen.version.as_ref().unwrap().order, None, "it says nothing about recency");
+    let write = Delivery {
+        base_version: seen.version,
+        base: json!({ "phone": "+8613800138000" }),
+        ..delivery(Operation::Update, Some("5"), json!({ "phone": "+8613900139000" }))
+    };
+    connector.push(&cx, &write).await.unwrap();
+    held.lock().unwrap()["phone"] = json!("a person's");
+    assert_eq!(connector.push(&cx, &write).await.unwrap_err().kind(), "conflict");
+}
+
 /// A system that keeps what it is sent, and loses replies.
 struct Shelf {
     server: Server,

@@ -34,6 +34,9 @@ impl Parser<'_> {
                 format!("`{name}`: the currency is fixed (`currency`) or read (`currency_from`), not both"),
             );
         }
+        if has("nothing") && has("empty") {
+            self.wrong(place, format!("`{name}`: `nothing` and `empty` say the same; keep one"));
+        }
         if has("format") && has("unit") {
             self.wrong(place, format!("`{name}`: `format` and `unit` say the same; keep one"));
         }

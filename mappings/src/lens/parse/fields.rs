@@ -21,6 +21,7 @@ pub(in crate::lens) const RULE_KEYS: &[(&str, &[FieldType])] = &[
     ("normalize", &[]),
     ("direction", &[]),
     ("empty", &[]),
+    ("nothing", &[]),
     ("lossy", &[]),
     ("region", &[Phone]),
     ("zone", &[Date, Instant]),
@@ -101,6 +102,7 @@ impl Parser<'_> {
         rule.direction = self.direction(table, &rule);
         rule.number = self.flag(table, "number").unwrap_or(false);
         rule.empty_clears = self.choice(table, "empty", &["cleared"]).is_some();
+        rule.nothing = self.nothing(table);
         rule.limit = self.limit(table);
         if let Some(values) = self.table(table, "values") {
             rule.words = self.words(spec, values, rule.number);
@@ -181,6 +183,19 @@ impl Parser<'_> {
             None if rule.constant.is_some() || rule.item.is_some() || rule.kind == List => Direction::In,
             None => Direction::Both,
         }
+    }
+
+    /// The vendor's word for no value.
+    pub(super) fn nothing(&mut self, table: &Table<'_>) -> Option<Value> {
+        let given = table.get("nothing")?;
+        let word = json(given.get_ref());
+        if word.is_none() {
+            self.wrong(
+                &given.span(),
+                "`nothing` is the vendor's word for no value: a text, a whole number, true or false",
+            );
+        }
+        word
     }
 
     fn limit(&mut self, table: &Table<'_>) -> Option<usize> {
