@@ -173,7 +173,7 @@ async fn refusals_are_told_apart() {
 }
 
 /// The vendor's own client (npm `@woocommerce/woocommerce-rest-api`) signs by OAuth 1.0a over plain HTTP.
-const CLIENT: &str = r#"
+const CLIENT: &str = r"
 const { default: Api } = require('@woocommerce/woocommerce-rest-api');
 let text = ''; process.stdin.on('data', part => text += part).on('end', async () => {
   const { url, key, secret } = JSON.parse(text);
@@ -187,7 +187,7 @@ let text = ''; process.stdin.on('data', part => text += part).on('end', async ()
   console.log(JSON.stringify({ status: made.status, made: made.data, changed: changed.data, pages: listed.headers['x-wp-totalpages'],
     batch: batch.data, twice: await code(() => api.post('customers', { email: 'han@example.com' })),
     wrong: await code(() => other.get('customers')), many: await code(() => api.get('orders', { per_page: 101 })) }));
-});"#;
+});";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_vendors_client_takes_the_twin_for_a_shop() {

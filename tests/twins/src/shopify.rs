@@ -19,8 +19,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::Value;
 
 use crate::hooks::Hooks;
+pub use crate::hooks::sign;
 use hooks_out::Event;
-pub use hooks_out::sign;
 use server::Bucket;
 use shop::{Order, Shop, gid, id_of};
 

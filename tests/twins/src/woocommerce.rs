@@ -12,15 +12,12 @@ mod oauth;
 mod server;
 mod shop;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::desk::Running;
-use crate::hooks::{HookCall, Hooks};
+use crate::hooks::{HookCall, Hooks, sign};
 use shop::Shop;
 
 /// The consumer key.
@@ -222,11 +219,4 @@ fn call(shop: &Shop, url: &str, topic: &str, id: u64, now_s: i64) -> HookCall {
     ];
     let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     HookCall { url: url.to_owned(), headers, body: Bytes::from(body) }
-}
-
-/// The signature of a webhook's body: base64 of HMAC-SHA256.
-pub fn sign(secret: &str, body: &[u8]) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes a key of any length");
-    mac.update(body);
-    STANDARD.encode(mac.finalize().into_bytes())
 }

@@ -1,15 +1,11 @@
 //! Webhook calls as the shop makes them: signed over the raw body, told apart by event and topic.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::Value;
-use sha2::Sha256;
 
 use super::shop::stamp;
 use super::{API_VERSION, CLIENT_SECRET, SHOP};
-use crate::hooks::HookCall;
+use crate::hooks::{HookCall, sign};
 
 /// Something that subscribers are told.
 #[derive(Clone, Debug)]
@@ -42,13 +38,6 @@ impl Event {
         let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         HookCall { url: url.to_owned(), headers, body: Bytes::from(body) }
     }
-}
-
-/// The signature of a body: base64 of HMAC-SHA256 with the app's client secret.
-pub fn sign(secret: &str, body: &[u8]) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes a key of any length");
-    mac.update(body);
-    STANDARD.encode(mac.finalize().into_bytes())
 }
 
 fn uuid(kind: u8, number: u64) -> String {
