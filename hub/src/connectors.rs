@@ -12,6 +12,7 @@ use huiliu_kingdee::connector::Kingdee;
 use huiliu_mappings::diagnose::Diagnostic;
 use huiliu_mappings::model::Model;
 use huiliu_rest::connector::RestConnector;
+use huiliu_tryton::connector::Tryton;
 use huiliu_wecom::wecom::WeCom;
 
 include!(concat!(env!("OUT_DIR"), "/shipped.rs"));
@@ -110,10 +111,11 @@ pub fn connector(manifest: &Manifest) -> Result<Arc<dyn Connector>, String> {
     match manifest.connector.name.as_str() {
         "email" => Ok(Arc::new(Email::new(manifest))),
         "kingdee" => Ok(Arc::new(Kingdee::new(manifest))),
+        "tryton" => Ok(Arc::new(Tryton::new(manifest))),
         "wecom" => Ok(Arc::new(WeCom::new(manifest))),
         name => Err(format!(
             "connectors/{name}/connector.toml says driver = \"rust\", but this program holds no Rust for it; it does for \
-             email, kingdee and wecom. A system that is only a manifest says driver = \"rest\""
+             email, kingdee, tryton and wecom. A system that is only a manifest says driver = \"rest\""
         )),
     }
 }

@@ -19,6 +19,7 @@ mod shopify;
 mod shops;
 mod sync;
 mod timeline;
+mod tryton;
 mod webhook;
 mod wecom;
 mod woocommerce;

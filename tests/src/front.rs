@@ -16,6 +16,8 @@ use axum::response::{IntoResponse as _, Response};
 pub enum Fate {
     /// It never reaches the twin; this is answered.
     Answer(u16, Bytes),
+    /// It is passed on, this much later.
+    Delay(Duration),
     /// It is carried out, and a gateway's 504 is answered instead.
     LoseAnswer,
     /// It never reaches the twin, and the answer waits this long.
@@ -56,6 +58,10 @@ async fn pass(State(inner): State<Arc<Mutex<Inner>>>, request: Request) -> Respo
                 .into_response();
         }
         Some(Fate::Stall(wait)) => tokio::time::sleep(*wait).await,
+        Some(Fate::Delay(wait)) => {
+            tokio::time::sleep(*wait).await;
+            return forward(&target, request).await;
+        }
         Some(Fate::LoseAnswer) | None => {
             let answer = forward(&target, request).await;
             return if fate.is_some() { StatusCode::GATEWAY_TIMEOUT.into_response() } else { answer };

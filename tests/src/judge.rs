@@ -27,7 +27,8 @@ pub fn node(script: &str, question: &Value) -> Value {
     ask(command, question)
 }
 
-fn ask(mut command: Command, question: &Value) -> Value {
+/// Asks a program that reads a question and prints the answer.
+pub fn ask(mut command: Command, question: &Value) -> Value {
     let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child =
         child.unwrap_or_else(|error| panic!("the judge did not start ({error}); run ./test.sh, which installs it"));

@@ -151,10 +151,7 @@ impl Judge<'_> {
         if let Some(sent) = self.sent {
             hide(&mut text, sent);
         }
-        match text.char_indices().nth(MESSAGE_CHARS_MAX) {
-            Some((end, _)) => format!("{}…", &text[..end]),
-            None => text,
-        }
+        cut(text)
     }
 }
 
@@ -201,7 +198,16 @@ fn under_data<'v>(reply: &'v Value, at: &str) -> Option<&'v Value> {
     reply.get("data")?.as_object()?.values().find_map(|value| value.pointer(inner))
 }
 
-fn hide(text: &mut String, sent: &Value) {
+/// A system's message, not longer than a person reads.
+pub fn cut(text: String) -> String {
+    match text.char_indices().nth(MESSAGE_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// Takes the values that were sent, which may be personal, out of a system's message.
+pub fn hide(text: &mut String, sent: &Value) {
     match sent {
         // One character says nothing about anybody, and hiding it would make the message unreadable.
         Value::String(value) if value.trim().chars().count() > 1 => *text = text.replace(value.trim(), "…"),

@@ -5,6 +5,7 @@ mod email;
 mod kingdee;
 mod oscar;
 mod shopify;
+mod tryton;
 mod webhook;
 mod wecom;
 mod woocommerce;
@@ -44,6 +45,7 @@ pub async fn stage(name: &str) -> Option<Stage> {
         "kingdee" => kingdee::stage().await,
         "oscar" => oscar::stage().await,
         "shopify" => shopify::stage().await,
+        "tryton" => tryton::stage().await,
         "webhook" => webhook::stage().await,
         "wecom" => wecom::stage().await,
         "woocommerce" => woocommerce::stage().await,
