@@ -17,6 +17,7 @@ use crate::connection::State;
 use crate::engine::Engine;
 use crate::link::{Link, LinkKey};
 use crate::pipeline::process;
+use crate::store::blocks::{self, Tail};
 use crate::store::db::{Result, Tx};
 use crate::store::goldens::{self, Change};
 use crate::store::{deliveries, inbox, links, streams};
@@ -25,7 +26,7 @@ use crate::store::{deliveries, inbox, links, streams};
 const HISTORY: i64 = 50;
 
 /// Customers shown for one e-mail address or phone number: a value shared by more says nothing about whom is meant.
-const FOUND_MAX: i64 = 20;
+const FOUND_MAX: usize = 20;
 
 /// A golden record as a person may want to see it.
 #[derive(Clone, Debug, Serialize)]
@@ -138,7 +139,7 @@ pub fn find(engine: &Engine, known: &str) -> Result<Vec<i64>> {
         } else if let Ok(key) = known.parse::<LinkKey>() {
             links::by_keys(tx, [&key])?.into_iter().map(|link| link.golden).filter(|golden| *golden != 0).collect()
         } else {
-            by_identity(tx, known)?
+            by_identity(tx, engine.store.tail(), known)?
         };
         survivors(tx, found)
     })
@@ -149,7 +150,7 @@ fn short(text: &str, id: i64) -> std::result::Result<i64, ()> {
     if text.len() < 7 { Ok(id) } else { Err(()) }
 }
 
-fn by_identity(tx: &mut Tx<'_>, text: &str) -> Result<Vec<i64>> {
+fn by_identity(tx: &mut Tx<'_>, tail: &Tail, text: &str) -> Result<Vec<i64>> {
     let raw = Value::String(text.to_owned());
     let options = Options::default();
     let email = normalize::canonical(FieldType::Email, &raw, &options).ok().flatten();
@@ -166,7 +167,7 @@ fn by_identity(tx: &mut Tx<'_>, text: &str) -> Result<Vec<i64>> {
         .map(|(kind, value)| Identity { kind: kind.into(), value: value.to_owned() })
         .collect();
     let hashes: Vec<i64> = wanted.iter().map(|it| identity_hash("customer", it)).collect();
-    let near: Vec<i64> = links::candidates(tx, hashes, FOUND_MAX)?.into_iter().map(|(_, golden)| golden).collect();
+    let near = blocks::candidates(tx, tail, hashes, FOUND_MAX)?.into_iter().map(|(_, golden)| golden);
     // Equal hashes prove nothing: the links say whether they hold the value.
     let mut found: Vec<i64> = links::by_goldens(tx, near)?
         .into_iter()

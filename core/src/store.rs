@@ -4,6 +4,7 @@
 //! The other modules hold the statements of one group of tables each. Calls block: the stages run them on threads
 //! made for that.
 
+pub mod blocks;
 pub mod db;
 pub mod deliveries;
 pub mod goldens;

@@ -3,6 +3,7 @@
 mod absence;
 mod backfill;
 mod batches;
+mod blocks;
 mod contract;
 mod email;
 mod explain;

@@ -9,9 +9,11 @@ mod resolve;
 mod settle;
 
 use crate::engine::Engine;
+use crate::store::blocks::Pace;
 use crate::store::db::{Result, Tx};
 use crate::store::inbox::{InboxItem, ItemKind};
-use crate::store::{goldens, inbox, links, stewards, streams};
+pub(crate) use crate::store::links::MEANING_LOCK;
+use crate::store::{blocks, goldens, inbox, links, stewards, streams};
 
 use expand::Expanded;
 pub(crate) use expand::received;
@@ -51,7 +53,10 @@ pub fn batch(engine: &Engine) -> Result<Processed> {
     let mut total = Processed::default();
     loop {
         let basis = engine.store.read(basis)?;
-        let Some(ahead) = Ahead::look(engine, basis.0)? else { return Ok(total) };
+        let Some(ahead) = Ahead::look(engine, basis.0)? else {
+            blocks::tidy(&engine.store, Pace::IDLE)?;
+            return Ok(total);
+        };
         let is_cut = ahead.mark.is_some();
         let Some((done, _)) = ahead.settle(engine, basis)? else { continue };
         total.add(&done);
@@ -84,6 +89,7 @@ pub fn drain(engine: &Engine, each: &mut dyn FnMut(&Processed)) -> Result<()> {
             });
             (current.settle(engine, basis), following.join())
         });
+        blocks::tidy(&engine.store, Pace::BUSY)?;
         if let Some((done, old)) = settled? {
             leftovers = Some(old);
             each(&done);
@@ -149,7 +155,7 @@ impl Ahead {
             let (found, of_scan) = engine.store.read(|tx| absence::sweep(engine, tx, scan))?;
             (swept, expanded) = (Some(found), of_scan);
         }
-        let mut batch = engine.store.read_warm(|tx| Batch::load(tx, &expanded.arrivals))?;
+        let mut batch = engine.store.read_warm(|tx| Batch::load(tx, engine.store.tail(), &expanded.arrivals))?;
         batch.resolve(engine, std::mem::take(&mut expanded.arrivals));
         expanded.ask(std::mem::take(&mut batch.again));
         let settled = settle(engine, &mut batch, &|position| format!("inbox:{position}"));
@@ -192,8 +198,7 @@ impl Ahead {
 /// What a batch changed, into the store.
 pub(crate) fn write(tx: &mut Tx<'_>, batch: &mut Batch, settled: &Settled) -> Result<()> {
     links::put(tx, batch.touched_links())?;
-    links::drop_blocks(tx, &batch.dropped_blocks)?;
-    links::put_blocks(tx, std::mem::take(&mut batch.new_blocks))?;
+    blocks::append(tx, &batch.dropped_blocks, &batch.new_blocks)?;
     links::put_references(tx, &batch.new_references)?;
     goldens::put(tx, &settled.goldens)?;
     goldens::log(tx, &settled.changes)?;
@@ -218,6 +223,3 @@ pub(crate) fn regroup(
     write(tx, &mut batch, &settled)?;
     Ok(first)
 }
-
-/// Held while links or golden records are written, so that nodes take turns.
-pub(crate) const MEANING_LOCK: i64 = 0x7072_6f63_6501;

@@ -15,7 +15,7 @@ use crate::review;
 use crate::store::db::{Result, Tx};
 use crate::store::goldens::{Change, Golden};
 use crate::store::links::JournalLine;
-use crate::store::{deliveries, links, replays, stewards};
+use crate::store::{blocks, deliveries, links, replays, stewards};
 
 /// Blocks of new evidence that a look keeps in mind, since it writes none: some 50 megabytes. Beyond, it may miss
 /// records that would join.
@@ -171,7 +171,8 @@ fn gather(
     near: &Near,
 ) -> Result<Batch> {
     let hashes: BTreeSet<i64> = reading.moved().flat_map(|(link, state)| keys_of(how.engine, link, state)).collect();
-    let mut candidates = links::candidates(tx, hashes.iter().copied(), BLOCK_LINKS_MAX)?;
+    let mut candidates =
+        blocks::candidates_in_write(tx, how.engine.store.tail(), hashes.iter().copied(), BLOCK_LINKS_MAX)?;
     for hash in hashes {
         candidates.extend(near.0.get(&hash).into_iter().flatten().map(|golden| (hash, *golden)));
     }

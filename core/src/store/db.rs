@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use postgres::types::{ToSql, Type};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 
+use super::blocks::Tail;
+
 /// The store failed. The text says where and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -162,6 +164,11 @@ impl Keys {
     /// Keys of one integer column.
     pub fn ints(values: impl IntoIterator<Item = i64>) -> Self {
         Self { rows: values.into_iter().map(|value| serde_json::json!([value])).collect() }
+    }
+
+    /// Keys of two integer columns.
+    pub fn pairs(values: impl IntoIterator<Item = [i64; 2]>) -> Self {
+        Self { rows: values.into_iter().map(|value| serde_json::json!(value)).collect() }
     }
 
     /// Keys of several text columns.
@@ -432,7 +439,7 @@ enum Backend {
 
 /// The durable store. Clones share it.
 #[derive(Clone)]
-pub struct Store(Arc<Backend>);
+pub struct Store(Arc<Backend>, Arc<Tail>);
 
 /// Idle connections kept for reuse; the stages use at most this many at once (process, plan, push, intake, console).
 const IDLE_MAX: usize = 6;
@@ -461,7 +468,7 @@ impl Store {
                 "store: write sqlite:PATH for a file, or postgres://user:password@host:5432/database".to_owned(),
             ));
         };
-        let store = Self(Arc::new(backend));
+        let store = Self(Arc::new(backend), Arc::default());
         store.migrate()?;
         Ok(store)
     }
@@ -472,6 +479,11 @@ impl Store {
             Backend::Sqlite { .. } => "sqlite",
             Backend::Postgres { .. } => "postgres",
         }
+    }
+
+    /// The blocks that are not in their tree yet.
+    pub fn tail(&self) -> &Tail {
+        &self.1
     }
 
     /// Runs one writing transaction: commits if `work` returns Ok, else nothing happened.
@@ -570,6 +582,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0003_scans.sql"),
     include_str!("../../migrations/0004_homes.sql"),
     include_str!("../../migrations/0005_replay.sql"),
+    include_str!("../../migrations/0006_block_run.sql"),
 ];
 const MIGRATION_LOCK: i64 = 0x6875_696c_6975;
 

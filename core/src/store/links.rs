@@ -1,8 +1,11 @@
-//! Links, the blocks that find candidates, the references that find a customer's orders, and the journal.
+//! Links, the references that find a customer's orders, and the journal.
 
 use super::db::{Col, Insert, Keys, Param, Result, StoreError, Tx};
 use super::streams::Scan;
 use crate::link::{Link, LinkKey, LinkState};
+
+/// Held while links, blocks or golden records are written, so that nodes take turns.
+pub const MEANING_LOCK: i64 = 0x7072_6f63_6501;
 
 const COLUMNS: &str = "l.id, l.connection, l.lens, l.external_id, l.entity, l.golden, l.state, l.version, l.open";
 
@@ -84,19 +87,6 @@ pub fn unseen(tx: &mut Tx<'_>, scope: &Scope<'_>, scan: &Scan, count: i64) -> Re
     tx.query_keys(&sql, &keys, &params, |row| Ok((row.int(0)?, row.text(1)?, row.text(2)?)))
 }
 
-/// Golden records that share a block with each of these hashes: `(hash, golden)`, at most `limit` for a hash, so that
-/// a value shared by thousands cannot make a batch slow.
-pub fn candidates(tx: &mut Tx<'_>, hashes: impl IntoIterator<Item = i64>, limit: i64) -> Result<Vec<(i64, i64)>> {
-    let keys = Keys::ints(hashes);
-    tx.query_keys(
-        "SELECT k.k0, b.golden FROM {keys:i} AS k CROSS JOIN block AS b WHERE b.hash = k.k0
-         AND b.link IN (SELECT c.link FROM block AS c WHERE c.hash = k.k0 ORDER BY c.link LIMIT ?2)",
-        &keys,
-        &[Param::Int(limit)],
-        |row| Ok((row.int(0)?, row.int(1)?)),
-    )
-}
-
 const LINK: Insert = Insert {
     table: "link",
     columns: &[
@@ -135,31 +125,6 @@ pub fn put<'a>(tx: &mut Tx<'_>, links: impl IntoIterator<Item = &'a Link>) -> Re
         ]);
     }
     tx.insert(&LINK, &cells).map(|_| ())
-}
-
-const BLOCK: Insert = Insert {
-    table: "block",
-    columns: &[("hash", Col::Int), ("link", Col::Int), ("golden", Col::Int)],
-    conflict: "ON CONFLICT (hash, link) DO UPDATE SET golden = excluded.golden",
-};
-
-/// Writes blocks: hash, link, golden. Sorted first: neighbours share pages.
-pub fn put_blocks(tx: &mut Tx<'_>, mut blocks: Vec<(i64, i64, i64)>) -> Result<()> {
-    blocks.sort_unstable();
-    blocks.dedup_by_key(|block| (block.0, block.1));
-    let cells: Vec<Param<'_>> = blocks
-        .iter()
-        .flat_map(|&(hash, link, golden)| [Param::Int(hash), Param::Int(link), Param::Int(golden)])
-        .collect();
-    tx.insert(&BLOCK, &cells).map(|_| ())
-}
-
-/// Takes blocks away: hash and link.
-pub fn drop_blocks(tx: &mut Tx<'_>, blocks: &[(i64, i64)]) -> Result<()> {
-    for (hash, link) in blocks {
-        tx.execute("DELETE FROM block WHERE hash = ?1 AND link = ?2", &[Param::Int(*hash), Param::Int(*link)])?;
-    }
-    Ok(())
 }
 
 const REFERENCE: Insert = Insert {

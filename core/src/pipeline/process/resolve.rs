@@ -12,13 +12,14 @@ use crate::connector::Version;
 use crate::engine::Engine;
 use crate::link::{Link, LinkKey, LinkState};
 use crate::manifest::Ability;
+use crate::store::blocks::{self, Tail};
 use crate::store::db::{Result, Tx};
 use crate::store::goldens::{self, Golden};
 use crate::store::links::{self, JournalLine};
 use crate::store::stewards::{self, Review};
 
 /// A block shared by more links than this stops being a reason to compare: nobody is that many customers.
-pub(crate) const BLOCK_LINKS_MAX: i64 = 64;
+pub(crate) const BLOCK_LINKS_MAX: usize = 64;
 
 /// The part of the crosswalk that a batch touches.
 #[derive(Default)]
@@ -57,11 +58,11 @@ pub(crate) struct Batch {
 
 impl Batch {
     /// Loads links, candidates, golden records, pins and rulings: a handful of queries for the whole batch.
-    pub(super) fn load(tx: &mut Tx<'_>, arrivals: &[Arrival]) -> Result<Self> {
+    pub(super) fn load(tx: &mut Tx<'_>, tail: &Tail, arrivals: &[Arrival]) -> Result<Self> {
         let keys: BTreeSet<&LinkKey> = arrivals.iter().map(|arrival| &arrival.key).collect();
         let known = links::by_keys(tx, keys)?;
         let hashes: BTreeSet<i64> = arrivals.iter().flat_map(|arrival| arrival.blocks.iter().copied()).collect();
-        let candidates = links::candidates(tx, hashes, BLOCK_LINKS_MAX)?;
+        let candidates = blocks::candidates(tx, tail, hashes, BLOCK_LINKS_MAX)?;
         let waiting = stewards::waiting_of(tx, known.iter().map(|link| link.number))?;
         let bound = Self::bound(tx, &known)?;
         let golden_ids: BTreeSet<i64> = candidates

@@ -1,0 +1,346 @@
+//! The blocks that find candidates: hashes, each with the links that bear it and their golden records.
+//!
+//! Blocks are hashes, so their places are all over the tree, and a row that is written alone to its place costs a page
+//! of the log and a page of the checkpoint. They go to the end of a log of runs instead, and from there, sorted and many
+//! at once, into the tree. What the log holds, the [`Tail`], is in memory as well. It is filled from the log only, so
+//! that runs of another process, and our own after a crash, are found in the same way.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::db::{Col, Insert, Keys, Param, Result, Store, StoreError, Tx};
+use super::inbox;
+use super::links::MEANING_LOCK;
+
+/// A block: hash, link, golden record.
+pub type Block = (i64, i64, i64);
+
+/// The golden record of a block that was taken away.
+const GONE: i64 = -1;
+
+/// The progress that names the last run in the tree.
+pub const MERGED: &str = "blocks_merged";
+
+/// Counts the merges that were begun: whoever began the last one goes on, the others give up.
+const TURN: &str = "blocks_turn";
+
+/// When the tail goes into the tree, and how much of it in one transaction.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// A tail of this many blocks is merged.
+    pub most: usize,
+    /// Blocks in one transaction.
+    pub part: usize,
+}
+
+impl Pace {
+    /// While batches wait. The tail takes about 30 MiB of memory at the most, and every page of a tree of some millions is
+    /// then written for several blocks, not for one. A part is four times what a batch brings.
+    pub const BUSY: Self = Self { most: 1 << 19, part: 1 << 15 };
+
+    /// While nothing waits: an idle hub is small and starts at once, and an arrival waits for some tens of milliseconds at
+    /// the most.
+    pub const IDLE: Self = Self { most: 1 << 16, part: 1 << 12 };
+}
+
+/// Hashes are spread already.
+#[derive(Default)]
+struct AsIs(u64);
+
+impl Hasher for AsIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+    fn write_i64(&mut self, hash: i64) {
+        self.0 = hash.cast_unsigned();
+    }
+}
+
+struct Entry {
+    block: Block,
+    /// The entry before it of the same hash, or none.
+    before: u32,
+}
+
+const NONE: u32 = u32::MAX;
+
+/// The blocks that are not in the tree yet.
+#[derive(Default)]
+pub struct Tail(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    /// The last run that the tree holds.
+    merged: i64,
+    /// The runs after that which were read: position, and how many entries there are up to its end.
+    runs: Vec<(i64, usize)>,
+    entries: Vec<Entry>,
+    /// The newest entry of each hash.
+    newest: HashMap<i64, u32, BuildHasherDefault<AsIs>>,
+    merge: Option<Merge>,
+}
+
+/// A merge that is under way.
+struct Merge {
+    turn: i64,
+    /// The last run of which it holds the blocks.
+    through: i64,
+    /// Sorted; one for each hash and link, the newest.
+    blocks: Vec<Block>,
+    /// How many are in the tree.
+    done: usize,
+}
+
+/// Golden records that share a block with each of these hashes: `(hash, golden)`, at most `limit` links for a hash, the
+/// oldest, so that a value shared by thousands cannot make a batch slow. For a transaction that wrote no block itself.
+pub fn candidates(
+    tx: &mut Tx<'_>,
+    tail: &Tail,
+    hashes: impl IntoIterator<Item = i64>,
+    limit: usize,
+) -> Result<Vec<(i64, i64)>> {
+    let hashes: Vec<i64> = hashes.into_iter().collect();
+    let newest = tail.newest_of(tx, &hashes)?;
+    over_the_tree(tx, &hashes, newest, limit)
+}
+
+/// As [`candidates`], for a transaction that may have written blocks, which may yet come to nothing: the tail learns
+/// nothing from it.
+pub fn candidates_in_write(
+    tx: &mut Tx<'_>,
+    tail: &Tail,
+    hashes: impl IntoIterator<Item = i64>,
+    limit: usize,
+) -> Result<Vec<(i64, i64)>> {
+    let hashes: Vec<i64> = hashes.into_iter().collect();
+    let newest = tail.newest_in_write(tx, &hashes)?;
+    over_the_tree(tx, &hashes, newest, limit)
+}
+
+/// The newest blocks of each hash, by link.
+type Newest = HashMap<i64, BTreeMap<i64, i64>>;
+
+/// The tail is looked at before the tree: what goes from one into the other meanwhile is then seen twice, not missed.
+fn over_the_tree(tx: &mut Tx<'_>, hashes: &[i64], mut found: Newest, limit: usize) -> Result<Vec<(i64, i64)>> {
+    let most = Param::Int(i64::try_from(limit).unwrap_or(i64::MAX));
+    tx.query_keys(
+        "SELECT k.k0, b.link, b.golden FROM {keys:i} AS k CROSS JOIN block AS b WHERE b.hash = k.k0
+         AND b.link IN (SELECT c.link FROM block AS c WHERE c.hash = k.k0 ORDER BY c.link LIMIT ?2)",
+        &Keys::ints(hashes.iter().copied()),
+        &[most],
+        |row| {
+            let (hash, link, golden) = (row.int(0)?, row.int(1)?, row.int(2)?);
+            found.entry(hash).or_default().entry(link).or_insert(golden);
+            Ok(())
+        },
+    )?;
+    let living = |links: BTreeMap<i64, i64>| links.into_values().filter(|golden| *golden != GONE).take(limit);
+    Ok(found.into_iter().flat_map(|(hash, links)| living(links).map(move |golden| (hash, golden))).collect())
+}
+
+const RUN: Insert = Insert { table: "block_run", columns: &[("blocks", Col::Blob)], conflict: "" };
+
+/// Writes a run: what was taken away (hash, link), then what is new.
+pub fn append(tx: &mut Tx<'_>, gone: &[(i64, i64)], new: &[Block]) -> Result<()> {
+    if gone.is_empty() && new.is_empty() {
+        return Ok(());
+    }
+    let gone = gone.iter().map(|&(hash, link)| (hash, link, GONE));
+    let all = gone.chain(new.iter().copied());
+    let bytes: Vec<u8> = all.flat_map(|(hash, link, golden)| [hash, link, golden]).flat_map(i64::to_le_bytes).collect();
+    tx.insert(&RUN, &[Param::Blob(&bytes)]).map(|_| ())
+}
+
+fn decode(position: i64, bytes: &[u8]) -> Result<Vec<Block>> {
+    let (numbers, rest) = bytes.as_chunks::<8>();
+    let (blocks, more) = numbers.as_chunks::<3>();
+    if !rest.is_empty() || !more.is_empty() {
+        return Err(StoreError::Corrupt(format!("block_run {position} has {} bytes", bytes.len())));
+    }
+    let number = |bytes: &[u8; 8]| i64::from_le_bytes(*bytes);
+    Ok(blocks.iter().map(|[hash, link, golden]| (number(hash), number(link), number(golden))).collect())
+}
+
+/// Brings a part of the tail into the tree, if it is time. Whoever calls it holds the turn to compute meaning. Says
+/// whether there is more to do.
+pub fn tidy(store: &Store, pace: Pace) -> Result<bool> {
+    let tail = store.tail();
+    if !tail.state().is_due(pace.most) {
+        return Ok(false);
+    }
+    let done = store.write(|tx| {
+        tx.lock(MEANING_LOCK)?;
+        let mut state = tail.state();
+        state.follow(tx)?;
+        state.begin(tx, pace.most)?;
+        let Some(merge) = &state.merge else { return Ok(None) };
+        let end = merge.blocks.len().min(merge.done + pace.part);
+        put(tx, &merge.blocks[merge.done..end])?;
+        if end == merge.blocks.len() {
+            inbox::set_progress(tx, MERGED, merge.through)?;
+            tx.execute("DELETE FROM block_run WHERE position <= ?1", &[Param::Int(merge.through)])?;
+        }
+        Ok(Some(end))
+    })?;
+    // What was written counts from here on only: a commit that fails leaves the merge where it was.
+    let mut state = tail.state();
+    let Some((end, merge)) = done.zip(state.merge.as_mut()) else { return Ok(false) };
+    merge.done = end;
+    if end == merge.blocks.len() {
+        let through = merge.through;
+        state.merge = None;
+        state.forget(through);
+    }
+    Ok(state.is_due(pace.most))
+}
+
+const BLOCK: Insert = Insert {
+    table: "block",
+    columns: &[("hash", Col::Int), ("link", Col::Int), ("golden", Col::Int)],
+    conflict: "ON CONFLICT (hash, link) DO UPDATE SET golden = excluded.golden",
+};
+
+/// Into the tree, in its order: neighbours share pages.
+fn put(tx: &mut Tx<'_>, blocks: &[Block]) -> Result<()> {
+    let there = blocks.iter().filter(|block| block.2 != GONE);
+    let cells: Vec<Param<'_>> =
+        there.flat_map(|&(hash, link, golden)| [Param::Int(hash), Param::Int(link), Param::Int(golden)]).collect();
+    tx.insert(&BLOCK, &cells)?;
+    let gone = Keys::pairs(blocks.iter().filter(|block| block.2 == GONE).map(|&(hash, link, _)| [hash, link]));
+    let sql = "DELETE FROM block WHERE (hash, link) IN (SELECT k.k0, k.k1 FROM {keys:ii} AS k)";
+    tx.execute_keys(sql, &gone, &[]).map(|_| ())
+}
+
+impl Tail {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic in between loses no run: what is not here is read again from the log.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The blocks of these hashes that the tree may not know yet, as this transaction sees them.
+    fn newest_of(&self, tx: &mut Tx<'_>, hashes: &[i64]) -> Result<Newest> {
+        let mut newest = Newest::new();
+        let mut state = self.state();
+        if inbox::progress(tx, MERGED)? < state.merged {
+            // This transaction began before the last merge ended, and sees the tree as it was then.
+            let mut past = State::default();
+            past.follow(tx)?;
+            past.newest_of(hashes, &mut newest);
+            return Ok(newest);
+        }
+        state.follow(tx)?;
+        state.newest_of(hashes, &mut newest);
+        Ok(newest)
+    }
+
+    /// The same, and what this transaction wrote.
+    fn newest_in_write(&self, tx: &mut Tx<'_>, hashes: &[i64]) -> Result<Newest> {
+        let mut newest = Newest::new();
+        let state = self.state();
+        let merged = inbox::progress(tx, MERGED)?;
+        let known = if merged == state.merged { state.last() } else { merged };
+        let mut since = State { merged: known, ..State::default() };
+        since.read(tx)?;
+        since.newest_of(hashes, &mut newest);
+        if merged == state.merged {
+            state.newest_of(hashes, &mut newest);
+        }
+        Ok(newest)
+    }
+}
+
+impl State {
+    fn last(&self) -> i64 {
+        self.runs.last().map_or(self.merged, |(position, _)| *position)
+    }
+
+    /// Reads what others did: runs that are in the tree by now, and runs that are new.
+    fn follow(&mut self, tx: &mut Tx<'_>) -> Result<()> {
+        let merged = inbox::progress(tx, MERGED)?;
+        if merged > self.merged {
+            self.forget(merged);
+        }
+        self.read(tx)
+    }
+
+    /// Reads the runs that are new.
+    fn read(&mut self, tx: &mut Tx<'_>) -> Result<()> {
+        let sql = "SELECT position, blocks FROM block_run WHERE position > ?1 ORDER BY position";
+        let runs = tx.query(sql, &[Param::Int(self.last())], |row| {
+            let position = row.int(0)?;
+            Ok((position, decode(position, &row.blob(1)?)?))
+        })?;
+        for (position, blocks) in runs {
+            for block in blocks {
+                self.push(block);
+            }
+            self.runs.push((position, self.entries.len()));
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, block: Block) {
+        let at = u32::try_from(self.entries.len()).unwrap_or(NONE);
+        let before = self.newest.insert(block.0, at).unwrap_or(NONE);
+        self.entries.push(Entry { block, before });
+    }
+
+    /// These runs are in the tree.
+    fn forget(&mut self, through: i64) {
+        let known = self.runs.partition_point(|(position, _)| *position <= through);
+        let gone = self.runs[..known].last().map_or(0, |(_, end)| *end);
+        let kept = Self { merged: through, ..Self::default() };
+        let old = std::mem::replace(self, kept);
+        for entry in old.entries.into_iter().skip(gone) {
+            self.push(entry.block);
+        }
+        self.runs = old.runs[known..].iter().map(|(position, end)| (*position, end - gone)).collect();
+        self.merge = old.merge.filter(|merge| merge.through > through);
+    }
+
+    /// Adds the blocks of these hashes where nothing newer is known.
+    fn newest_of(&self, hashes: &[i64], newest: &mut Newest) {
+        for hash in hashes {
+            let mut at = self.newest.get(hash).copied().unwrap_or(NONE);
+            while let Some(Entry { block, before }) = self.entries.get(at as usize) {
+                newest.entry(*hash).or_default().entry(block.1).or_insert(block.2);
+                at = *before;
+            }
+        }
+    }
+
+    fn is_due(&self, most: usize) -> bool {
+        self.merge.is_some() || self.entries.len() >= most
+    }
+
+    /// Begins a merge of all there is, unless one of ours is under way.
+    fn begin(&mut self, tx: &mut Tx<'_>, most: usize) -> Result<()> {
+        let turn = inbox::progress(tx, TURN)?;
+        if self.merge.as_ref().is_some_and(|merge| merge.turn == turn) {
+            return Ok(());
+        }
+        self.merge = None;
+        if self.entries.len() < most {
+            return Ok(());
+        }
+        let mut blocks: Vec<Block> = self.entries.iter().map(|entry| entry.block).collect();
+        // The newest comes last among equals, and stays.
+        blocks.sort_by_key(|block| (block.0, block.1));
+        blocks.dedup_by(|later, earlier| {
+            let same = (later.0, later.1) == (earlier.0, earlier.1);
+            if same {
+                *earlier = *later;
+            }
+            same
+        });
+        inbox::set_progress(tx, TURN, turn + 1)?;
+        self.merge = Some(Merge { turn: turn + 1, through: self.last(), blocks, done: 0 });
+        Ok(())
+    }
+}
