@@ -1,5 +1,6 @@
 //! What the import costs, beside what the machine itself can do; benches/README.md says how to read it.
 
+mod pages;
 mod people;
 mod phases;
 mod usage;
@@ -27,6 +28,9 @@ struct Cli {
     /// Instead: import this many rows into one store and print the cost of a row as the store grows.
     #[arg(long)]
     grow: Option<u64>,
+    /// Instead: import this many rows and print what each page of the console costs.
+    #[arg(long)]
+    pages: Option<u64>,
     /// Only write the file here.
     #[arg(long)]
     write: Option<PathBuf>,
@@ -83,9 +87,13 @@ fn execute(cli: &Cli) -> Result<(), String> {
     }
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let file = folder.path().join("people.csv");
-    match cli.grow {
-        Some(rows) => grow(&file, folder.path(), rows),
-        None => compare(&file, cli),
+    match (cli.grow, cli.pages) {
+        (Some(rows), _) => grow(&file, folder.path(), rows),
+        (_, Some(rows)) => {
+            write(&file, rows)?;
+            pages::measure(&file, folder.path())
+        }
+        _ => compare(&file, cli),
     }
 }
 

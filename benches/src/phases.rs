@@ -120,7 +120,8 @@ pub fn grow(file: &Path, folder: &Path, step: u64) -> Result<Vec<(u64, [f64; 3])
     Ok(seen.into_inner().2)
 }
 
-fn deployment(folder: &Path) -> Result<deployment::Deployment, String> {
+/// The deployment that people are imported into.
+pub fn deployment(folder: &Path) -> Result<deployment::Deployment, String> {
     let config = "[connections.people]\nconnector = \"file\"\nmapping = \"people.toml\"\nkey = \"编号\"\n";
     std::fs::write(folder.join("huiliu.toml"), config).map_err(text)?;
     std::fs::write(folder.join("people.toml"), people::MAPPING).map_err(text)?;

@@ -1,6 +1,7 @@
 //! Who is this, and why did a record sync or not? The read side for people: everything is computed from what the
 //! stages keep, nothing is stored for it.
 
+pub mod called;
 pub mod timeline;
 
 use std::collections::BTreeMap;

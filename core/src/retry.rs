@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::engine::Engine;
-use crate::store::db::Result;
+use crate::review::Steward;
+use crate::store::db::{Result, Tx};
+use crate::store::stewards::{self, Command};
 use crate::store::{deliveries, inbox};
 
 /// What became of dead letters that a person wants to run again.
@@ -22,45 +24,66 @@ pub struct Retried {
 
 /// Runs waiting dead letters again; `numbers` chooses some of them. They stop waiting; what fails again is a new letter.
 pub fn dead_letters(engine: &Engine, numbers: Option<&BTreeSet<i64>>) -> Result<Retried> {
-    let now_us = engine.clock.now_us();
+    engine.store.write(|tx| again(engine, tx, numbers))
+}
+
+/// As [`dead_letters`], with a line that says who wanted it.
+pub fn by_steward(engine: &Engine, numbers: &BTreeSet<i64>, steward: Steward<'_>) -> Result<Retried> {
     engine.store.write(|tx| {
-        let mut done = Retried::default();
-        let mut over = Vec::new();
-        let mut again = Vec::new();
-        let mut keys = BTreeSet::new();
-        for letter in inbox::dead_letters(tx, i64::MAX)? {
-            if numbers.is_some_and(|numbers| !numbers.contains(&letter.number)) {
-                continue;
-            }
-            let runs = match letter.stage.as_str() {
-                "push" => {
-                    let revived = deliveries::revive(tx, letter.item, now_us)? > 0;
-                    done.deliveries += usize::from(revived);
-                    revived
-                }
-                "process" => {
-                    let kept = inbox::at(tx, letter.item)?;
-                    let runs = kept.is_some();
-                    again.extend(kept);
-                    runs
-                }
-                "fetch" => match (&letter.stream, &letter.external_id) {
-                    (Some(stream), Some(id)) => {
-                        keys.insert((letter.connection.clone(), stream.clone(), id.clone()));
-                        true
-                    }
-                    _ => false,
-                },
-                _ => false,
-            };
-            if runs { over.push(letter.number) } else { done.left.push(letter.number) }
-        }
-        // The copy stands at the end of the log: the item itself is history.
-        inbox::append(tx, &again)?;
-        let keys: Vec<_> = keys.into_iter().map(|(connection, stream, id)| (connection, stream, id, 0)).collect();
-        inbox::ask_fetch(tx, &keys, now_us)?;
-        (done.items, done.fetches) = (again.len(), keys.len());
-        inbox::mark_retried(tx, over)?;
+        let done = again(engine, tx, Some(numbers))?;
+        let command = Command {
+            number: 0,
+            what: "retry".to_owned(),
+            detail: serde_json::json!({ "letters": numbers, "left": done.left }),
+            made_by: steward.name.to_owned(),
+            why: steward.why.to_owned(),
+            change: 0,
+            made_us: engine.clock.now_us(),
+        };
+        stewards::put_command(tx, &command)?;
         Ok(done)
     })
+}
+
+fn again(engine: &Engine, tx: &mut Tx<'_>, numbers: Option<&BTreeSet<i64>>) -> Result<Retried> {
+    let now_us = engine.clock.now_us();
+    let letters = match numbers {
+        Some(numbers) => inbox::dead_letters_of(tx, numbers.iter().copied())?,
+        None => inbox::dead_letters(tx, i64::MAX)?,
+    };
+    let mut done = Retried::default();
+    let mut over = Vec::new();
+    let mut again = Vec::new();
+    let mut keys = BTreeSet::new();
+    for letter in letters {
+        let runs = match letter.stage.as_str() {
+            "push" => {
+                let revived = deliveries::revive(tx, letter.item, now_us)? > 0;
+                done.deliveries += usize::from(revived);
+                revived
+            }
+            "process" => {
+                let kept = inbox::at(tx, letter.item)?;
+                let runs = kept.is_some();
+                again.extend(kept);
+                runs
+            }
+            "fetch" => match (&letter.stream, &letter.external_id) {
+                (Some(stream), Some(id)) => {
+                    keys.insert((letter.connection.clone(), stream.clone(), id.clone()));
+                    true
+                }
+                _ => false,
+            },
+            _ => false,
+        };
+        if runs { over.push(letter.number) } else { done.left.push(letter.number) }
+    }
+    // The copy stands at the end of the log: the item itself is history.
+    inbox::append(tx, &again)?;
+    let keys: Vec<_> = keys.into_iter().map(|(connection, stream, id)| (connection, stream, id, 0)).collect();
+    inbox::ask_fetch(tx, &keys, now_us)?;
+    (done.items, done.fetches) = (again.len(), keys.len());
+    inbox::mark_retried(tx, over)?;
+    Ok(done)
 }

@@ -11,6 +11,7 @@ use huiliu_mappings::merge::Pin;
 use huiliu_mappings::value::{FieldName, Fields};
 use serde_json::{Value, json};
 
+use crate::connection::State;
 use crate::engine::Engine;
 use crate::link::{Link, LinkKey};
 use crate::pipeline::process::{self, Batch, MEANING_LOCK};
@@ -145,6 +146,44 @@ pub fn decide(engine: &Engine, number: i64, verdict: Verdict, steward: Steward<'
                 Ok(link.golden)
             }
         }
+    })
+}
+
+/// Puts a review off: it waits behind those that nobody has looked at.
+pub fn later(engine: &Engine, number: i64, steward: Steward<'_>) -> Result<()> {
+    command(engine, |tx| {
+        let Some((_, state)) = stewards::review_by_number(tx, number)? else {
+            return refused(format!("there is no review {number}; see `huiliu review`"));
+        };
+        if state != "waiting" {
+            return refused(format!("review {number} is settled already ({state})"));
+        }
+        stewards::put_off(tx, number, engine.clock.now_us())?;
+        note(engine, tx, steward, "later", &json!({ "review": number }), 0)
+    })
+}
+
+/// Pauses a connection: nothing is read from it or written to it until it is resumed.
+pub fn pause(engine: &Engine, connection: &str, steward: Steward<'_>) -> Result<()> {
+    command(engine, |tx| {
+        let reason = format!("{PAUSED_BY}{}", steward.name);
+        if streams::set_state(tx, connection, State::Paused, Some(&reason), engine.clock.now_us())? == 0 {
+            return refused(format!("there is no connection {connection}; see `huiliu status`"));
+        }
+        note(engine, tx, steward, "pause", &json!({ "connection": connection }), 0)
+    })
+}
+
+/// The reason of a pause by a person begins so; the name follows.
+pub const PAUSED_BY: &str = "paused by ";
+
+/// Ends the pause of a connection, which returns to the state that it had before.
+pub fn resume(engine: &Engine, connection: &str, steward: Steward<'_>) -> Result<()> {
+    command(engine, |tx| {
+        if streams::resume(tx, connection, engine.clock.now_us())? == 0 {
+            return refused(format!("{connection} is not paused"));
+        }
+        note(engine, tx, steward, "resume", &json!({ "connection": connection }), 0)
     })
 }
 

@@ -5,6 +5,8 @@
 //! made for that.
 
 pub mod blocks;
+pub mod accounts;
+pub mod console;
 pub mod db;
 pub mod deliveries;
 pub mod goldens;
@@ -15,5 +17,6 @@ pub mod replays;
 pub mod sealed;
 pub mod stewards;
 pub mod streams;
+pub mod traffic;
 
 pub use db::{Store, StoreError, Tx};

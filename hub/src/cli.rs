@@ -3,6 +3,7 @@
 mod check;
 mod connect;
 mod connector;
+mod console;
 mod dead_letters;
 mod demo;
 mod export;
@@ -76,6 +77,7 @@ enum Command {
     DeadLetters(dead_letters::Args),
     Map(map::Args),
     Connector(connector::Args),
+    Console(console::Args),
     Schema(schema::Args),
 }
 
@@ -94,7 +96,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, String> {
         Command::Init(args) => init::run(&args),
         Command::Connect(args) => connect::run(folder, &args, language),
         Command::Check(args) => check::run(folder, &args, language),
-        Command::Serve(args) => serve::run(folder, &args),
+        Command::Serve(args) => serve::run(folder, &args, language),
         Command::Demo(args) => demo::run(folder, &args, language),
         Command::Import(args) => import::run(folder, &args, language),
         Command::Export(args) => export::run(folder, &args),
@@ -113,6 +115,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, String> {
         Command::Review(args) => review::run(folder, &args, language),
         Command::DeadLetters(args) => dead_letters::run(folder, &args, language),
         Command::Connector(args) => connector::run(folder, &args),
+        Command::Console(args) => console::run(folder, &args, language),
         Command::Map(args) => map::run(folder, &args),
         Command::Schema(args) => Ok(schema::run(&args)),
     }

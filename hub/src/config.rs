@@ -15,6 +15,8 @@ pub struct Config {
     /// `[hub]`.
     #[serde(default)]
     pub hub: Hub,
+    /// `[console]`; without it there is none.
+    pub console: Option<Console>,
     /// `[connections.NAME]`.
     #[serde(default)]
     pub connections: BTreeMap<String, Connection>,
@@ -41,6 +43,28 @@ impl Default for Hub {
             redirect: "http://127.0.0.1:7201/callback".to_owned(),
         }
     }
+}
+
+/// `[console]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Console {
+    /// The address of the pages: an own one, which no public proxy passes on.
+    #[serde(default = "console_listen")]
+    pub listen: String,
+    /// Where people reach it, if a proxy stands before it: `https://hub.example.com`. Over https cookies are sealed to it.
+    address: Option<String>,
+}
+
+impl Console {
+    /// Where people reach it.
+    pub fn address(&self) -> String {
+        self.address.clone().unwrap_or_else(|| format!("http://{}", self.listen))
+    }
+}
+
+fn console_listen() -> String {
+    "127.0.0.1:7210".to_owned()
 }
 
 /// One account.

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use crate::console::{self, Door};
 use crate::deployment::Deployment;
 use crate::language::Language;
 use crate::run::{self, Bells};
@@ -51,9 +52,10 @@ const SETTLING: Duration = Duration::from_secs(20);
 /// prove that damage is seen.
 pub async fn run(options: &Options, meddle: impl FnOnce(&Systems)) -> Result<Verdict, String> {
     let systems = Systems::start().await?;
-    let (home, listener) = Home::make(options.folder.as_deref(), &systems).await?;
+    let (home, listener, door) = Home::make(options.folder.as_deref(), &systems).await?;
     let deployment = tokio::task::block_in_place(|| home.open(&systems))?;
     let stage = Stage::new(options.language);
+    let address = door.address.clone();
     let (engine, bells) = (deployment.engine.clone(), Bells::of(&deployment.engine));
     let mut play = Play { systems: &systems, engine, bells: bells.clone(), stage, missed: 0, found_again: 0 };
     greet(&play.stage, &home);
@@ -61,7 +63,7 @@ pub async fn run(options: &Options, meddle: impl FnOnce(&Systems)) -> Result<Ver
     let cast = morning::morning(&systems, &home.address).await?;
     systems.subscribe(&home.address);
     let (stop, stopped) = oneshot::channel::<()>();
-    let mut hub = tokio::spawn(serve(deployment, listener, bells, stopped));
+    let mut hub = tokio::spawn(serve(deployment, listener, door, bells, stopped));
     let limit = options.seconds.map(Duration::from_secs);
     let outcome = tokio::select! {
         outcome = play_and_judge(&mut play, &cast, meddle) => outcome,
@@ -72,7 +74,7 @@ pub async fn run(options: &Options, meddle: impl FnOnce(&Systems)) -> Result<Ver
         }),
     };
     if outcome.is_ok() && limit.is_none() {
-        linger(&play.stage, &home, &cast);
+        linger(&play, &home, &cast, &address)?;
         run::asked_to_stop().await;
     }
     let _ = stop.send(());
@@ -83,11 +85,12 @@ pub async fn run(options: &Options, meddle: impl FnOnce(&Systems)) -> Result<Ver
 async fn serve(
     deployment: Deployment,
     listener: tokio::net::TcpListener,
+    door: Door,
     bells: Bells,
     stopped: oneshot::Receiver<()>,
 ) -> Result<(), String> {
     // A dropped sender stops the hub as well.
-    run::serve_until(deployment, listener, bells, async move { drop(stopped.await) }).await
+    run::serve_until(deployment, listener, Some(door), bells, async move { drop(stopped.await) }).await
 }
 
 /// Ends when the time is up or somebody stops the demo, and says which.
@@ -138,7 +141,8 @@ fn greet(stage: &Stage, home: &Home) {
     );
 }
 
-fn linger(stage: &Stage, home: &Home, cast: &Cast) {
+fn linger(play: &Play<'_>, home: &Home, cast: &Cast, console: &str) -> Result<(), String> {
+    let stage = &play.stage;
     // As it was started: `target/release/huiliu` after `cargo run`.
     let program = std::env::args().next().unwrap_or_else(|| "huiliu".to_owned());
     let folder = home.folder.display();
@@ -157,6 +161,11 @@ fn linger(stage: &Stage, home: &Home, cast: &Cast) {
         stage.text(stage.language.pick(en, zh));
         stage.command(&format!("{program} -C {folder} {command}"));
     }
+    if let Some(link) = tokio::task::block_in_place(|| console::first_link(&play.engine, console))? {
+        stage.text(stage.language.pick("the console in a browser; the link works once", "浏览器中的控制台；链接只能用一次"));
+        stage.command(&link);
+    }
     stage.number("well?", "运行状况", &format!("{}/healthz", home.address));
     stage.number("numbers", "指标", &format!("{}/metrics", home.address));
+    Ok(())
 }

@@ -8,11 +8,13 @@ use huiliu_core::connection::{Connection, State};
 use huiliu_core::connector::StreamName;
 use huiliu_core::engine::Engine;
 use huiliu_core::manifest::Ability;
-use huiliu_core::pipeline::{plan, process, pull, push};
+use huiliu_core::pipeline::{index, plan, process, pull, push};
 use huiliu_core::store::streams;
 use tokio::sync::{Notify, watch};
 
+use crate::console::{self, Door};
 use crate::deployment::Deployment;
+use crate::language::Language;
 use crate::metrics::Metrics;
 use crate::{config, endpoints, hooks};
 
@@ -63,7 +65,7 @@ impl Bells {
 }
 
 /// Serves until ctrl-c or SIGTERM.
-pub async fn serve(deployment: Deployment) -> Result<(), String> {
+pub async fn serve(deployment: Deployment, language: Language) -> Result<(), String> {
     let listener = tokio::net::TcpListener::bind(&deployment.config.hub.listen).await;
     let listener = listener.map_err(|error| {
         format!(
@@ -71,14 +73,24 @@ pub async fn serve(deployment: Deployment) -> Result<(), String> {
             deployment.config.hub.listen
         )
     })?;
+    let door = match &deployment.config.console {
+        Some(given) => Some(Door::open(given).await?),
+        None => None,
+    };
+    if let Some(door) = &door {
+        let (engine, address) = (deployment.engine.clone(), door.address.clone());
+        let greeted = tokio::task::spawn_blocking(move || console::greet(&engine, &address, language)).await;
+        greeted.map_err(|error| error.to_string())??;
+    }
     let bells = Bells::of(&deployment.engine);
-    serve_until(deployment, listener, bells, asked_to_stop()).await
+    serve_until(deployment, listener, door, bells, asked_to_stop()).await
 }
 
-/// Serves on an open port until told to stop. Work under way is finished; a kill loses nothing either.
+/// Serves on open ports until told to stop. Work under way is finished; a kill loses nothing either.
 pub async fn serve_until(
     deployment: Deployment,
     listener: tokio::net::TcpListener,
+    door: Option<Door>,
     bells: Bells,
     told_to_stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), String> {
@@ -98,7 +110,11 @@ pub async fn serve_until(
     }
     let heard = bells.clone();
     let hooks = hooks::router(&engine, move || heard.think.notify_one())?;
-    tasks.spawn(think(engine.clone(), bells, stopped));
+    let names = if door.is_some() { Names::Entered } else { Names::Left };
+    if let Some(door) = door {
+        tasks.spawn(console::serve(engine.clone(), door, bells.clone(), stopped.clone()));
+    }
+    tasks.spawn(think(engine.clone(), bells, names, stopped));
     let app = endpoints::router(&engine, metrics).merge(hooks);
     tracing::info!(listen = %deployment.config.hub.listen, connections = engine.connections.len(), "serving");
     let served = axum::serve(listener, app).with_graceful_shutdown(told_to_stop).await;
@@ -266,14 +282,22 @@ async fn listen(engine: Engine, connection: Connection, bells: Bells, mut stop: 
     }
 }
 
+/// Whether names are entered for those who search: only where there is a console to search in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Names {
+    Entered,
+    Left,
+}
+
 /// Processes and plans whatever the others brought, and wakes those who must fetch or send.
-async fn think(engine: Engine, bells: Bells, mut stop: watch::Receiver<bool>) {
+async fn think(engine: Engine, bells: Bells, names: Names, mut stop: watch::Receiver<bool>) {
     while !*stop.borrow() {
         let here = engine.clone();
         let worked = on_thread(move || {
             let done = process::batch(&here)?;
             let (changes, deliveries) = plan::batch(&here)?;
-            Ok((done.items + changes, done.hints + deliveries))
+            let entered = if names == Names::Entered { index::batch(&here)? } else { 0 };
+            Ok((done.items + changes + entered, done.hints + deliveries))
         })
         .await;
         match worked {

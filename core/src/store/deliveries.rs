@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use huiliu_mappings::value::Fields;
 
 use super::db::{Col, Insert, Keys, Param, Result, Row, Tx};
+use super::traffic;
 use crate::connector::{Delivery, Operation, Version};
 
 /// A delivery as stored.
@@ -213,7 +214,7 @@ pub fn finish(tx: &mut Tx<'_>, delivery: &Delivery, outcome: &Outcome<'_>) -> Re
             outcome.error.into(),
         ],
     )?;
-    Ok(())
+    if done.is_some() { traffic::went(tx, delivery.number, outcome.now_us) } else { Ok(()) }
 }
 
 /// Drops pending deliveries that a newer plan replaces.

@@ -6,7 +6,7 @@ use huiliu_mappings::merge::Pin;
 use huiliu_mappings::value::{EntityName, FieldName, Fields};
 use serde_json::Value;
 
-use super::db::{Col, Insert, Keys, Param, Result, StoreError, Tx};
+use super::db::{Col, Insert, Keys, Param, Result, Row, StoreError, Tx};
 
 /// A golden record as stored.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,7 +49,7 @@ pub fn after(tx: &mut Tx<'_>, entity: &str, id: i64, count: i64) -> Result<Vec<G
     )
 }
 
-fn read(row: &super::db::Row<'_>) -> Result<Golden> {
+fn read(row: &Row<'_>) -> Result<Golden> {
     let id = row.int(0)?;
     let fields = serde_json::from_str(&row.text(2)?).map_err(|e| StoreError::Corrupt(format!("golden {id}: {e}")))?;
     Ok(Golden { id, entity: row.text(1)?.into(), fields, merged_into: row.opt_int(3)?, change: row.int(4)? })
@@ -190,16 +190,18 @@ pub fn changes_of(tx: &mut Tx<'_>, golden: i64, count: i64) -> Result<Vec<Change
         "SELECT position, golden, entity, kind, diff, cause, at_us FROM change_log WHERE golden = ?1
          ORDER BY position LIMIT ?2",
         &[Param::Int(golden), Param::Int(count)],
-        |row| {
-            Ok(Change {
-                position: row.int(0)?,
-                golden: row.int(1)?,
-                entity: row.text(2)?.into(),
-                kind: row.text(3)?,
-                diff: serde_json::from_str(&row.text(4)?)?,
-                cause: row.text(5)?,
-                at_us: row.int(6)?,
-            })
-        },
+        change,
     )
+}
+
+pub(super) fn change(row: &Row<'_>) -> Result<Change> {
+    Ok(Change {
+        position: row.int(0)?,
+        golden: row.int(1)?,
+        entity: row.text(2)?.into(),
+        kind: row.text(3)?,
+        diff: serde_json::from_str(&row.text(4)?)?,
+        cause: row.text(5)?,
+        at_us: row.int(6)?,
+    })
 }

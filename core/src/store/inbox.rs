@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::db::{Col, Insert, Keys, Param, Result, Row, Tx};
+use super::traffic;
 
 /// One arrival, ready to be appended or as read back.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -102,7 +103,7 @@ pub fn append(tx: &mut Tx<'_>, items: &[InboxItem]) -> Result<()> {
         ]);
     }
     tx.insert(&APPEND, &cells)?;
-    Ok(())
+    traffic::came(tx, items)
 }
 
 const SEEN: Insert = Insert {
@@ -340,25 +341,31 @@ pub fn bury(tx: &mut Tx<'_>, letters: &[DeadLetter]) -> Result<()> {
     tx.insert(&DEAD, &cells).map(|_| ())
 }
 
+pub(super) const LETTERS: &str =
+    "SELECT id, stage, connection, stream, external_id, item, reason, at_us FROM dead_letter";
+
+pub(super) fn letter(row: &Row<'_>) -> Result<DeadLetter> {
+    Ok(DeadLetter {
+        number: row.int(0)?,
+        stage: row.text(1)?,
+        connection: row.text(2)?,
+        stream: row.opt_text(3)?,
+        external_id: row.opt_text(4)?,
+        item: row.int(5)?,
+        reason: row.text(6)?,
+        at_us: row.int(7)?,
+    })
+}
+
 /// The waiting dead letters, oldest first.
 pub fn dead_letters(tx: &mut Tx<'_>, count: i64) -> Result<Vec<DeadLetter>> {
-    tx.query(
-        "SELECT id, stage, connection, stream, external_id, item, reason, at_us FROM dead_letter
-         WHERE state = 'waiting' ORDER BY id LIMIT ?1",
-        &[Param::Int(count)],
-        |row| {
-            Ok(DeadLetter {
-                number: row.int(0)?,
-                stage: row.text(1)?,
-                connection: row.text(2)?,
-                stream: row.opt_text(3)?,
-                external_id: row.opt_text(4)?,
-                item: row.int(5)?,
-                reason: row.text(6)?,
-                at_us: row.int(7)?,
-            })
-        },
-    )
+    tx.query(&format!("{LETTERS} WHERE state = 'waiting' ORDER BY id LIMIT ?1"), &[Param::Int(count)], letter)
+}
+
+/// Those of these numbers that wait, oldest first.
+pub fn dead_letters_of(tx: &mut Tx<'_>, numbers: impl IntoIterator<Item = i64>) -> Result<Vec<DeadLetter>> {
+    let sql = format!("{LETTERS} WHERE state = 'waiting' AND id IN (SELECT k0 FROM {{keys:i}} AS k) ORDER BY id");
+    tx.query_keys(&sql, &Keys::ints(numbers), &[], letter)
 }
 
 /// Marks dead letters as retried.

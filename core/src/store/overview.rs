@@ -31,22 +31,30 @@ pub struct Overview {
 
 /// Reads how things stand. It asks indexes and positions only, except for dead letters and reviews, which are few.
 pub fn read(tx: &mut Tx<'_>) -> Result<Overview> {
-    let processed = inbox::progress(tx, process::POSITION)?;
-    let oldest = "SELECT received_us FROM inbox WHERE position > ?1 ORDER BY position LIMIT 1";
     let deliveries = "SELECT connection, state, COUNT(*) FROM delivery WHERE state IN ('pending', 'sending', 'dead')
                       GROUP BY connection, state ORDER BY connection, state";
     let dead_letters = "SELECT stage, COUNT(*) FROM dead_letter WHERE state = 'waiting' GROUP BY stage ORDER BY stage";
     let reviews = "SELECT COUNT(*) FROM review WHERE state = 'waiting'";
+    Ok(Overview {
+        fetches_waiting: inbox::fetches_waiting(tx)?,
+        deliveries: tx.query(deliveries, &[], |row| Ok((row.text(0)?, row.text(1)?, row.int(2)?)))?,
+        dead_letters: tx.query(dead_letters, &[], |row| Ok((row.text(0)?, row.int(1)?)))?,
+        reviews_waiting: tx.query_opt(reviews, &[], |row| row.int(0))?.unwrap_or(0),
+        ..standing(tx)?
+    })
+}
+
+/// The part of it that costs the same however much waits: connections, streams, and how far the stages are.
+pub fn standing(tx: &mut Tx<'_>) -> Result<Overview> {
+    let processed = inbox::progress(tx, process::POSITION)?;
+    let oldest = "SELECT received_us FROM inbox WHERE position > ?1 ORDER BY position LIMIT 1";
     Ok(Overview {
         connections: streams::states(tx)?.into_iter().map(|(name, (state, reason))| (name, state, reason)).collect(),
         streams: streams::all(tx)?.into_iter().map(|((connection, name), state)| (connection, name, state)).collect(),
         inbox_waiting: tx.max("position", "inbox")?.saturating_sub(processed).max(0),
         inbox_oldest_us: tx.query_opt(oldest, &[Param::Int(processed)], |row| row.int(0))?,
         changes_waiting: (tx.max("position", "change_log")? - inbox::progress(tx, plan::POSITION)?).max(0),
-        fetches_waiting: inbox::fetches_waiting(tx)?,
-        deliveries: tx.query(deliveries, &[], |row| Ok((row.text(0)?, row.text(1)?, row.int(2)?)))?,
-        dead_letters: tx.query(dead_letters, &[], |row| Ok((row.text(0)?, row.int(1)?)))?,
-        reviews_waiting: tx.query_opt(reviews, &[], |row| row.int(0))?.unwrap_or(0),
+        ..Overview::default()
     })
 }
 

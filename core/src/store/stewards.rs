@@ -111,7 +111,7 @@ pub fn ruled_same(tx: &mut Tx<'_>, links: impl IntoIterator<Item = i64>) -> Resu
 pub struct Command {
     /// Its number; 0 before it is written.
     pub number: i64,
-    /// `decide`, `link`, `split`, `pin`, `unpin`, `release`.
+    /// `decide`, `later`, `link`, `split`, `pin`, `unpin`, `release`, `pause`, `resume`, `retry`.
     pub what: String,
     /// What it was about.
     pub detail: Value,
@@ -243,4 +243,10 @@ pub fn close_review(tx: &mut Tx<'_>, number: i64, state: &str, decided_by: &str,
         &[Param::Int(number), Param::Text(state), Param::Text(decided_by), Param::Int(now_us)],
     )
     .map(drop)
+}
+
+/// Moves a waiting review behind those that nobody put off.
+pub fn put_off(tx: &mut Tx<'_>, number: i64, now_us: i64) -> Result<()> {
+    let sql = "UPDATE review SET later_us = ?2 WHERE id = ?1 AND state = 'waiting'";
+    tx.execute(sql, &[Param::Int(number), Param::Int(now_us)]).map(drop)
 }

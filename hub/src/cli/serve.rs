@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::runtime;
+use crate::language::Language;
 use crate::{deployment, run};
 
 /// Runs the hub until it is stopped.
@@ -14,7 +15,7 @@ use crate::{deployment, run};
 pub struct Args {}
 
 /// Serves until ctrl-c or SIGTERM.
-pub fn run(folder: &Path, _args: &Args) -> Result<ExitCode, String> {
-    runtime()?.block_on(run::serve(deployment::open(folder)?))?;
+pub fn run(folder: &Path, _args: &Args, language: Language) -> Result<ExitCode, String> {
+    runtime()?.block_on(run::serve(deployment::open(folder)?, language))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -8,6 +8,7 @@ use huiliu_twins::wecom::{CALLBACK_TOKEN, CORP_ID, CORP_SECRET, ENCODING_AES_KEY
 use tokio::net::TcpListener;
 
 use super::systems::Systems;
+use crate::console::Door;
 use crate::deployment::{self, Deployment};
 
 /// The folder, and where the hub listens.
@@ -32,9 +33,24 @@ tax_id = ["prefer:erp", "most_recent"]
 /// The port of the README; any other if it is taken.
 const PORT: u16 = 7200;
 
+/// That of its console.
+const CONSOLE_PORT: u16 = 7210;
+
+/// A port of this machine, this one if it is free, and its address.
+async fn port(wanted: u16) -> Result<(TcpListener, String), String> {
+    let told = |error: std::io::Error| format!("no free port on this machine: {error}");
+    let listener = match TcpListener::bind(("127.0.0.1", wanted)).await {
+        Ok(listener) => listener,
+        Err(_) => TcpListener::bind(("127.0.0.1", 0)).await.map_err(told)?,
+    };
+    let address = listener.local_addr().map_err(told)?.to_string();
+    Ok((listener, address))
+}
+
 impl Home {
-    /// Makes the folder: `at`, or a temporary one. The hub's port is open already, so that nobody else can take it.
-    pub async fn make(at: Option<&Path>, systems: &Systems) -> Result<(Self, TcpListener), String> {
+    /// Makes the folder: `at`, or a temporary one. The ports of the hub and of its console are open already, so that
+    /// nobody else can take them.
+    pub async fn make(at: Option<&Path>, systems: &Systems) -> Result<(Self, TcpListener, Door), String> {
         let (folder, temporary) = if let Some(folder) = at {
             if folder.join("huiliu.toml").exists() {
                 return Err(format!(
@@ -48,21 +64,17 @@ impl Home {
             let made = made.map_err(|error| format!("no temporary folder can be made: {error}; give --folder"))?;
             (made.path().to_owned(), Some(made))
         };
-        let listener = match TcpListener::bind(("127.0.0.1", PORT)).await {
-            Ok(listener) => Ok(listener),
-            Err(_) => TcpListener::bind(("127.0.0.1", 0)).await,
-        };
-        let told = |error: std::io::Error| format!("no free port on this machine: {error}");
-        let listener = listener.map_err(told)?;
-        let listen = listener.local_addr().map_err(told)?.to_string();
+        let (listener, listen) = port(PORT).await?;
+        let (pages, shown) = port(CONSOLE_PORT).await?;
+        let door = Door { listener: pages, address: format!("http://{shown}") };
         let write = |name: &str, text: &str| {
             let path = folder.join(name);
             fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))
         };
         fs::create_dir_all(folder.join("rules")).map_err(|error| format!("{}: {error}", folder.display()))?;
-        write("huiliu.toml", &config(systems, &listen))?;
+        write("huiliu.toml", &config(systems, &listen, &shown))?;
         write("rules/survive.toml", SURVIVE)?;
-        Ok((Self { folder, address: format!("http://{listen}"), _temporary: temporary }, listener))
+        Ok((Self { folder, address: format!("http://{listen}"), _temporary: temporary }, listener, door))
     }
 
     /// Opens the deployment with its secrets sealed, as `huiliu secret` seals them.
@@ -89,9 +101,10 @@ fn seal(at: &Deployment, connection: &str, secrets: &[(&str, &str)]) -> Result<(
 }
 
 /// `huiliu.toml`. The schedules are short, so that a day passes in seconds; real ones are minutes.
-fn config(systems: &Systems, listen: &str) -> String {
+fn config(systems: &Systems, listen: &str, console: &str) -> String {
     let mut text = format!(
-        "# Written by `huiliu demo`. The systems are pretended ones on this machine.\n[hub]\nlisten = {listen:?}\n"
+        "# Written by `huiliu demo`. The systems are pretended ones on this machine.\n[hub]\nlisten = {listen:?}\n\
+         [console]\nlisten = {console:?}\n"
     );
     let wecom = [("corp_id", CORP_ID.to_owned()), ("base_url", systems.wecom.base_url())];
     text += &connection("wecom", "wecom", &wecom, r#"every = { contacts = "2s", tags = "1h", chats = "1h" }"#);

@@ -1,0 +1,46 @@
+//! One module a page, and what an action says afterwards.
+
+pub mod connection;
+pub mod connections;
+pub mod customer;
+pub mod customers;
+pub mod door;
+pub mod files;
+mod health;
+pub mod letters;
+pub mod live;
+pub mod no;
+pub mod record;
+pub mod reviews;
+
+use crate::language::Language;
+
+/// What an action did, from the code that it left in the address: a word and numbers. An unknown code says nothing.
+pub fn said(t: Language, code: &str) -> Option<String> {
+    let mut parts = code.split('.');
+    let word = parts.next()?;
+    let mut number = || parts.next().and_then(|part| part.parse::<i64>().ok()).unwrap_or(0);
+    Some(match word {
+        "paused" => t.said_paused().to_owned(),
+        "resumed" => t.said_resumed().to_owned(),
+        "same" => t.said_same(number()),
+        "apart" => t.said_apart().to_owned(),
+        "later" => t.said_later().to_owned(),
+        "retried" => t.said_retried(number(), number()),
+        "welcome" => t.said_welcome().to_owned(),
+        _ => return None,
+    })
+}
+
+/// Entries of a list on one page: what a person scrolls through before she would rather search.
+pub(crate) const LISTED: usize = 50;
+
+/// Rows to ask the store for: one more than is shown tells whether there is another page.
+pub(crate) const ASKED: i64 = 51;
+
+/// Whether `found` has more than a page shows; what is more is cut off.
+pub(crate) fn has_more<T>(found: &mut Vec<T>) -> bool {
+    let more = found.len() > LISTED;
+    found.truncate(LISTED);
+    more
+}

@@ -1,0 +1,438 @@
+//! Every text of the console, English and Chinese side by side: neither can be missing, and what stands in braces is
+//! checked in both when the program is built.
+
+use std::fmt::Display;
+
+use crate::language::Language;
+
+macro_rules! texts {
+    ($($name:ident $(($($arg:ident),+))? $en:literal, $zh:literal;)*) => {
+        /// Every text: name, English, Chinese.
+        pub const ALL: &[(&str, &str, &str)] = &[$((stringify!($name), $en, $zh)),*];
+
+        impl Language {
+            $(texts!(@one $name $(($($arg),+))? $en, $zh);)*
+        }
+    };
+    (@one $name:ident $en:literal, $zh:literal) => {
+        #[doc = $en]
+        pub fn $name(self) -> &'static str {
+            match self {
+                Self::En => $en,
+                Self::Zh => $zh,
+            }
+        }
+    };
+    (@one $name:ident ($($arg:ident),+) $en:literal, $zh:literal) => {
+        #[doc = $en]
+        pub fn $name(self, $($arg: impl Display),+) -> String {
+            match self {
+                Self::En => format!($en, $($arg = $arg),+),
+                Self::Zh => format!($zh, $($arg = $arg),+),
+            }
+        }
+    };
+}
+
+texts! {
+    // The frame.
+    huiliu "Huiliu", "汇流";
+    skip "Skip to the content", "跳到正文";
+    navigation "Main", "主导航";
+    connections "Connections", "连接";
+    customers "Customers", "客户";
+    reviews "Reviews", "待判断";
+    dead_letters "Dead letters", "死信";
+    other_language "中文", "English";
+    logged_in_as "Logged in", "已登录";
+    log_out "Log out", "退出";
+    comma ", ", "、";
+    colon ": ", "：";
+    nothing "–", "—";
+    yes "yes", "是";
+    no "no", "否";
+
+    // Time.
+    ago(span) "{span} ago", "{span}前";
+    seconds(count) "{count} s", "{count} 秒";
+    minutes(count) "{count} min", "{count} 分钟";
+    hours(count) "{count} h", "{count} 小时";
+    days(count) "{count} days", "{count} 天";
+    never "never", "从未";
+
+    // In and out.
+    log_in "Log in", "登录";
+    name "Name", "用户名";
+    password "Password", "密码";
+    password_again "Password again", "再次输入密码";
+    save "Save", "保存";
+    no_account "No account, or the password is lost? Whoever runs the hub makes a link that works once:", "没有账号，或忘记密码？请管理员在服务器上生成一次性链接：";
+    wrong_login "Name or password is wrong.", "用户名或密码不正确。";
+    wait_before_login(seconds) "Too many wrong tries. Try again in {seconds} s.", "错误次数过多，请在 {seconds} 秒后重试。";
+    new_account "New account", "新建账号";
+    new_password "New password", "设置新密码";
+    for_account(name) "For the account {name}.", "账号：{name}。";
+    name_hint "Letters, digits and . _ - @; it is kept in lower case, and shown beside everything you decide.", "可用文字、数字和 . _ - @，英文统一为小写；您作出的每个决定都会记录此名。";
+    password_hint(min) "At least {min} characters. A few words that nobody would put together are better than signs.", "至少 {min} 个字符。几个不相干的词连在一起，比特殊符号更安全。";
+    no_name(max) "That is no name: letters, digits and . _ - @, at most {max}.", "用户名无效：只能用文字、数字和 . _ - @，最多 {max} 个字符。";
+    taken_name "Somebody has this name already. Choose another one.", "该用户名已被使用，请换一个。";
+    no_password(min, max) "The password must have {min} to {max} characters.", "密码长度须为 {min} 到 {max} 个字符。";
+    not_twice "The two passwords differ. Type them again.", "两次输入的密码不一致，请重新输入。";
+    invitation_over "This link was used already, or it is older than an hour. Make a new one on the server: huiliu console invite", "此链接已被使用，或已超过一小时。请在服务器上重新生成：huiliu console invite";
+    said_welcome "The account is ready. Log in with it.", "账号已就绪，请登录。";
+
+    // Why not.
+    head_missing "There is no such page", "没有这个页面";
+    head_no_session "You are not logged in", "您尚未登录";
+    head_forbidden "That is not allowed", "不允许此操作";
+    head_refused "That was not done", "操作未执行";
+    head_broken "Something went wrong here", "系统出错了";
+    missing "What the address names is not here: it may have been merged or removed, or the address has a mistake.", "地址所指的内容不存在：可能已合并或删除，也可能地址有误。";
+    broken "The page could not be made. Nothing was changed. The log of the hub says why; try again in a moment.", "页面无法生成，没有任何改动。原因见汇流的日志；请稍后再试。";
+    no_session "Your session is over, and nothing was done. Log in and do it again.", "会话已结束，操作未执行。请登录后重试。";
+    foreign_form "This form did not come from a page of this console, and nothing was done. If a proxy stands before the console, set [console] address in huiliu.toml.", "该表单不是来自本控制台的页面，操作未执行。如果控制台前有代理，请在 huiliu.toml 的 [console] 中设置 address。";
+    old_form "This form belongs to an older session, and nothing was done. Go back, load the page again, and send it once more.", "该表单属于旧的会话，操作未执行。请返回并刷新页面后重新提交。";
+    large_form "The form is too large, and nothing was done.", "表单过大，操作未执行。";
+    to_connections "To the connections", "前往连接";
+    to_login "To the login", "前往登录";
+    error_number "Status", "状态码";
+
+    // Connections.
+    last_day "The last 24 hours", "最近 24 小时";
+    chart_in "Records in", "流入记录";
+    chart_out "Deliveries done", "完成投递";
+    chart_told(what, sum, most) "{what}: {sum} in the last 24 hours, at most {most} in ten minutes", "{what}：最近 24 小时共 {sum}，每十分钟最多 {most}";
+    in_numbers "In numbers", "查看数字";
+    hour_from "From", "起始时间";
+    count "Count", "数量";
+    in_inbox "in the inbox", "收件箱待处理";
+    oldest(span) "(the oldest since {span})", "（最早的已等 {span}）";
+    to_plan "changes to plan", "变更待规划";
+    to_fetch "to fetch", "待获取";
+    reviews_wait "reviews", "条待判断";
+    letters_wait "dead letters", "条死信";
+    pending_short "to deliver", "待投递";
+    sending_short "being delivered", "投递中";
+    no_connections "No connection yet. Connect a first system; it is only read until you let it go live:", "还没有连接。先接入一个系统；上线之前只读不写：";
+    all_well "Nothing needs you.", "一切正常，无需处理。";
+    some_need(count) "{count} need a look.", "{count} 个连接需要关注。";
+    backlog "Waiting", "等待中";
+    nothing_waits "nothing", "无";
+    backlog_told(inbox, fetches, pending, sending) "{inbox} in, {fetches} to fetch, {pending} to deliver, {sending} on the way", "收件 {inbox}，待获取 {fetches}，待投递 {pending}，投递中 {sending}";
+    state_observing "observing", "观察中";
+    state_live "live", "已上线";
+    state_paused "paused", "已暂停";
+    health_unknown "It is not in huiliu.toml any more.", "huiliu.toml 中已没有该连接。";
+    advice_unknown(name) "What it brought is kept. Put [connections.{name}] back to go on.", "已收到的数据仍保留。恢复 [connections.{name}] 即可继续。";
+    health_paused "Paused: the system refused the credentials.", "已暂停：对方系统拒绝了凭证。";
+    advice_paused(name) "Mend them with “huiliu connect {name}”, then resume.", "用 “huiliu connect {name}” 修复凭证，然后恢复。";
+    health_paused_by(name) "Paused by {name}.", "由 {name} 暂停。";
+    advice_paused_by "Nothing is read or written until it is resumed; what must be delivered waits.", "恢复之前不读不写；待投递的内容会保留。";
+    health_stopped(stream, what) "The stream {stream} stopped. {what}", "数据流 {stream} 已停止。{what}";
+    health_failing(stream, times, what) "The stream {stream} failed {times} time(s) in a row and is tried again. {what}", "数据流 {stream} 连续失败 {times} 次，将继续重试。{what}";
+    health_files "A source of files.", "文件来源。";
+    advice_files(name) "Bring one in with “huiliu import FILE --connection {name}”.", "用 “huiliu import FILE --connection {name}” 导入。";
+    health_overdue(stream, late) "The stream {stream} should have been read {late} ago.", "数据流 {stream} 的拉取已超时 {late}。";
+    advice_overdue "A pull may be taking long; if nothing moves, look into the log of “huiliu serve”.", "可能有一次拉取耗时较长；若一直没有变化，请查看 “huiliu serve” 的日志。";
+    health_letters(count) "It works; {count} item(s) gave up and need a person.", "运行正常；{count} 项已放弃，需要人工处理。";
+    advice_letters "The dead letters say why.", "原因见死信。";
+    health_new "It waits for its first pull.", "等待首次拉取。";
+    health_read_only "In step. It is only read: writes = false.", "同步正常。只读（writes = false）。";
+    health_live "In step: read and written.", "同步正常：可读可写。";
+    health_observing "It is read well; nothing is written to it.", "读取正常；不会写入。";
+    advice_observing(name) "“huiliu go-live {name}” shows what would be written, then asks.", "“huiliu go-live {name}” 会先展示将写入的内容，再请您确认。";
+    brake(missing, open, stream) "A complete scan of {stream} missed {missing} of {open} records and closed none.", "对 {stream} 的全量扫描少了 {open} 条中的 {missing} 条，未删除任何一条。";
+    advice_brake(name, stream) "If they are really gone: “huiliu review release {name} {stream} --why …”.", "若确已删除：“huiliu review release {name} {stream} --why …”。";
+    error_transient "The system could not be reached or was busy.", "对方系统无法访问或繁忙。";
+    advice_transient "It is tried again by itself, later each time.", "系统会自动重试，间隔逐次延长。";
+    error_rate_limited "The system asks for fewer calls.", "对方系统要求降低调用频率。";
+    advice_rate_limited "It goes on by itself when the wait is over.", "等待结束后自动继续。";
+    error_unauthorized "The system refused the credentials.", "对方系统拒绝了凭证。";
+    advice_unauthorized "Mend them with “huiliu connect”, then resume the connection.", "用 “huiliu connect” 修复凭证，然后恢复该连接。";
+    error_rejected "The system refused the request.", "对方系统拒绝了请求。";
+    advice_rejected "What it said stands below; mend it there or in the settings.", "对方的说明见下；请在对方系统或配置中修正。";
+    error_cursor_expired "The system forgot where the last pull ended.", "对方系统已丢失上次拉取的位置。";
+    advice_cursor_expired "The stream is read from the beginning by itself.", "该数据流会自动从头读取。";
+    error_broken "The system does not speak as it was recorded.", "对方系统的应答与约定不符。";
+    advice_broken "Compare what it said with its manifest; once mended, “huiliu sync” starts the stream again.", "请对照其清单文件检查应答；修正后用 “huiliu sync” 重新启动。";
+
+    // A connection.
+    connection "Connection", "连接";
+    pause "Pause", "暂停";
+    pause_hint "Nothing is read or written until somebody resumes it.", "恢复之前不读不写。";
+    resume "Resume", "恢复";
+    resume_hint "It returns to the state that it had before.", "回到暂停前的状态。";
+    said_paused "The connection is paused.", "连接已暂停。";
+    said_resumed "The connection goes on.", "连接已恢复。";
+    no_connection "There is no such connection.", "没有该连接。";
+    not_paused "The connection is not paused: somebody resumed it before.", "该连接未暂停：可能已有人恢复。";
+    streams "Streams", "数据流";
+    stream "Stream", "数据流";
+    records "Records", "记录数";
+    last_pull "Last pull that worked", "上次成功拉取";
+    next_pull "Next pull", "下次拉取";
+    next_in(span) "in {span}", "{span}后";
+    next_now "now", "现在";
+    next_never "stopped", "已停止";
+    no_streams "Nothing was pulled yet.", "尚未拉取。";
+    deliveries "Deliveries", "投递";
+    filter "Filter", "筛选";
+    all_states "all", "全部";
+    no_deliveries "No deliveries of this kind.", "没有此类投递。";
+    delivery_pending "waits", "待投递";
+    delivery_sending "on the way", "投递中";
+    delivery_done "done", "已完成";
+    delivery_dead "gave up", "已放弃";
+    delivery_dropped "overtaken", "已被取代";
+    operation_create "create", "新建";
+    operation_update "update", "更新";
+    operation_delete "delete", "删除";
+    delivery_number(number) "delivery {number}", "投递 {number}";
+    golden_number(number) "No. {number}", "编号 {number}";
+    attempts(count) "{count} attempts", "尝试 {count} 次";
+    older "Older", "更早";
+    newest "Newest", "最新";
+    more "More", "更多";
+    to_first "To the first", "回到开头";
+
+    // Dead letters.
+    letters_lead "Items that the hub gave up on. Mend what the reason says, then try them again: nothing is sent twice.", "汇流已放弃处理的项目。请按原因修正后重试：不会重复写入。";
+    stage "Stage", "环节";
+    every_connection "every connection", "全部连接";
+    every_stage "every stage", "全部环节";
+    stage_push "Delivery", "投递";
+    advice_push "Mend the value in its source, or the rule in the other system; then retry.", "请在来源系统修正该值，或调整对方系统的规则，然后重试。";
+    stage_process "Processing", "处理";
+    advice_process "Mend the mapping or the sender, then retry: the item is processed again from what was kept.", "请修正映射或发送方，然后重试：将用保留的原始内容重新处理。";
+    stage_fetch "Fetch", "获取";
+    advice_fetch "See whether the record is there and may be read, then retry.", "请确认该记录存在且有读取权限，然后重试。";
+    stage_import "Import", "导入";
+    advice_import "Mend the row in the file and import the file again.", "请在文件中修正该行，然后重新导入。";
+    letter_number(number) "No. {number}", "编号 {number}";
+    no_letters "No dead letters: nothing needs a person.", "没有死信：无需人工处理。";
+    no_letters_here "None with this filter.", "当前筛选下没有死信。";
+    all_letters "Show all", "显示全部";
+    retry "Retry", "重试";
+    retry_number(number) "Retry {number}", "重试 {number}";
+    retry_chosen "Retry the ticked ones", "重试勾选项";
+    retry_all(most) "Retry all that match (at most {most})", "重试全部匹配项（最多 {most} 条）";
+    tick_all "tick all on this page", "勾选本页全部";
+    tick_number(number) "Choose {number}", "选择 {number}";
+    none_chosen "Nothing was chosen. Tick the ones to retry, or use their own button.", "未选择任何项。请勾选要重试的项，或使用其重试按钮。";
+    retried_already "These do not wait any more: somebody retried them before.", "所选项已不在等待：可能已有人重试。";
+    said_retried(again, left) "{again} tried again; {left} must be mended elsewhere first.", "已重试 {again} 项；{left} 项需先在别处修正。";
+
+    // Customers.
+    search_label "Find a customer", "查找客户";
+    search "Search", "搜索";
+    search_hint "Number, e-mail, phone, tax id, CONNECTION/STREAM/ID, or the beginning of a name or of a part of it.", "编号、邮箱、手机号、统一社会信用代码、连接/数据流/记录号，或姓名、公司名（或其中一部分）的开头。";
+    index_behind "Names are still being entered; somebody may be missing from this list for a moment.", "名称索引仍在更新，列表可能暂时不完整。";
+    no_customers "No customers yet. Connect a system, or import a file:", "还没有客户。接入一个系统，或导入文件：";
+    changed_last "Changed last", "最近变更";
+    nobody_found "Nobody is known by that. Try fewer letters, or the e-mail address or phone number.", "没有找到。请减少字数，或改用邮箱、手机号搜索。";
+    customer "Customer", "客户";
+    order "Order", "订单";
+    interaction "Interaction", "互动";
+    deal "Deal", "商机";
+    ticket "Ticket", "工单";
+    product "Product", "产品";
+    merged_into "It was found to be", "已并入";
+    values "Values", "取值";
+    no_values "No values: no linked record says anything.", "没有取值：没有任何来源记录提供内容。";
+    field "Field", "字段";
+    value_and_source "Value and source", "取值与来源";
+    pinned_by(name) "fixed by {name}", "由 {name} 固定";
+    lost_values(count) "{count} other value(s) lost", "另有 {count} 个未采用的值";
+    rule_only "only source", "唯一来源";
+    rule_pin "fixed by a person", "人工固定";
+    rule_most_recent "most recent", "最新优先";
+    rule_union "union of all", "合并全部";
+    rule_longest "longest", "最长优先";
+    rule_first "first known", "最早优先";
+    rule_prefer(whom) "{whom} is preferred", "优先采用 {whom}";
+    linked_records "Linked records", "来源记录";
+    no_records "No linked records.", "没有来源记录。";
+    gone "gone", "已删除";
+    because(reasons) "The same by {reasons}", "依据{reasons}判定为同一客户";
+    timeline "Timeline", "往来记录";
+    no_timeline "No orders, messages, deals or tickets yet.", "暂无订单、消息、商机或工单。";
+    history "History", "变更历史";
+    before "Before", "变更前";
+    after "After", "变更后";
+    changed_fields(count) "{count} field(s)", "{count} 个字段";
+    cause_steward(name) "by {name}", "操作人 {name}";
+    cause_inbox(position) "inbox {position}", "收件箱 {position}";
+    change_create "created", "新建";
+    change_update "updated", "更新";
+    change_link "another record joined", "新增来源记录";
+    change_merge "merged with another", "合并";
+    change_merged "merged into another", "被并入其他主记录";
+    change_split "split", "拆分";
+    change_delete "a record of it is gone", "有来源记录被删除";
+    change_pin "a value was fixed", "固定取值";
+    change_unpin "a fixed value was released", "取消固定";
+    change_empty "lost its last record", "已无来源记录";
+
+    // A record.
+    never_seen "The hub has never seen this record.", "汇流从未收到该记录。";
+    never_seen_advice(waiting) "{waiting} item(s) wait in the inbox. If the record exists in its system, look at the last pull of its stream.", "收件箱还有 {waiting} 条待处理。如果对方系统中确有此记录，请查看其数据流上次拉取的情况。";
+    belongs_to "It belongs to", "归属于";
+    belongs_to_nobody "It belongs to nobody yet.", "尚未归属任何客户。";
+    arrivals "What arrived", "接收情况";
+    no_arrivals "It was never read: the hub made it.", "从未读取：由汇流创建。";
+    inbox_position(position) "inbox {position}", "收件箱 {position}";
+    issue(field, at, message) "Could not be mapped: {field} at {at}: {message}", "无法映射：{field}（位置 {at}）：{message}";
+    targets "What the others got", "写入其他系统的情况";
+    no_targets "There is no other system to write to.", "没有可写入的其他系统。";
+    nothing_sent "Nothing was sent:", "未写入：";
+    silence_read_only "the configuration says writes = false.", "配置中写明 writes = false。";
+    silence_observing(name) "it observes; “huiliu go-live {name}” lets it be written.", "该连接处于观察状态；“huiliu go-live {name}” 后才会写入。";
+    silence_paused "it is paused.", "该连接已暂停。";
+    silence_same "it holds these values already, or has no such record and may not create one.", "对方已有这些值，或没有对应记录且不允许新建。";
+    outcome_created "New, nobody known: a golden record was made.", "新记录，未匹配到已知客户：新建主记录。";
+    outcome_linked "New, recognised: linked to a golden record.", "新记录，已识别：关联到主记录。";
+    outcome_changed "It said something new.", "内容有更新。";
+    outcome_echo "Known already: a repeat, or our own write coming back.", "内容已知：重复，或我们写入后的回声。";
+    outcome_stale "Older than what is known: ignored.", "版本早于已知内容：忽略。";
+    outcome_overtaken "Read before what is known became known: read again.", "读取早于已知内容：重新读取。";
+    outcome_told_gone "The system told that it is gone: read again to be sure.", "系统通知已删除：重新读取以确认。";
+    outcome_missing "A complete scan did not show it: read again to be sure.", "全量扫描未见：重新读取以确认。";
+    outcome_deleted "The system says that it is gone: the link closed.", "系统称该记录已删除：关联关闭。";
+    outcome_review "New, perhaps somebody known: it waits for a person.", "新记录，可能是已知客户：等待人工判断。";
+    outcome_unattached "Kept; it belongs to nobody yet.", "已保存；尚未归属任何客户。";
+
+    // Reviews.
+    reviews_lead "Records that may be somebody known. What you decide holds until somebody parts or links them.", "可能是已知客户的记录。您的决定一直有效，直到有人拆分或关联。";
+    no_reviews "Nothing waits for a decision.", "没有等待判断的记录。";
+    may_be "may be", "可能是";
+    put_off "put off", "已推迟";
+    review_title(number) "Review {number}", "判断 {number}";
+    review_question "Is this somebody known?", "这是已知客户吗？";
+    score(score) "score {score}", "得分 {score}";
+    this_record "This record", "本记录";
+    known_customer "Known customer", "已知客户";
+    equal "equal", "相同";
+    unequal "different", "不同";
+    single "one side only", "仅一方";
+    reasons "Reasons", "依据";
+    same_as(name) "The same as {name}", "与 {name} 是同一个";
+    different "None of them", "都不是";
+    later "Later", "稍后";
+    why_label "Why? (kept for those who ask later)", "理由（留给以后查阅的人）";
+    no_verdict "Say same, different or later.", "请选择相同、不同或稍后。";
+    settled_already "Somebody settled this review before, or what it asks about changed.", "该判断已由他人处理，或所涉内容已变化。";
+    settled_same "It was decided: the same.", "已判定：相同。";
+    settled_apart "It was decided: different.", "已判定：不同。";
+    said_same(number) "Decided: the record belongs to No. {number}.", "已判定：该记录属于编号 {number}。";
+    said_apart "Decided: different. They stay apart.", "已判定：不同，不会再合并。";
+    said_later "Put off: it waits at the end of the list.", "已推迟：排到列表末尾。";
+    comparison_identity(what) "identity {what}", "身份标识 {what}";
+    comparison_companions(what) "{what} of its other records", "其他来源记录的{what}";
+    comparison_name "name", "姓名";
+    comparison_organization "organization", "组织名称";
+    comparison_city "city", "城市";
+    identity_unionid "union id", "unionid";
+    identity_external_userid "WeCom contact", "企业微信外部联系人";
+    identity_customer_number "customer number", "客户编号";
+    level_same "same", "相同";
+    level_similar "similar", "相近";
+    level_partial "partly", "部分相同";
+    level_different "different", "不同";
+    level_conflict "contradicts", "矛盾";
+    level_strong "equal, proves much", "相同，证明力强";
+    level_medium "equal, proves a little", "相同，证明力中等";
+
+    // Fields.
+    labelled(name, label) "{name} ({label})", "{name}（{label}）";
+    label_main "main", "主要";
+    label_work "work", "工作";
+    label_home "home", "家庭";
+    label_mobile "mobile", "手机";
+    field_kind "Kind", "类型";
+    field_display_name "Name", "名称";
+    field_given_name "Given name", "名";
+    field_family_name "Family name", "姓";
+    field_legal_name "Legal name", "法定名称";
+    field_short_name "Short name", "简称";
+    field_emails "E-mail", "邮箱";
+    field_phones "Phone", "电话";
+    field_addresses "Address", "地址";
+    field_company "Company", "公司";
+    field_title "Title", "职位";
+    field_birth_date "Birth date", "生日";
+    field_gender "Gender", "性别";
+    field_tags "Tags", "标签";
+    field_owner "Owner", "负责人";
+    field_lifecycle "Lifecycle", "生命周期";
+    field_remark "Remark", "备注";
+    field_consent "Consent", "授权";
+    field_external_ids "External id", "外部标识";
+    field_tax_id "Tax id", "统一社会信用代码";
+    field_website "Website", "网站";
+    field_language "Language", "语言";
+    field_number "Number", "编号";
+    field_status "Status", "状态";
+    field_ordered_at "Ordered", "下单时间";
+    field_total "Total", "总额";
+    field_lines "Lines", "明细";
+    field_direction "Direction", "方向";
+    field_subject "Subject", "主题";
+    field_body "Text", "正文";
+    field_thread "Thread", "会话";
+    field_occurred_at "Time", "时间";
+    field_participants "Participants", "参与者";
+    field_stage "Stage", "阶段";
+    field_amount "Amount", "金额";
+    field_priority "Priority", "优先级";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What stands in braces, in order of the alphabet.
+    fn braces(text: &str) -> Vec<&str> {
+        let mut names: Vec<&str> =
+            text.split('{').skip(1).filter_map(|part| Some(part.split_once('}')?.0)).collect();
+        names.sort_unstable();
+        names
+    }
+
+    fn is_han(c: char) -> bool {
+        ('\u{4e00}'..='\u{9fff}').contains(&c)
+    }
+
+    #[test]
+    fn both_languages_say_the_same() {
+        // Signs and names that are the same everywhere, and the link that speaks the other language.
+        let free = ["comma", "colon", "nothing", "other_language", "identity_unionid"];
+        let mut mistakes = Vec::new();
+        for (name, en, zh) in ALL.iter().filter(|(name, ..)| !free.contains(name)) {
+            if braces(en) != braces(zh) {
+                mistakes.push(format!("{name}: {en} | {zh}: other values"));
+            }
+            if en.trim().is_empty() || en.chars().any(is_han) {
+                mistakes.push(format!("{name}: {en}: no English"));
+            }
+            let words = zh.chars().any(is_han) || braces(zh).len() > 1;
+            if !words {
+                mistakes.push(format!("{name}: {zh}: no Chinese"));
+            }
+            if zh.contains(|c: char| ",;!?".contains(c)) {
+                mistakes.push(format!("{name}: {zh}: a sign of the other script"));
+            }
+            let (ends_en, ends_zh) = (en.ends_with(['.', '?']), zh.ends_with(['。', '？']));
+            if ends_en != ends_zh {
+                mistakes.push(format!("{name}: {en} | {zh}: one is a sentence"));
+            }
+        }
+        assert!(mistakes.is_empty(), "\n{}", mistakes.join("\n"));
+        assert!(ALL.len() > 250, "only {} texts", ALL.len());
+    }
+
+    #[test]
+    fn sentences_are_said_in_both() {
+        assert_eq!(Language::En.said_retried(2, 1), "2 tried again; 1 must be mended elsewhere first.");
+        assert_eq!(Language::Zh.said_retried(2, 1), "已重试 2 项；1 项需先在别处修正。");
+    }
+}

@@ -1,0 +1,92 @@
+//! How much came in and went out, by connection and minute, over the last day.
+//!
+//! Counted where it happens, in the same transaction: reading a day out of the inbox would mean to walk over every
+//! record of the day. A ring of 1,440 rows for each connection and way bounds the table.
+
+use std::collections::BTreeMap;
+
+use super::db::{Col, Insert, Param, Result, Tx};
+use super::inbox::{InboxItem, ItemKind};
+
+const MINUTE_US: i64 = 60_000_000;
+const MINUTES_A_DAY: i64 = 1440;
+
+const TRAFFIC: Insert = Insert {
+    table: "traffic",
+    columns: &[
+        ("connection", Col::Text),
+        ("way", Col::Text),
+        ("slot", Col::Int),
+        ("minute", Col::Int),
+        ("records", Col::Int),
+    ],
+    conflict: ADD,
+};
+
+/// The same minute adds up, a later day replaces, and what is late by a day counts no more.
+const ADD: &str = "ON CONFLICT (connection, way, slot) DO UPDATE SET
+    records = CASE WHEN traffic.minute = excluded.minute THEN traffic.records + excluded.records
+                   WHEN traffic.minute < excluded.minute THEN excluded.records ELSE traffic.records END,
+    minute = CASE WHEN traffic.minute < excluded.minute THEN excluded.minute ELSE traffic.minute END";
+
+/// Counts arrivals; only from where the inbox is appended to, whose lock keeps writers of these rows in order.
+pub(super) fn came(tx: &mut Tx<'_>, items: &[InboxItem]) -> Result<()> {
+    let mut counts: BTreeMap<(&str, i64), i64> = BTreeMap::new();
+    for item in items.iter().filter(|item| item.kind != ItemKind::Scan) {
+        *counts.entry((&item.connection, item.received_us.div_euclid(MINUTE_US))).or_default() += 1;
+    }
+    // Two minutes of one slot would be a day apart: the later one is what counts.
+    let mut slots: BTreeMap<(&str, i64), (i64, i64)> = BTreeMap::new();
+    for ((connection, minute), count) in counts {
+        slots.insert((connection, minute.rem_euclid(MINUTES_A_DAY)), (minute, count));
+    }
+    let mut cells = Vec::with_capacity(slots.len() * TRAFFIC.columns.len());
+    for ((connection, slot), (minute, count)) in slots {
+        cells.extend_from_slice(&[
+            Param::Text(connection),
+            Param::Text("in"),
+            Param::Int(slot),
+            Param::Int(minute),
+            Param::Int(count),
+        ]);
+    }
+    tx.insert(&TRAFFIC, &cells).map(drop)
+}
+
+/// Counts a delivery that is done.
+pub(super) fn went(tx: &mut Tx<'_>, delivery: i64, now_us: i64) -> Result<()> {
+    let minute = now_us.div_euclid(MINUTE_US);
+    let sql = format!(
+        "INSERT INTO traffic (connection, way, slot, minute, records)
+         SELECT connection, 'out', CAST(?2 AS BIGINT), CAST(?3 AS BIGINT), 1 FROM delivery WHERE id = ?1 {ADD}"
+    );
+    let slot = minute.rem_euclid(MINUTES_A_DAY);
+    tx.execute(&sql, &[Param::Int(delivery), Param::Int(slot), Param::Int(minute)]).map(drop)
+}
+
+/// What came or went in one stretch of time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flow {
+    /// The connection.
+    pub connection: String,
+    /// Whether it came in; else it went out.
+    pub is_in: bool,
+    /// Which stretch, counted from the beginning that was asked for.
+    pub stretch: i64,
+    /// Records that arrived, or deliveries that were done.
+    pub records: i64,
+}
+
+/// The flow since a minute (since 1970 UTC), in stretches of so many minutes.
+pub fn since(tx: &mut Tx<'_>, minute: i64, stretch_minutes: i64) -> Result<Vec<Flow>> {
+    let sql = "SELECT connection, way, (minute - ?1) / ?2, CAST(SUM(records) AS BIGINT) FROM traffic
+               WHERE minute >= ?1 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3";
+    tx.query(sql, &[Param::Int(minute), Param::Int(stretch_minutes.max(1))], |row| {
+        Ok(Flow {
+            connection: row.text(0)?,
+            is_in: row.text(1)? == "in",
+            stretch: row.int(2)?,
+            records: row.int(3)?,
+        })
+    })
+}
