@@ -68,18 +68,21 @@ fn panel_of(t: Language, zone: &TimeZone, begin: i64, is_in: bool, title: &str, 
         let counts: Vec<i64> = counts.chunks(each).map(|chunk| chunk.iter().sum()).collect();
         svg(cut, zone, begin, &counts, &told)
     };
-    let an_hour = usize::try_from(60 / WIDE.stretch_minutes).unwrap_or(1);
-    let hours = counts.chunks(an_hour).zip(0..).filter_map(|(chunk, hour)| {
-        let sum: i64 = chunk.iter().sum();
-        (sum > 0).then(|| (clock(zone, begin + hour * 60), sum))
-    });
+    let mut hours: Vec<(String, i64)> = Vec::new();
+    for (count, at) in counts.iter().zip(0..).filter(|(count, _)| **count > 0) {
+        let hour = clock(zone, (begin + at * WIDE.stretch_minutes).div_euclid(60) * 60);
+        match hours.last_mut().filter(|(last, _)| *last == hour) {
+            Some((_, sum)) => *sum += count,
+            None => hours.push((hour, *count)),
+        }
+    }
     Ok(Panel {
         class: if is_in { "in" } else { "out" },
         title: title.to_owned(),
         sum,
         wide: draw(&WIDE)?,
         narrow: draw(&NARROW)?,
-        hours: hours.collect(),
+        hours,
     })
 }
 

@@ -109,13 +109,13 @@ texts! {
     oldest(span) "(the oldest since {span})", "（最早的已等 {span}）";
     to_plan "changes to plan", "变更待规划";
     to_fetch "to fetch", "待获取";
-    reviews_wait "reviews", "条待判断";
-    letters_wait "dead letters", "条死信";
+    reviews_wait "to decide", "条待判断";
+    letters_wait "gave up", "条死信";
     pending_short "to deliver", "待投递";
     sending_short "being delivered", "投递中";
     no_connections "No connection yet. Connect a first system; it is only read until you let it go live:", "还没有连接。先接入一个系统；上线之前只读不写：";
     all_well "Nothing needs you.", "一切正常，无需处理。";
-    some_need(count) "{count} need a look.", "{count} 个连接需要关注。";
+    some_need(count) "Need a look: {count}.", "{count} 个连接需要关注。";
     backlog "Waiting", "等待中";
     nothing_waits "nothing", "无";
     backlog_told(inbox, fetches, pending, sending) "{inbox} in, {fetches} to fetch, {pending} to deliver, {sending} on the way", "收件 {inbox}，待获取 {fetches}，待投递 {pending}，投递中 {sending}";
@@ -281,6 +281,7 @@ texts! {
     arrivals "What arrived", "接收情况";
     no_arrivals "It was never read: the hub made it.", "从未读取：由汇流创建。";
     inbox_position(position) "inbox {position}", "收件箱 {position}";
+    times(count) "{count} times, the last one:", "共 {count} 次，最近一次：";
     issue(field, at, message) "Could not be mapped: {field} at {at}: {message}", "无法映射：{field}（位置 {at}）：{message}";
     targets "What the others got", "写入其他系统的情况";
     no_targets "There is no other system to write to.", "没有可写入的其他系统。";
@@ -326,7 +327,6 @@ texts! {
     said_same(number) "Decided: the record belongs to No. {number}.", "已判定：该记录属于编号 {number}。";
     said_apart "Decided: different. They stay apart.", "已判定：不同，不会再合并。";
     said_later "Put off: it waits at the end of the list.", "已推迟：排到列表末尾。";
-    comparison_identity(what) "identity {what}", "身份标识 {what}";
     comparison_companions(what) "{what} of its other records", "其他来源记录的{what}";
     comparison_name "name", "姓名";
     comparison_organization "organization", "组织名称";
@@ -348,6 +348,9 @@ texts! {
     label_work "work", "工作";
     label_home "home", "家庭";
     label_mobile "mobile", "手机";
+    label_sms "text messages", "短信";
+    label_email "e-mail", "邮件";
+    field_custom "Own field", "自定义";
     field_kind "Kind", "类型";
     field_display_name "Name", "名称";
     field_given_name "Given name", "名";
@@ -384,6 +387,33 @@ texts! {
     field_stage "Stage", "阶段";
     field_amount "Amount", "金额";
     field_priority "Priority", "优先级";
+
+    // Values of closed lists.
+    value_person "person", "个人";
+    value_organization "organization", "组织";
+    value_female "female", "女";
+    value_male "male", "男";
+    value_other "other", "其他";
+    value_lead "lead", "线索";
+    value_prospect "prospect", "潜在客户";
+    value_customer "customer", "客户";
+    value_former "former customer", "流失客户";
+    value_subscribed "agreed", "已同意";
+    value_pending "asked", "待确认";
+    value_unsubscribed "refused", "已拒绝";
+    value_unknown "unknown", "未知";
+    value_message "message", "消息";
+    value_email "e-mail", "邮件";
+    value_call "call", "通话";
+    value_meeting "meeting", "会议";
+    value_form "form", "表单";
+    value_visit "visit", "拜访";
+    value_in "from the customer", "客户发来";
+    value_out "to the customer", "发给客户";
+    value_low "low", "低";
+    value_normal "normal", "普通";
+    value_high "high", "高";
+    value_urgent "urgent", "紧急";
 }
 
 #[cfg(test)]

@@ -149,7 +149,7 @@ pub fn settled(t: Language, state: &str) -> Option<&'static str> {
 pub fn comparison(t: Language, name: &str) -> String {
     let (what, kind) = name.split_once(':').unwrap_or((name, ""));
     match what {
-        "identity" => t.comparison_identity(identity(t, kind)),
+        "identity" => identity(t, kind),
         "companions" => t.comparison_companions(identity(t, kind)),
         "kind" => t.field_kind().to_owned(),
         "name" => t.comparison_name().to_owned(),
@@ -237,6 +237,7 @@ pub fn field(t: Language, name: &str) -> String {
         "amount" => t.field_amount(),
         "priority" => t.field_priority(),
         "name" => t.field_display_name(),
+        "custom" => t.field_custom(),
         other => other,
     };
     let label = match label {
@@ -245,6 +246,8 @@ pub fn field(t: Language, name: &str) -> String {
         "work" => t.label_work(),
         "home" => t.label_home(),
         "mobile" => t.label_mobile(),
+        "sms" => t.label_sms(),
+        "email" => t.label_email(),
         other => other,
     };
     t.labelled(known, label)
@@ -275,6 +278,47 @@ pub fn plain(t: Language, value: &Value) -> String {
     }
 }
 
+/// The value of a field as people write it; a word of a closed list in the reader's words.
+pub fn value(t: Language, field: &str, value: &Value) -> String {
+    let family = field.split('.').next().unwrap_or_default();
+    let listed = ["kind", "gender", "lifecycle", "consent", "direction", "priority"].contains(&family);
+    match value.as_str().filter(|_| listed) {
+        Some(word) => listed_word(t, word).map_or_else(|| word.to_owned(), str::to_owned),
+        None => plain(t, value),
+    }
+}
+
+fn listed_word(t: Language, word: &str) -> Option<&'static str> {
+    Some(match word {
+        "person" => t.value_person(),
+        "organization" => t.value_organization(),
+        "female" => t.value_female(),
+        "male" => t.value_male(),
+        "other" => t.value_other(),
+        "lead" => t.value_lead(),
+        "prospect" => t.value_prospect(),
+        "customer" => t.value_customer(),
+        "former" => t.value_former(),
+        "subscribed" => t.value_subscribed(),
+        "pending" => t.value_pending(),
+        "unsubscribed" => t.value_unsubscribed(),
+        "unknown" => t.value_unknown(),
+        "message" => t.value_message(),
+        "email" => t.value_email(),
+        "call" => t.value_call(),
+        "meeting" => t.value_meeting(),
+        "form" => t.value_form(),
+        "visit" => t.value_visit(),
+        "in" => t.value_in(),
+        "out" => t.value_out(),
+        "low" => t.value_low(),
+        "normal" => t.value_normal(),
+        "high" => t.value_high(),
+        "urgent" => t.value_urgent(),
+        _ => return None,
+    })
+}
+
 /// The beginning of a text that is too long.
 pub fn cut(text: &str, chars: usize) -> String {
     match text.char_indices().nth(chars) {
@@ -283,23 +327,39 @@ pub fn cut(text: &str, chars: usize) -> String {
     }
 }
 
-/// What a golden record is called: its name, its number, its subject, or what it is.
-pub fn name_of(t: Language, golden: &Golden) -> String {
-    let text = |name: &str| golden.fields.get(name).and_then(Value::as_str).map(str::to_owned);
-    let both = || match (text("family_name"), text("given_name")) {
+/// A name that is kept in two parts, put together.
+pub fn whole_name(fields: &Fields) -> Option<String> {
+    let text = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
+    match (text("family_name"), text("given_name")) {
         (Some(family), Some(given)) if !family.is_ascii() => Some(format!("{family}{given}")),
         (Some(family), Some(given)) => Some(format!("{given} {family}")),
         (family, given) => family.or(given),
-    };
-    let known = text("display_name").or_else(both);
-    let known = known.or_else(|| ["legal_name", "short_name", "company", "number", "subject", "name"].into_iter().find_map(text));
+    }
+}
+
+/// What a golden record is called: its name, its number, its subject, or what it is.
+pub fn name_of(t: Language, golden: &Golden) -> String {
+    let text = |name: &&str| golden.fields.get(*name).and_then(Value::as_str).map(str::to_owned);
+    let others = ["legal_name", "short_name", "company", "number", "subject", "name"];
+    let known = text(&"display_name").or_else(|| whole_name(&golden.fields));
+    let known = known.or_else(|| others.iter().find_map(text));
     known.unwrap_or_else(|| format!("{} {}", entity(t, golden.entity.as_str()), golden.id))
 }
+
+/// Facts of one line of a list, and letters of one fact: a line on a desk, three on a phone.
+const FACTS_MAX: usize = 5;
+const FACT_CHARS_MAX: usize = 48;
 
 /// What tells people of one name apart.
 pub fn facts_of(t: Language, fields: &Fields) -> Vec<String> {
     let told = fields.iter().filter(|(name, value)| {
         !value.is_null() && ["company", "title", "phones", "emails", "addresses", "tax_id"].contains(&name.family())
     });
-    told.map(|(_, value)| cut(&plain(t, value), 48)).take(5).collect()
+    let mut facts: Vec<String> = Vec::new();
+    for fact in told.map(|(_, value)| cut(&plain(t, value), FACT_CHARS_MAX)) {
+        if !facts.contains(&fact) && facts.len() < FACTS_MAX {
+            facts.push(fact);
+        }
+    }
+    facts
 }

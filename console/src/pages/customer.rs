@@ -159,7 +159,7 @@ fn shown(t: Language, times: &Times, pins: &BTreeMap<FieldName, Pin>, it: Surviv
     };
     Shown {
         field: words::field(t, it.field.as_str()),
-        value: words::plain(t, &it.value),
+        value: words::value(t, it.field.as_str(), &it.value),
         origin,
         at: times.at(by.at_us),
         rule: words::rule(t, &by.rule),
@@ -167,7 +167,7 @@ fn shown(t: Language, times: &Times, pins: &BTreeMap<FieldName, Pin>, it: Surviv
             .lost
             .into_iter()
             .map(|lost| Lost {
-                value: words::plain(t, &lost.value),
+                value: words::value(t, it.field.as_str(), &lost.value),
                 to: address("/records", [("key", lost.link.as_str())]),
                 key: lost.link,
                 at: times.at(lost.at_us),
@@ -182,7 +182,7 @@ const FACT_CHARS_MAX: usize = 120;
 fn facts<'a>(t: Language, fields: impl Iterator<Item = (&'a FieldName, &'a Value)>) -> Vec<(String, String)> {
     let told = fields.filter(|(_, value)| !value.is_null());
     told.map(|(field, value)| {
-        let line = words::plain(t, value).split_whitespace().collect::<Vec<_>>().join(" ");
+        let line = words::value(t, field.as_str(), value).split_whitespace().collect::<Vec<_>>().join(" ");
         (words::field(t, field.as_str()), words::cut(&line, FACT_CHARS_MAX))
     })
     .collect()
@@ -191,8 +191,8 @@ fn facts<'a>(t: Language, fields: impl Iterator<Item = (&'a FieldName, &'a Value
 fn line(t: Language, times: &Times, change: Change) -> Line {
     let fields = change.diff.iter().map(|(field, (before, after))| Difference {
         field: words::field(t, field.as_str()),
-        before: words::cut(&words::plain(t, before), FACT_CHARS_MAX),
-        after: words::cut(&words::plain(t, after), FACT_CHARS_MAX),
+        before: words::cut(&words::value(t, field.as_str(), before), FACT_CHARS_MAX),
+        after: words::cut(&words::value(t, field.as_str(), after), FACT_CHARS_MAX),
     });
     Line {
         fields: fields.collect(),

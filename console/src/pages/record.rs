@@ -34,6 +34,7 @@ struct Came {
     position: i64,
     at: Option<Moment>,
     outcome: String,
+    times: usize,
     issues: Vec<String>,
 }
 
@@ -73,11 +74,23 @@ fn page(site: &Site, visit: &Visit) -> Result<Content> {
         backlog: told.backlog,
         golden: told.golden,
         entity: words::entity(t, &told.entity),
-        arrivals: told.arrivals.into_iter().rev().map(|arrival| came(t, &times, arrival)).collect(),
+        arrivals: arrivals(t, &times, told.arrivals),
         targets: told.targets.into_iter().map(|target| went(t, target)).collect(),
         key: told.record.clone(),
     };
     Ok(Content { title: told.record, html: html.render()? })
+}
+
+/// The arrivals, the latest first; a row of repeats is one line.
+fn arrivals(t: Language, times: &Times, told: Vec<Arrival>) -> Vec<Came> {
+    let mut shown: Vec<Came> = Vec::new();
+    for arrival in told.into_iter().rev().map(|arrival| came(t, times, arrival)) {
+        match shown.last_mut().filter(|last| last.outcome == arrival.outcome && last.issues == arrival.issues) {
+            Some(last) => last.times += 1,
+            None => shown.push(arrival),
+        }
+    }
+    shown
 }
 
 fn came(t: Language, times: &Times, told: Arrival) -> Came {
@@ -91,6 +104,7 @@ fn came(t: Language, times: &Times, told: Arrival) -> Came {
         position: told.position,
         at: told.received_us.map(|us| times.at(us)),
         outcome: words::outcome(t, &told.outcome),
+        times: 1,
         issues: issues.iter().map(issue).collect(),
     }
 }

@@ -15,7 +15,7 @@ use huiliu_core::store::goldens::{self, Golden};
 use huiliu_core::store::stewards::{self, Review};
 use huiliu_core::store::links;
 use huiliu_mappings::matching::Explanation;
-use huiliu_mappings::value::{FieldName, Fields};
+use huiliu_mappings::value::Fields;
 
 use super::connection::refused;
 use super::{ASKED, has_more};
@@ -187,18 +187,20 @@ fn side(t: Language, id: i64, golden: &Golden, ours: &Fields, why: &Explanation)
         weight: format!("{:+.1}", it.weight),
         class: if it.weight > 0.0 { "for" } else { "against" },
     });
-    let names: BTreeSet<&FieldName> = ours.keys().chain(golden.fields.keys()).collect();
-    let fields = names.into_iter().filter_map(|field| {
-        let text = |fields: &Fields| fields.get(field).filter(|it| !it.is_null()).map(|it| words::plain(t, it));
-        let (ours, theirs) = (text(ours), text(&golden.fields));
-        let (class, word) = match (&ours, &theirs) {
-            (None, None) => return None,
-            (Some(a), Some(b)) if a == b => ("equal", t.equal()),
-            (Some(_), Some(_)) => ("unequal", t.unequal()),
-            _ => ("single", t.single()),
+    let (ours, theirs) = (sides(t, ours), sides(t, &golden.fields));
+    let names: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
+    let fields = names.into_iter().map(|field| {
+        let none = BTreeSet::new();
+        let (ours, theirs) = (ours.get(field).unwrap_or(&none), theirs.get(field).unwrap_or(&none));
+        let (class, word) = if ours.is_empty() || theirs.is_empty() {
+            ("single", t.single())
+        } else if ours.is_disjoint(theirs) {
+            ("unequal", t.unequal())
+        } else {
+            ("equal", t.equal())
         };
-        let field = words::field(t, field.as_str());
-        Some(Compared { field, ours: ours.unwrap_or_default(), theirs: theirs.unwrap_or_default(), class, word })
+        let line = |values: &BTreeSet<String>| values.iter().map(String::as_str).collect::<Vec<_>>().join(t.comma());
+        Compared { field: words::field(t, field), ours: line(ours), theirs: line(theirs), class, word }
     });
     Side {
         golden: id,
@@ -207,6 +209,25 @@ fn side(t: Language, id: i64, golden: &Golden, ours: &Fields, why: &Explanation)
         reasons: reasons.collect(),
         fields: fields.collect(),
     }
+}
+
+/// The values of one side by field. A family of addresses is one field: the same number is the same, whether one system
+/// calls it mobile and the other main. Parts of a name are put together where there is no whole one.
+fn sides(t: Language, fields: &Fields) -> BTreeMap<String, BTreeSet<String>> {
+    let mut sides: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let parts = ["family_name", "given_name"];
+    for (field, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
+        let family = field.family();
+        if parts.contains(&family) {
+            continue;
+        }
+        let name = if ["emails", "phones", "addresses"].contains(&family) { family } else { field.as_str() };
+        sides.entry(name.to_owned()).or_default().insert(words::value(t, field.as_str(), value));
+    }
+    if !sides.contains_key("display_name") && let Some(name) = words::whole_name(fields) {
+        sides.entry("display_name".to_owned()).or_default().insert(name);
+    }
+    sides
 }
 
 /// Takes what a person says, and leads on to the next one that waits.

@@ -24,7 +24,7 @@ pub fn open_deliveries<'a>(
     let states = ["pending", "sending", "dead"];
     let pairs = connections.into_iter().flat_map(|name| states.map(|state| [name, state]));
     let sql = "SELECT k.k0, k.k1, (SELECT COUNT(*) FROM (SELECT 1 FROM delivery AS d
-               WHERE d.connection = k.k0 AND d.state = k.k1 LIMIT ?2) AS some) FROM {keys:tt} AS k";
+               WHERE d.connection = k.k0 AND d.state = k.k1 LIMIT ?2) AS few) FROM {keys:tt} AS k";
     let rows = tx.query_keys(sql, &Keys::texts(pairs), &[Param::Int(COUNT_MAX)], |row| {
         Ok(((row.text(0)?, row.text(1)?), row.int(2)?))
     })?;
@@ -41,7 +41,7 @@ pub fn inbox_waiting(tx: &mut Tx<'_>) -> Result<BTreeMap<String, i64>> {
 
 /// Keys that wait to be fetched, by connection; at most [`COUNT_MAX`] are counted.
 pub fn fetches_waiting(tx: &mut Tx<'_>) -> Result<BTreeMap<String, i64>> {
-    let sql = "SELECT connection, COUNT(*) FROM (SELECT connection FROM fetch_request LIMIT ?1) AS some
+    let sql = "SELECT connection, COUNT(*) FROM (SELECT connection FROM fetch_request LIMIT ?1) AS few
                GROUP BY connection";
     counts(tx, sql, &[Param::Int(COUNT_MAX)])
 }
@@ -49,13 +49,13 @@ pub fn fetches_waiting(tx: &mut Tx<'_>) -> Result<BTreeMap<String, i64>> {
 /// Dead letters that wait for a person, by connection; at most [`COUNT_MAX`] are counted.
 pub fn letters_waiting(tx: &mut Tx<'_>) -> Result<BTreeMap<String, i64>> {
     let sql = "SELECT connection, COUNT(*) FROM (SELECT connection FROM dead_letter WHERE state = 'waiting' LIMIT ?1)
-               AS some GROUP BY connection";
+               AS few GROUP BY connection";
     counts(tx, sql, &[Param::Int(COUNT_MAX)])
 }
 
 /// Reviews that wait for a steward; at most [`COUNT_MAX`] are counted.
 pub fn reviews_waiting(tx: &mut Tx<'_>) -> Result<i64> {
-    let sql = "SELECT COUNT(*) FROM (SELECT 1 FROM review WHERE state = 'waiting' LIMIT ?1) AS some";
+    let sql = "SELECT COUNT(*) FROM (SELECT 1 FROM review WHERE state = 'waiting' LIMIT ?1) AS few";
     Ok(tx.query_opt(sql, &[Param::Int(COUNT_MAX)], |row| row.int(0))?.unwrap_or(0))
 }
 
