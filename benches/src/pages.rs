@@ -77,8 +77,7 @@ async fn ask(engine: &Engine) -> Result<(), String> {
     let opened = access::log_in(engine, "bench", PASSWORD, None).map_err(text)?;
     let cookie = format!("session={}", opened.ok_or("the login failed")?.0);
     let (_stop, stopped) = tokio::sync::watch::channel(false);
-    let settings =
-        site::Settings { address: "http://127.0.0.1:7210".to_owned(), wake: Box::new(|| ()), stopped };
+    let settings = site::Settings { address: "http://127.0.0.1:7210".to_owned(), wake: Box::new(|| ()), stopped };
     let app = site::router(engine.clone(), settings);
     println!("{:44}{:>10}{:>10}{:>10}{:>10}", "page", "first ms", "median ms", "worst ms", "KiB");
     // Asked for in an order in which no page finds the caches as it left them.

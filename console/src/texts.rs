@@ -422,8 +422,7 @@ mod tests {
 
     /// What stands in braces, in order of the alphabet.
     fn braces(text: &str) -> Vec<&str> {
-        let mut names: Vec<&str> =
-            text.split('{').skip(1).filter_map(|part| Some(part.split_once('}')?.0)).collect();
+        let mut names: Vec<&str> = text.split('{').skip(1).filter_map(|part| Some(part.split_once('}')?.0)).collect();
         names.sort_unstable();
         names
     }

@@ -191,8 +191,7 @@ pub fn level(t: Language, level: &str) -> String {
 
 /// The comparisons that spoke for a match.
 pub fn because(t: Language, told: &[Comparison]) -> String {
-    let names: Vec<String> =
-        told.iter().filter(|it| it.weight > 0.0).map(|it| comparison(t, &it.name)).collect();
+    let names: Vec<String> = told.iter().filter(|it| it.weight > 0.0).map(|it| comparison(t, &it.name)).collect();
     if names.is_empty() { String::new() } else { t.because(names.join(t.comma())) }
 }
 

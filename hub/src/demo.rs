@@ -162,7 +162,9 @@ fn linger(play: &Play<'_>, home: &Home, cast: &Cast, console: &str) -> Result<()
         stage.command(&format!("{program} -C {folder} {command}"));
     }
     if let Some(link) = tokio::task::block_in_place(|| console::first_link(&play.engine, console))? {
-        stage.text(stage.language.pick("the console in a browser; the link works once", "浏览器中的控制台；链接只能用一次"));
+        stage.text(
+            stage.language.pick("the console in a browser; the link works once", "浏览器中的控制台；链接只能用一次"),
+        );
         stage.command(&link);
     }
     stage.number("well?", "运行状况", &format!("{}/healthz", home.address));

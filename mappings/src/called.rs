@@ -128,7 +128,9 @@ mod tests {
         assert_eq!(all(&fields(&[("display_name", "王")])), ["王"]);
         let two = fields(&[("family_name", "Li"), ("given_name", "Lei")]);
         assert_eq!(all(&two), ["lei", "lei li", "li", "li lei"]);
-        assert!(all(&fields(&[("company", "上海青山进出口贸易有限公司")])).contains(&"青山进出口贸易有限公司".to_owned()));
+        assert!(
+            all(&fields(&[("company", "上海青山进出口贸易有限公司")])).contains(&"青山进出口贸易有限公司".to_owned())
+        );
         assert_eq!(all(&fields(&[("company", "上海青山进出口贸易有限公司")])).len(), STARTS_MAX);
         assert_eq!(all(&fields(&[("title", "Boss")])), Vec::<String>::new());
     }

@@ -62,7 +62,13 @@ fn names_come_in_pages() {
     on_both_stores(|store| {
         let engine = kit::engine(store);
         let items: Vec<_> = (1..=25)
-            .map(|n| record(&format!("a/customers/{n}"), n, &json!({"name": format!("李{n:02}"), "email": format!("l{n}@x.example")})))
+            .map(|n| {
+                record(
+                    &format!("a/customers/{n}"),
+                    n,
+                    &json!({"name": format!("李{n:02}"), "email": format!("l{n}@x.example")}),
+                )
+            })
             .collect();
         feed(&engine, &items);
         entered(&engine);
@@ -86,7 +92,12 @@ fn traffic_counts_a_day_and_no_more() {
         let minute = DAY_ONE_US / 60_000_000 + 60;
         let item = |n: i64| record(&format!("a/customers/{n}"), n, &json!({"name": "x"}));
         feed(&engine, &[item(1), item(2), record("b/customers/1", 1, &json!({"name": "y"}))]);
-        let flow = |connection: &str, stretch, records| Flow { connection: connection.to_owned(), is_in: true, stretch, records };
+        let flow = |connection: &str, stretch, records| Flow {
+            connection: connection.to_owned(),
+            is_in: true,
+            stretch,
+            records,
+        };
         let since = |from| engine.store.read(|tx| traffic::since(tx, from, 10)).unwrap();
         assert_eq!(since(minute - 10), [flow("a", 1, 2), flow("b", 1, 1)]);
         feed(&engine, &[item(3)]);

@@ -46,10 +46,8 @@ pub async fn show(State(site): State<Arc<Site>>, Extension(visit): Extension<Arc
 
 /// The part of the page that is rendered anew while it is watched.
 pub fn live(site: &Site, visit: &Visit) -> Result<String> {
-    let (reading, reviews) = site
-        .engine
-        .store
-        .read(|tx| Ok((Reading::read(tx)?, huiliu_core::store::console::reviews_waiting(tx)?)))?;
+    let (reading, reviews) =
+        site.engine.store.read(|tx| Ok((Reading::read(tx)?, huiliu_core::store::console::reviews_waiting(tx)?)))?;
     let (t, times) = (visit.t, site.times(visit));
     let mut cards: Vec<Card> = reading
         .overview

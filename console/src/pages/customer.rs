@@ -143,7 +143,7 @@ fn page(site: &Site, visit: &Visit, id: i64) -> Result<Content> {
                 entity: words::entity(t, &entry.entity),
             })
             .collect(),
-        history: changes.into_iter().map(|change| line(t, &times, change)).collect(),
+        history: changes.iter().map(|change| line(t, &times, change)).collect(),
         older: last.filter(|_| more).map(|last| visit.here(&[("before", &last)])),
         newest: before.map(|_| visit.here(&[("before", "")])),
         name: name.clone(),
@@ -188,7 +188,7 @@ fn facts<'a>(t: Language, fields: impl Iterator<Item = (&'a FieldName, &'a Value
     .collect()
 }
 
-fn line(t: Language, times: &Times, change: Change) -> Line {
+fn line(t: Language, times: &Times, change: &Change) -> Line {
     let fields = change.diff.iter().map(|(field, (before, after))| Difference {
         field: words::field(t, field.as_str()),
         before: words::cut(&words::value(t, field.as_str(), before), FACT_CHARS_MAX),

@@ -8,8 +8,8 @@ use axum::extract::State;
 use axum::response::Response;
 use huiliu_core::explain;
 use huiliu_core::explain::called::{self, Place};
-use huiliu_core::store::goldens::{self, Golden};
 use huiliu_core::store::console;
+use huiliu_core::store::goldens::{self, Golden};
 
 use super::LISTED;
 use crate::frame::{Section, Visit};

@@ -119,12 +119,7 @@ struct Invitation<'a> {
     name_max: usize,
 }
 
-fn invitation_page(
-    visit: &Visit,
-    account: Option<&str>,
-    name: &str,
-    told: Option<String>,
-) -> Result<Content> {
+fn invitation_page(visit: &Visit, account: Option<&str>, name: &str, told: Option<String>) -> Result<Content> {
     let title = if account.is_some() { visit.t.new_password() } else { visit.t.new_account() };
     let html = Invitation {
         t: visit.t,
@@ -141,8 +136,7 @@ fn invitation_page(
 
 fn account_of(site: &Site, token: &str) -> Result<Option<String>> {
     let (hash, now_us) = (access::hash(token), site.engine.clock.now_us());
-    let known =
-        site.engine.store.read(|tx| huiliu_core::store::accounts::invitation(tx, &hash, now_us))?;
+    let known = site.engine.store.read(|tx| huiliu_core::store::accounts::invitation(tx, &hash, now_us))?;
     known.ok_or(Failed::Missing)
 }
 
@@ -171,9 +165,12 @@ pub async fn accept(
     let (name, password) = (form.get("name").to_owned(), form.get("password").to_owned());
     let is_twice = password == form.get("again");
     let (engine, used, wanted) = (site.engine.clone(), token.clone(), name.clone());
-    let done = site::on_thread(move || {
-        if is_twice { access::accept(&engine, &used, &wanted, &password).map(Some) } else { Ok(None) }
-    });
+    let done =
+        site::on_thread(
+            move || {
+                if is_twice { access::accept(&engine, &used, &wanted, &password).map(Some) } else { Ok(None) }
+            },
+        );
     let told = match done.await {
         Ok(Some(Accepted::Done(account))) => {
             site.throttle.succeeded(&account);

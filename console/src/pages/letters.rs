@@ -150,7 +150,8 @@ pub async fn retry(
             return Err(Failed::Refused(visit.t.retried_already().to_owned()));
         }
         let back = form.get("back");
-        let back = if back.starts_with("/connections/") || back.starts_with("/dead-letters") { back } else { "/dead-letters" };
+        let back =
+            if back.starts_with("/connections/") || back.starts_with("/dead-letters") { back } else { "/dead-letters" };
         let mark = if back.contains('?') { '&' } else { '?' };
         Ok(format!("{back}{mark}said=retried.{again}.{left}"))
     })

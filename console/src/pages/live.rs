@@ -32,11 +32,7 @@ pub async fn connections(site: State<Arc<Site>>, visit: Extension<Arc<Visit>>) -
 }
 
 /// One connection.
-pub async fn connection(
-    site: State<Arc<Site>>,
-    visit: Extension<Arc<Visit>>,
-    Path(name): Path<String>,
-) -> Response {
+pub async fn connection(site: State<Arc<Site>>, visit: Extension<Arc<Visit>>, Path(name): Path<String>) -> Response {
     watch(site.0, visit.0, Arc::new(move |site: &Site, visit: &Visit| connection::live(site, visit, &name)))
 }
 
@@ -57,8 +53,7 @@ fn watch(site: Arc<Site>, visit: Arc<Visit>, render: Arc<Render>) -> Response {
     };
     let stopped = site.settings.stopped.clone();
     let until = Instant::now() + LIFE;
-    let watcher =
-        Watcher { site, visit, render, stopped, last: String::new(), until, is_over: false, _seat: seat };
+    let watcher = Watcher { site, visit, render, stopped, last: String::new(), until, is_over: false, _seat: seat };
     Sse::new(stream::unfold(watcher, next)).keep_alive(KeepAlive::default()).into_response()
 }
 

@@ -26,7 +26,6 @@ pub fn page(visit: &Visit, status: StatusCode, told: &str) -> Result<Content> {
         StatusCode::CONFLICT | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::TOO_MANY_REQUESTS => visit.t.head_refused(),
         _ => visit.t.head_broken(),
     };
-    let html =
-        No { t: visit.t, head, told, status: status.as_u16(), is_inside: !visit.user.is_empty() }.render()?;
+    let html = No { t: visit.t, head, told, status: status.as_u16(), is_inside: !visit.user.is_empty() }.render()?;
     Ok(Content { title: head.to_owned(), html })
 }

@@ -12,8 +12,8 @@ use huiliu_core::review::{self, Steward, Verdict};
 use huiliu_core::store::console::{self, Place};
 use huiliu_core::store::db::{Result as Stored, Tx};
 use huiliu_core::store::goldens::{self, Golden};
-use huiliu_core::store::stewards::{self, Review};
 use huiliu_core::store::links;
+use huiliu_core::store::stewards::{self, Review};
 use huiliu_mappings::matching::Explanation;
 use huiliu_mappings::value::Fields;
 
@@ -157,7 +157,8 @@ pub async fn one(
         let Some(matter) = site.engine.store.read(|tx| matter(tx, number))? else { return Err(Failed::Missing) };
         let Matter { review, state, link, known } = matter;
         let golden = link.as_ref().map_or(review.golden, |link| link.golden);
-        let ours: Fields = link.iter().flat_map(|link| &link.state.said).map(|(f, it)| (f.clone(), it.value.clone())).collect();
+        let ours: Fields =
+            link.iter().flat_map(|link| &link.state.said).map(|(f, it)| (f.clone(), it.value.clone())).collect();
         let record = link.map(|link| link.key.to_string()).unwrap_or_default();
         let html = One {
             t,
@@ -224,7 +225,9 @@ fn sides(t: Language, fields: &Fields) -> BTreeMap<String, BTreeSet<String>> {
         let name = if ["emails", "phones", "addresses"].contains(&family) { family } else { field.as_str() };
         sides.entry(name.to_owned()).or_default().insert(words::value(t, field.as_str(), value));
     }
-    if !sides.contains_key("display_name") && let Some(name) = words::whole_name(fields) {
+    if !sides.contains_key("display_name")
+        && let Some(name) = words::whole_name(fields)
+    {
         sides.entry("display_name".to_owned()).or_default().insert(name);
     }
     sides

@@ -46,8 +46,7 @@ pub fn named(engine: &Engine, text: &str, after: Option<&Place>, count: i64) -> 
             wide.customers.truncate(usize::try_from(count).unwrap_or(0));
             found = Found { customers: wide.customers, more: None, is_behind: false };
         }
-        found.is_behind =
-            inbox::progress(tx, crate::pipeline::index::POSITION)? < tx.max("position", "change_log")?;
+        found.is_behind = inbox::progress(tx, crate::pipeline::index::POSITION)? < tx.max("position", "change_log")?;
         Ok(found)
     })
 }

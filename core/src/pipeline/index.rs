@@ -72,7 +72,8 @@ fn borrowed(names: &[(String, i64)]) -> Vec<(&str, i64)> {
 
 /// A record that was merged away or parted keeps its values, and is found no more or again.
 fn touches_names(change: &Change) -> bool {
-    ["merge", "merged", "split", "create"].contains(&change.kind.as_str()) || change.diff.keys().any(called::is_searched)
+    ["merge", "merged", "split", "create"].contains(&change.kind.as_str())
+        || change.diff.keys().any(called::is_searched)
 }
 
 const INDEX_LOCK: i64 = 0x696e_6465_7801;

@@ -65,12 +65,8 @@ pub fn open_session(tx: &mut Tx<'_>, hash: &str, session: &Session, oldest_us: i
     let over = "DELETE FROM session WHERE made_us <= ?1 OR seen_us <= ?2";
     tx.execute(over, &[Param::Int(oldest_us), Param::Int(idle_us)])?;
     let sql = "INSERT INTO session (hash, account, made_us, seen_us) VALUES (?1, ?2, ?3, ?4)";
-    let cells = [
-        Param::Text(hash),
-        Param::Text(&session.account),
-        Param::Int(session.made_us),
-        Param::Int(session.seen_us),
-    ];
+    let cells =
+        [Param::Text(hash), Param::Text(&session.account), Param::Int(session.made_us), Param::Int(session.seen_us)];
     tx.execute(sql, &cells).map(drop)
 }
 

@@ -82,11 +82,6 @@ pub fn since(tx: &mut Tx<'_>, minute: i64, stretch_minutes: i64) -> Result<Vec<F
     let sql = "SELECT connection, way, (minute - ?1) / ?2, CAST(SUM(records) AS BIGINT) FROM traffic
                WHERE minute >= ?1 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3";
     tx.query(sql, &[Param::Int(minute), Param::Int(stretch_minutes.max(1))], |row| {
-        Ok(Flow {
-            connection: row.text(0)?,
-            is_in: row.text(1)? == "in",
-            stretch: row.int(2)?,
-            records: row.int(3)?,
-        })
+        Ok(Flow { connection: row.text(0)?, is_in: row.text(1)? == "in", stretch: row.int(2)?, records: row.int(3)? })
     })
 }

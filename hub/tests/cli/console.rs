@@ -23,7 +23,11 @@ struct Answer {
 impl Answer {
     fn header(&self, name: &str) -> String {
         let lines = self.head.lines().filter_map(|line| line.split_once(": "));
-        lines.filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value).collect::<Vec<_>>().join("\n")
+        lines
+            .filter(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     /// The value of a cookie that the answer sets.
@@ -98,9 +102,7 @@ fn start(mut command: Command, patience: Duration) -> (Program, String) {
 
 fn hub() -> Hub {
     let (port, hooks) = (free_port(), free_port());
-    let folder = Folder::new(&format!(
-        "[hub]\nlisten = '127.0.0.1:{hooks}'\n[console]\nlisten = '127.0.0.1:{port}'\n"
-    ));
+    let folder = Folder::new(&format!("[hub]\nlisten = '127.0.0.1:{hooks}'\n[console]\nlisten = '127.0.0.1:{port}'\n"));
     let (serving, link) = start(folder.command(&["serve"]), PATIENCE);
     until("the console is open", || TcpStream::connect(("127.0.0.1", port)).ok());
     let path = link.strip_prefix(&format!("http://127.0.0.1:{port}")).expect("its own address").to_owned();
@@ -139,8 +141,17 @@ impl Hub {
     }
 }
 
-const PAGES: &[&str] = &["/", "/connections/shop", "/customers", "/customers/1", "/records?key=a/b/1", "/reviews",
-    "/reviews/1", "/dead-letters", "/nowhere"];
+const PAGES: &[&str] = &[
+    "/",
+    "/connections/shop",
+    "/customers",
+    "/customers/1",
+    "/records?key=a/b/1",
+    "/reviews",
+    "/reviews/1",
+    "/dead-letters",
+    "/nowhere",
+];
 
 #[test]
 fn nothing_is_reachable_without_a_login() {
@@ -260,10 +271,8 @@ fn bury(folder: &std::path::Path) {
 }
 
 fn walk(question: &Value) -> Value {
-    let tools = std::env::var_os("HUILIU_TEST_TOOLS").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.cache/test-tools")),
-        PathBuf::from,
-    );
+    let tools = std::env::var_os("HUILIU_TEST_TOOLS")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.cache/test-tools")), PathBuf::from);
     let mut command = Command::new("node");
     command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/console/walk.mjs")).arg(tools.join("node"));
     let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
@@ -310,7 +319,9 @@ fn a_person_finds_her_way() {
     let store = rusqlite::Connection::open(folder.join("data/huiliu.db")).expect("the store");
     until("the delivery is done", || {
         let left: i64 = store
-            .query_row("SELECT COUNT(*) FROM delivery WHERE state IN ('dead', 'pending', 'sending')", [], |row| row.get(0))
+            .query_row("SELECT COUNT(*) FROM delivery WHERE state IN ('dead', 'pending', 'sending')", [], |row| {
+                row.get(0)
+            })
             .ok()?;
         (left == 0).then_some(())
     });
