@@ -4,8 +4,8 @@
 //! The other modules hold the statements of one group of tables each. Calls block: the stages run them on threads
 //! made for that.
 
-pub mod blocks;
 pub mod accounts;
+pub mod blocks;
 pub mod console;
 pub mod db;
 pub mod deliveries;

@@ -99,7 +99,7 @@ pub fn card(t: Language, engine: &Engine, reading: &Reading, times: &Times, name
         state: state.as_str(),
         state_word: words::state(t, state),
         health: health(t, reading, times, known, name, state),
-        streams: reading.streams(name).map(|(stream, state)| stream_row(t, times, stream, state)).collect(),
+        streams: reading.streams(name).map(|(stream, it)| stream_row(t, times, stream, it, state)).collect(),
         waiting: reading.inbox.get(name).copied().unwrap_or(0),
         fetches: reading.fetches.get(name).copied().unwrap_or(0),
         pending: reading.delivering(name, "pending"),
@@ -109,8 +109,10 @@ pub fn card(t: Language, engine: &Engine, reading: &Reading, times: &Times, name
     }
 }
 
-fn stream_row(t: Language, times: &Times, name: &str, state: &StreamState) -> StreamRow {
-    let next = if state.stopped {
+fn stream_row(t: Language, times: &Times, name: &str, state: &StreamState, of: State) -> StreamRow {
+    let next = if of == State::Paused {
+        t.state_paused().to_owned()
+    } else if state.stopped {
         t.next_never().to_owned()
     } else if state.due_us <= times.now_us {
         t.next_now().to_owned()
