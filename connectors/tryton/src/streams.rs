@@ -168,7 +168,7 @@ fn version(stamp: &str) -> Result<Version> {
     Ok(Version::instant(stamp, stamp.parse().map_err(|_| odd())?))
 }
 
-/// On SQLite the server writes booleans as numbers.
+/// On SQLite the server writes booleans as numbers; a record has them as every other database does.
 fn is_active(row: &Value) -> bool {
     !matches!(&row["active"], Value::Bool(false)) && row["active"].as_u64() != Some(0)
 }
@@ -178,7 +178,13 @@ fn shape_party(body: &mut Map<String, Value>) {
     body.insert("active".to_owned(), Value::Bool(is_shown));
     let mut take = |name: &str| -> Vec<Value> {
         let list = body.remove(name).and_then(|list| list.as_array().cloned()).unwrap_or_default();
-        list.into_iter().filter(is_active).collect()
+        let shown = list.into_iter().filter(is_active);
+        shown
+            .map(|mut it| {
+                it["active"] = Value::Bool(true);
+                it
+            })
+            .collect()
     };
     let (mechanisms, addresses, identifiers) = (take("contact_mechanisms"), take("addresses"), take("identifiers"));
     let numbers = mechanisms.iter().filter(|it| it["type"] == "phone" || it["type"] == "mobile");
