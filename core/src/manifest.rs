@@ -225,6 +225,23 @@ pub enum Auth {
         #[serde(default)]
         over_tls: OverTls,
     },
+    /// A session: a POST with user name and password gives a token, which every call carries until it is refused; then
+    /// one more login follows, however many calls were refused.
+    Login {
+        /// Path after the base URL, with placeholders.
+        path: Option<String>,
+        /// A GraphQL document.
+        graphql: Option<String>,
+        /// GraphQL variables or a JSON body, with placeholders for settings and secrets.
+        body: Option<serde_json::Value>,
+        /// Where the reply holds the token: `header:NAME` or `body:/pointer`.
+        token: String,
+        /// Header that takes the token in calls.
+        header: String,
+        /// Text before the token there: `Bearer `.
+        #[serde(default)]
+        prefix: String,
+    },
     /// OAuth 2 authorization code with PKCE; refresh tokens kept sealed.
     Oauth2Code {
         /// Where the person signs in.
@@ -506,6 +523,8 @@ pub struct Call {
     pub body: Option<serde_json::Value>,
     /// JSON pointer under which the delivery's body is put, when the system wants it wrapped: `/customer`.
     pub wrap: Option<String>,
+    /// JSON pointer in the delivery's body that takes the record's id, where the system wants it among the fields.
+    pub id_at: Option<String>,
     /// JSON pointer to the record in the reply; without it the whole reply is the record.
     pub record: Option<String>,
     /// How a write is made conditional.
@@ -557,10 +576,14 @@ fn post() -> Method {
 #[serde(deny_unknown_fields)]
 pub struct Lookup {
     /// Path after the base URL.
-    pub path: String,
+    pub path: Option<String>,
     /// Query parameters, with placeholders.
     #[serde(default)]
     pub params: BTreeMap<String, String>,
+    /// A GraphQL query document; the call is then POST with `{query, variables}`, else GET.
+    pub graphql: Option<String>,
+    /// GraphQL variables, with placeholders.
+    pub body: Option<serde_json::Value>,
     /// JSON pointer to the records.
     pub records: String,
     /// JSON pointer, in the record and in the delivery's body, that must be equal.

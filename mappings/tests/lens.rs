@@ -230,6 +230,30 @@ fn rules_that_contradict_themselves_are_told() {
     }
 }
 
+/// A shop may tell the currency of an order once, for all its lines.
+#[test]
+fn the_currency_beside_a_list_is_that_of_its_amounts() {
+    let text = "[orders]\nentity = \"order\"\n[orders.fields.lines]\nfrom = \"/items\"\ncurrency_from = \"/currency\"\n\
+        [orders.fields.lines.each]\nsku = \"/sku\"\nprice = { from = \"/price\", unit = \"minor\" }\n";
+    let lenses = Lens::parse_file("x.toml", text, &Model::shipped()).unwrap();
+    let order = json!({ "currency": "CNY", "items": [{ "sku": "A", "price": 1_990 }, { "sku": "B", "price": 5 }] });
+    let (mapped, issues) = lenses[0].map(&order);
+    assert_eq!(issues, []);
+    let price = |amount: &str| json!({ "amount": amount, "currency": "CNY" });
+    let lines = json!([{ "sku": "A", "price": price("19.90") }, { "sku": "B", "price": price("0.05") }]);
+    assert_eq!(mapped.fields["lines"], lines);
+    assert_eq!(laws::broken(&lenses[0], &order), Vec::<String>::new());
+    // Without a currency there is no amount, and each place is told of.
+    let (mapped, issues) = lenses[0].map(&json!({ "items": [{ "sku": "A", "price": 1_990 }] }));
+    assert_eq!((mapped.fields["lines"].clone(), issues[0].at.as_str()), (json!([{ "sku": "A" }]), "/items/0/price"));
+    let told = Lens::parse_file(
+        "x.toml",
+        &text.replace("from = \"/items\"", "from = \"/items\"\ndirection = \"both\""),
+        &Model::shipped(),
+    );
+    assert!(told.unwrap_err()[0].to_string().contains("read only: direction = \"in\""));
+}
+
 /// Two tables may read one stream, each its own records.
 #[test]
 fn a_table_reads_only_records_with_the_value_that_it_asks_for() {

@@ -22,6 +22,7 @@ mod shops;
 mod sync;
 mod timeline;
 mod tryton;
+mod vendure;
 mod webhook;
 mod wecom;
 mod woocommerce;

@@ -2,30 +2,20 @@
 //! ways and then rest, deletions are verified, and a shop that dies in mid-push has one record in the end.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use huiliu_core::clock::Clock;
 use huiliu_core::connection::Connection;
-use huiliu_core::store::{Store, streams};
-use huiliu_tests::front::{Fate, Front};
+use huiliu_core::store::streams;
+use huiliu_tests::front::Front;
 use huiliu_tests::oscar::{Oscar, PASSWORD, USERNAME};
 use serde_json::{Value, json};
 
 use crate::flow::{on_both_stores, shipped};
-use crate::shops::Shops;
-
-/// Virtual minutes between two pulls, as the manifest says.
-const EVERY_US: i64 = 5 * 60 * 1_000_000;
+use crate::shops::{Shops, sqlite};
 
 fn connection(api: String, clock: &Clock) -> Connection {
     let settings = [("base_url", api), ("username", USERNAME.to_owned())];
     shipped("shop", "oscar", &settings, &[("password", PASSWORD)], clock)
-}
-
-fn sqlite() -> (tempfile::TempDir, Store) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let store = Store::open(&format!("sqlite:{}", folder.path().join("t.db").display())).expect("SQLite opens");
-    (folder, store)
 }
 
 /// How many have an account, beside the hub.
@@ -115,15 +105,9 @@ async fn an_hour_of_polling_the_shop_changes_nothing() {
     let (_folder, store) = sqlite();
     let shops = Shops::live(store, clock.clone(), connection(shop.api(), &clock)).await;
     shops.settle().await;
-    let quiet = (shop.writes(200), shop.writes(201), shops.crm.writes(), shops.changes().await);
-    for _ in 0..12 {
-        clock.advance_us(EVERY_US);
-        shops.settle().await;
-    }
-    assert_eq!((shop.writes(200), shop.writes(201), shops.crm.writes(), shops.changes().await), quiet);
+    shops.rests_for_an_hour(&clock, &|| shop.writes(200) + shop.writes(201)).await;
 }
 
-/// The first push is stored and its answer lost with the server; the second is taken by a server that dies over it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shop_that_dies_in_mid_push_has_one_record_in_the_end() {
     let shop = Oscar::start();
@@ -132,38 +116,11 @@ async fn a_shop_that_dies_in_mid_push_has_one_record_in_the_end() {
     let there = connection(front.instead_of(&shop.api()), &Clock::System);
     let shops = Arc::new(Shops::live(store, Clock::System, there).await);
     shops.settle().await;
-    let count = |email: &str| {
+    let made = |email: &str| {
         let users = shop.users();
         users.as_object().expect("users").values().filter(|it| it["email"] == email).count()
     };
-
-    shops.crm.edit("c1", &json!({ "given": "雷", "family": "李", "email": "li.lei@example.com" }));
-    assert_eq!(shops.hub.pull().await, Vec::<String>::new());
-    front.meet(Fate::LoseAnswer);
-    shops.hub.think().await;
-    assert_eq!((shop.writes(201), count("li.lei@example.com")), (1, 1), "it was stored");
-    shop.server().kill();
-    shops.hub.think().await;
-    shop.server().restart();
-    shops.settle().await;
-    assert_eq!((shop.writes(201), count("li.lei@example.com")), (1, 1));
-
-    shops.crm.edit("c2", &json!({ "given": "梅梅", "family": "韩", "email": "han@example.com" }));
-    assert_eq!(shops.hub.pull().await, Vec::<String>::new());
-    shop.server().freeze();
-    let pushing = tokio::spawn({
-        let shops = shops.clone();
-        async move { shops.hub.think().await }
-    });
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    assert!(!pushing.is_finished(), "the push is under way");
-    shop.server().kill();
-    pushing.await.expect("no panic");
-    shop.server().restart();
-    shops.settle().await;
-    assert_eq!((shop.writes(201), count("han@example.com")), (2, 1));
-    let customer = shops.customer("han@example.com").await;
-    assert_eq!(customer.records.len(), 2, "{customer:?}");
+    shops.survive_a_dying_shop(shop.server(), &front, &made, &|| shop.writes(201)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

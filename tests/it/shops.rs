@@ -1,6 +1,7 @@
 //! A real shop beside a CRM in memory, both live, and what the hub made of them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use huiliu_core::clock::Clock;
 use huiliu_core::connection::Connection;
@@ -8,8 +9,10 @@ use huiliu_core::explain;
 use huiliu_core::store::{Store, goldens, inbox, links};
 use huiliu_mappings::lens::Lens;
 use huiliu_mappings::model::Model;
+use huiliu_tests::front::{Fate, Front};
 use huiliu_tests::kit;
 use huiliu_tests::memory::Memory;
+use huiliu_tests::server::Server;
 use serde_json::{Value, json};
 
 use crate::flow::Hub;
@@ -26,6 +29,16 @@ emails.main = "/email"
 phones.main = "/phone"
 custom.level = "/level"
 "#;
+
+/// Virtual microseconds between two pulls, as the shops' manifests say.
+const EVERY_US: i64 = 5 * 60 * 1_000_000;
+
+/// A store in a folder of its own.
+pub fn sqlite() -> (tempfile::TempDir, Store) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(&format!("sqlite:{}", folder.path().join("t.db").display())).expect("SQLite opens");
+    (folder, store)
+}
 
 /// See the module.
 pub struct Shops {
@@ -89,6 +102,54 @@ impl Shops {
         all.retain(|it| it.fields["emails.main"] == email);
         assert_eq!(all.len(), 1, "{email}: {all:?}");
         all.remove(0)
+    }
+
+    /// An hour of pulls in which nobody does anything: nobody is written and nothing changes.
+    pub async fn rests_for_an_hour(&self, clock: &Clock, writes: &dyn Fn() -> u64) {
+        let quiet = (writes(), self.crm.writes(), self.changes().await);
+        for _ in 0..12 {
+            clock.advance_us(EVERY_US);
+            self.settle().await;
+        }
+        assert_eq!((writes(), self.crm.writes(), self.changes().await), quiet);
+    }
+
+    /// Two people are made in a shop that dies over them, and each is there once in the end. The first is stored, and the
+    /// answer lost with the server; the second is taken by a server that dies before it does anything. `made` counts the
+    /// records of an address in the shop, `creates` the creations that it carried out.
+    pub async fn survive_a_dying_shop(
+        self: &Arc<Self>,
+        server: &Server,
+        front: &Front,
+        made: &dyn Fn(&str) -> usize,
+        creates: &dyn Fn() -> u64,
+    ) {
+        let before = creates();
+        self.crm.edit("c1", &json!({ "given": "雷", "family": "李", "email": "li.lei@example.com" }));
+        assert_eq!(self.hub.pull().await, Vec::<String>::new());
+        front.meet(Fate::LoseAnswer);
+        self.hub.think().await;
+        assert_eq!((creates(), made("li.lei@example.com")), (before + 1, 1), "it was stored");
+        server.kill();
+        self.hub.think().await;
+        server.restart();
+        self.settle().await;
+        assert_eq!((creates(), made("li.lei@example.com")), (before + 1, 1));
+
+        self.crm.edit("c2", &json!({ "given": "梅梅", "family": "韩", "email": "han@example.com" }));
+        assert_eq!(self.hub.pull().await, Vec::<String>::new());
+        server.freeze();
+        let shops = self.clone();
+        let pushing = tokio::spawn(async move { shops.hub.think().await });
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert!(!pushing.is_finished(), "the push is under way");
+        server.kill();
+        pushing.await.expect("no panic");
+        server.restart();
+        self.settle().await;
+        assert_eq!((creates(), made("han@example.com")), (before + 2, 1));
+        let customer = self.customer("han@example.com").await;
+        assert_eq!(customer.records.len(), 2, "{customer:?}");
     }
 
     /// How many changes golden records have had.

@@ -111,9 +111,19 @@ impl Front {
         url.replacen(&target, &format!("http://{}", self.address), 1)
     }
 
+    /// From now on it stands in front of another target.
+    pub fn aim(&self, target: &str) {
+        target.clone_into(&mut lock(&self.inner).target);
+    }
+
     /// The next call meets this fate, once; fates queue up.
     pub fn meet(&self, fate: Fate) {
         lock(&self.inner).fates.push_back(fate);
+    }
+
+    /// Fates that no call has met are taken back.
+    pub fn forget(&self) {
+        lock(&self.inner).fates.clear();
     }
 
     /// How many calls came.

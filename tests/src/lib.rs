@@ -11,3 +11,4 @@ pub mod postgres;
 pub mod receiver;
 pub mod server;
 pub mod tryton;
+pub mod vendure;

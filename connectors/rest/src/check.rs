@@ -132,6 +132,7 @@ impl Check<'_> {
                 self.text("auth.consumer_secret", consumer_secret, SETTINGS);
             }
             Some(Auth::Bearer { token }) => self.text("auth.token", token, SETTINGS),
+            Some(auth @ Auth::Login { .. }) => self.login(auth),
             Some(Auth::StandardWebhook { secret }) => self.text("auth.secret", secret, SETTINGS),
             Some(Auth::Oauth2Code { authorize_url, token_url, client, .. }) => {
                 self.text("auth.authorize_url", authorize_url, SETTINGS);
@@ -154,6 +155,21 @@ impl Check<'_> {
                     self.wrong("auth", "it is missing; calls without authentication say `kind = \"none\"` and why");
                 }
             }
+        }
+    }
+
+    fn login(&mut self, auth: &Auth) {
+        let Auth::Login { path, graphql, body, token, header, .. } = auth else { return };
+        self.request("auth", path.as_deref(), &BTreeMap::new(), body.as_ref(), SETTINGS);
+        if path.is_none() && graphql.is_none() {
+            self.wrong("auth", "name the login's `path`, or its `graphql` document");
+        }
+        if header.trim().is_empty() {
+            self.wrong("auth.header", "it is empty: calls would not carry the token");
+        }
+        match Source::parse(token) {
+            Ok(Source::Header(_) | Source::Body(_)) => {}
+            _ => self.wrong("auth.token", "it is `header:NAME` or `body:/pointer` of the login's reply"),
         }
     }
 
@@ -295,11 +311,20 @@ impl Check<'_> {
                 self.wrong(&format!("{at}.lookup"), "only a create looks for what an earlier attempt made");
             }
             let known = Known { body: true, ..SETTINGS };
-            self.request(&format!("{at}.lookup"), Some(&lookup.path), &lookup.params, None, known);
+            if lookup.path.is_none() && lookup.graphql.is_none() {
+                self.wrong(&format!("{at}.lookup"), "name the `path` to look at, or a `graphql` document");
+            }
+            if lookup.body.is_some() && lookup.graphql.is_none() {
+                self.wrong(&format!("{at}.lookup.body"), "a lookup by GET sends no body: use `params`");
+            }
+            self.request(&format!("{at}.lookup"), lookup.path.as_deref(), &lookup.params, lookup.body.as_ref(), known);
             self.pointer(&format!("{at}.lookup.records"), &lookup.records);
             self.pointer(&format!("{at}.lookup.match_at"), &lookup.match_at);
         }
-        for pointer in call.wrap.iter().chain(&call.record) {
+        if call.id_at.is_some() && !matches!(name, "update" | "delete") {
+            self.wrong(&format!("{at}.id_at"), "only a record that is there has an id to send along");
+        }
+        for pointer in call.wrap.iter().chain(&call.record).chain(&call.id_at) {
             self.pointer(at, pointer);
         }
         if let Some(batch) = &call.batch {

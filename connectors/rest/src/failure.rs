@@ -5,7 +5,7 @@ use huiliu_core::manifest::{ErrorKind, ErrorRule};
 use serde_json::Value;
 
 use crate::http::Response;
-use crate::{oauth, pointer, throttle};
+use crate::{login, oauth, pointer, throttle};
 
 /// A system's message is for a person to read; a longer one is cut, in characters.
 const MESSAGE_CHARS_MAX: usize = 300;
@@ -140,8 +140,8 @@ impl Judge<'_> {
 
     /// The message without the values we sent, which may be personal, and without the connection's secrets.
     fn redact(&self, mut text: String) -> String {
-        let token = self.cx.tokens.current(oauth::TOKEN).ok().flatten();
-        let tokens = token.iter().flat_map(|token| [Some(token.access.as_str()), token.refresh.as_deref()]);
+        let tokens = [oauth::TOKEN, login::TOKEN].map(|name| self.cx.tokens.current(name).ok().flatten());
+        let tokens = tokens.iter().flatten().flat_map(|token| [Some(token.access.as_str()), token.refresh.as_deref()]);
         let secrets = self.cx.secrets.values().map(huiliu_core::secrets::Secret::expose);
         for secret in secrets.chain(tokens.flatten()) {
             if !secret.is_empty() {

@@ -20,6 +20,7 @@ pub mod paging;
 pub mod version;
 
 pub mod failure;
+pub mod login;
 pub mod oauth;
 pub mod sign;
 pub mod throttle;

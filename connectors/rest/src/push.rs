@@ -98,7 +98,11 @@ fn filled(template: Option<&Value>, values: &Values<'_>) -> Result<Option<Value>
 
 /// What a write sends: the delivery's body, wrapped and set into the manifest's own where it says so.
 pub(crate) fn write_body(call: &Call, values: &Values<'_>, delivery: &Delivery) -> Result<Option<Value>> {
-    let mut wrapped = delivery.body.clone();
+    let mut own = delivery.body.clone();
+    if let (Some(at), Some(id)) = (&call.id_at, &delivery.id) {
+        pointer::put(&mut own, at, Value::from(id.as_str()));
+    }
+    let mut wrapped = own.clone();
     if let Some(wrap) = &call.wrap {
         let inside = std::mem::take(&mut wrapped);
         pointer::put(&mut wrapped, wrap, inside);
@@ -107,7 +111,7 @@ pub(crate) fn write_body(call: &Call, values: &Values<'_>, delivery: &Delivery) 
     // `{record.x}` reads the delivery's own body, `{body}` stands for the wrapped one; they differ only with `wrap`.
     let template = match &call.body {
         Some(template) if call.wrap.is_some() => filled(Some(template), &values)?,
-        Some(template) => filled(Some(template), &Values { body: Some(&delivery.body), ..values })?,
+        Some(template) => filled(Some(template), &Values { body: Some(&own), ..values })?,
         None if call.graphql.is_some() || delivery.operation == Operation::Delete => None,
         None => Some(wrapped.clone()),
     };
@@ -176,14 +180,18 @@ async fn look_up(wire: &Wire<'_>, stream: &Stream, lookup: &Lookup, delivery: &D
     };
     let values = Values { body: Some(&delivery.body), ..Values::of(wire.cx) };
     let name = &delivery.stream;
+    let body = match &lookup.graphql {
+        Some(document) => Some(graphql_body(document, filled(lookup.body.as_ref(), &values)?)),
+        None => None,
+    };
     let draft = Draft {
         what: format!("lookup in {name} of {} (delivery {})", wire.cx.connection, delivery.number),
         verb: Verb::Pull,
-        method: Method::Get,
-        url: wire.url(Some(&lookup.path), &lookup.params, &values)?,
+        method: if body.is_some() { Method::Post } else { Method::Get },
+        url: wire.url(lookup.path.as_deref(), &lookup.params, &values)?,
         headers: Vec::new(),
-        body: None,
-        graphql: false,
+        graphql: body.is_some(),
+        body,
         idempotency_key: None,
     };
     let mut reply = wire.send(&draft).await?.value;

@@ -13,7 +13,7 @@ use url::Url;
 use crate::failure::{Judge, Verb};
 use crate::http::{Http, Request, Response};
 use crate::template::{self, Hole, Template, Values};
-use crate::{oauth, sign};
+use crate::{login, oauth, sign};
 
 /// A call before authentication.
 pub struct Draft {
@@ -89,23 +89,32 @@ impl<'a> Wire<'a> {
 
     /// Sends a call and judges the reply. A token that is refused is renewed once: nothing was done with it.
     pub async fn send(&self, draft: &Draft) -> Result<Answer> {
-        let token = match &self.manifest.auth {
-            Some(auth @ (Auth::Oauth2Code { .. } | Auth::Oauth2Client { .. })) => {
-                Some((auth, oauth::token(self.manifest, auth, self.cx, &self.http, None).await?))
-            }
-            _ => None,
-        };
-        let (status, first) = self.once(draft, token.as_ref().map(|(_, token)| token.as_str())).await?;
+        let token = self.token(None).await?;
+        let (status, first) = self.once(draft, token.as_deref()).await?;
+        // That a session is over, some systems say under HTTP 200, in their words for a missing right.
+        let renews = status == 401 || matches!(self.manifest.auth, Some(Auth::Login { .. }));
         match (first, token) {
-            (Err(ConnectorError::Unauthorized { .. }), Some((auth, refused))) if status == 401 => {
-                let fresh = oauth::token(self.manifest, auth, self.cx, &self.http, Some(&refused)).await?;
-                self.once(draft, Some(&fresh)).await?.1
+            (Err(ConnectorError::Unauthorized { .. }), Some(refused)) if renews => {
+                let fresh = self.token(Some(&refused)).await?;
+                self.once(draft, fresh.as_deref()).await?.1
             }
             (first, _) => first,
         }
     }
 
-    async fn once(&self, draft: &Draft, token: Option<&str>) -> Result<(u16, Result<Answer>)> {
+    /// A token other than `refused`, where calls carry one that the system gives.
+    async fn token(&self, refused: Option<&str>) -> Result<Option<String>> {
+        match &self.manifest.auth {
+            Some(auth @ (Auth::Oauth2Code { .. } | Auth::Oauth2Client { .. })) => {
+                oauth::token(self.manifest, auth, self.cx, &self.http, refused).await.map(Some)
+            }
+            Some(auth @ Auth::Login { .. }) => login::token(self, auth, refused).await.map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// One call and the status of its reply, without another try.
+    pub(crate) async fn once(&self, draft: &Draft, token: Option<&str>) -> Result<(u16, Result<Answer>)> {
         let request = self.request(draft, token)?;
         let response = self.http.send(request).await?;
         let judged = self.judge(draft).judge(&response);
@@ -188,6 +197,11 @@ impl<'a> Wire<'a> {
             Some(Auth::Oauth2Code { .. } | Auth::Oauth2Client { .. }) => match token {
                 Some(token) => request.header("authorization", &format!("Bearer {token}")),
                 None => Err(ConnectorError::broken("a call without its token")),
+            },
+            Some(Auth::Login { header, prefix, .. }) => match token {
+                Some(token) => request.header(header, &format!("{prefix}{token}")),
+                // The login itself.
+                None => Ok(request),
             },
             Some(Auth::StandardWebhook { secret }) => {
                 let secret = Secret::new(template::text_required(secret, &values)?);

@@ -190,6 +190,7 @@ fn limits(page: &mut String, manifest: &Manifest) {
         }
         Some(Auth::Oauth1 { .. }) => "an OAuth 1.0a signature (HMAC-SHA256) over every call".to_owned(),
         Some(Auth::Bearer { .. }) => "a bearer token".to_owned(),
+        Some(Auth::Login { .. }) => "a session that a login opens".to_owned(),
         Some(Auth::Oauth2Code { .. }) => "OAuth 2, authorization code with PKCE".to_owned(),
         Some(Auth::Oauth2Client { .. }) => "OAuth 2, client credentials".to_owned(),
         Some(Auth::StandardWebhook { .. }) => "a Standard Webhooks signature over every call".to_owned(),

@@ -35,6 +35,8 @@ struct Inside<'a> {
     field: &'a FieldName,
     list: &'a Path,
     index: usize,
+    /// The currency of all its amounts, where it stands beside the list.
+    currency: Option<&'a str>,
 }
 
 fn field(rule: &FieldRule, body: &Value, inside: Option<&Inside<'_>>, issues: &mut Vec<Issue>) -> Option<Value> {
@@ -45,7 +47,13 @@ fn field(rule: &FieldRule, body: &Value, inside: Option<&Inside<'_>>, issues: &m
     let raw = from.get(body)?;
     let raw = if rule.nothing.as_ref() == Some(raw) { &Value::Null } else { raw };
     let outcome = match (rule.kind, raw) {
-        (FieldType::List, Value::Array(items)) => Ok(Some(list(rule, from, items, issues))),
+        (FieldType::List, Value::Array(items)) => {
+            let currency = rule.currency_from.as_ref().and_then(|it| it.get(body)?.as_str());
+            Ok(Some(list(rule, from, items, currency, issues)))
+        }
+        (FieldType::Money, _) if rule.currency_from.is_none() && rule.options.currency.is_none() => {
+            money(rule, raw, inside.and_then(|inside| inside.currency))
+        }
         (FieldType::Money, _) if rule.currency_from.is_some() => {
             money(rule, raw, rule.currency_from.as_ref().and_then(|it| it.get(body)?.as_str()))
         }
@@ -92,7 +100,7 @@ pub(super) fn value(rule: &FieldRule, raw: &Value) -> Result<Option<Value>, Prob
 pub(super) fn back(rule: &FieldRule, written: &Value, currency: Option<&str>) -> Option<Value> {
     let mut issues = Vec::new();
     let read = match (rule.kind, written) {
-        (FieldType::List, Value::Array(items)) => Some(list(rule, rule.to.as_ref()?, items, &mut issues)),
+        (FieldType::List, Value::Array(items)) => Some(list(rule, rule.to.as_ref()?, items, None, &mut issues)),
         (FieldType::Money, _) => money(rule, written, currency).ok()?,
         _ => value(rule, written).ok()?,
     };
@@ -122,11 +130,11 @@ fn word(rule: &FieldRule, raw: &Value) -> Result<Value, Problem> {
 
 /// One bad quantity does not lose the order: a part that cannot be read is missing, and reported with its place. A list
 /// without items is null, as nothing is.
-fn list(rule: &FieldRule, at: &Path, items: &[Value], issues: &mut Vec<Issue>) -> Value {
+fn list(rule: &FieldRule, list: &Path, items: &[Value], currency: Option<&str>, issues: &mut Vec<Issue>) -> Value {
     let items: Vec<Value> = items
         .iter()
         .enumerate()
-        .map(|(index, item)| parts(rule, item, Some(&Inside { field: &rule.field, list: at, index }), issues))
+        .map(|(index, item)| parts(rule, item, Some(&Inside { field: &rule.field, list, index, currency }), issues))
         .collect();
     if items.is_empty() { Value::Null } else { Value::Array(items) }
 }

@@ -124,7 +124,9 @@ fn key(name: &str) -> Key {
             one_of(&["major", "minor", "seconds", "millis"]),
         ),
         "currency" => ("the currency of amounts that carry none (ISO 4217)", text()),
-        "currency_from" => ("JSON pointer to the currency beside the amount", pointer()),
+        "currency_from" => {
+            ("JSON pointer to the currency beside the amount, or beside the list for all its amounts", pointer())
+        }
         "number" => ("true: written as a JSON number, digit for digit", flag()),
         "values" => (
             "canonical word = the vendor's word, or several: all are read, the first is written",

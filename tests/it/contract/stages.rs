@@ -6,6 +6,7 @@ mod kingdee;
 mod oscar;
 mod shopify;
 mod tryton;
+mod vendure;
 mod webhook;
 mod wecom;
 mod woocommerce;
@@ -46,6 +47,7 @@ pub async fn stage(name: &str) -> Option<Stage> {
         "oscar" => oscar::stage().await,
         "shopify" => shopify::stage().await,
         "tryton" => tryton::stage().await,
+        "vendure" => vendure::stage().await,
         "webhook" => webhook::stage().await,
         "wecom" => wecom::stage().await,
         "woocommerce" => woocommerce::stage().await,

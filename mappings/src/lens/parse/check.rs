@@ -40,7 +40,12 @@ impl Parser<'_> {
         if has("format") && has("unit") {
             self.wrong(place, format!("`{name}`: `format` and `unit` say the same; keep one"));
         }
-        if has("currency_from") && rule.writes() && rule.to != rule.from {
+        if has("currency_from") && rule.kind == FieldType::List && rule.writes() {
+            self.wrong(
+                place,
+                format!("`{name}`: a list whose currency stands beside it is read only: direction = \"in\""),
+            );
+        } else if has("currency_from") && rule.writes() && rule.to != rule.from {
             self.wrong(place, format!("`{name}`: with `currency_from` it is written where it is read; take `to` away"));
         }
         if !lossy && let Some((first, second)) = shared_word(rule) {

@@ -28,7 +28,7 @@ pub(in crate::lens) const RULE_KEYS: &[(&str, &[FieldType])] = &[
     ("format", &[Date, Instant, Phone]),
     ("unit", &[Money, Date, Instant]),
     ("currency", &[Money]),
-    ("currency_from", &[Money]),
+    ("currency_from", &[Money, List]),
     ("number", &[Text, Enum, Decimal, Integer, Money]),
     ("values", &[Text, Enum, Boolean]),
     ("limit", &[Text, Name]),
