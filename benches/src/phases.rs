@@ -94,11 +94,15 @@ pub fn raw(file: &Path, folder: &Path) -> Result<Took, String> {
     Ok(took(rows, from, format!("{} MiB on disk", size_mib(folder))))
 }
 
+fn source(path: &Path) -> import::Source<'_> {
+    import::Source { path, sheet: None, connection: "people", stream: "rows", key: Some("编号") }
+}
+
 /// Imports the file through the pipeline into the deployment of this folder.
 pub fn import(file: &Path, folder: &Path) -> Result<Took, String> {
     let at = deployment(folder)?;
     let from = Usage::now();
-    let done = import::import(&at.engine, "people", "rows", Some("编号"), file, &|_| ())?;
+    let done = import::import(&at.engine, &source(file), &|_| ())?;
     drop(at);
     let told = serde_json::to_string(&done).map_err(text)?;
     Ok(took(done.rows, from, format!("{told}, {} MiB on disk", size_mib(folder))))
@@ -116,7 +120,7 @@ pub fn grow(file: &Path, folder: &Path, step: u64) -> Result<Vec<(u64, [f64; 3])
             (*last, *known) = (now, rows);
         }
     };
-    import::import(&at.engine, "people", "rows", Some("编号"), file, &progress)?;
+    import::import(&at.engine, &source(file), &progress)?;
     Ok(seen.into_inner().2)
 }
 

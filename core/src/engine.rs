@@ -51,6 +51,12 @@ impl Engine {
         Self(Arc::new(Inner { store, matching, survive, connections, clock, meaning: Mutex::new(()) }))
     }
 
+    /// The same rules and connections over another store.
+    pub fn over(&self, store: Store) -> Self {
+        let connections = self.connections.values().cloned();
+        Self::new(store, self.matching.clone(), self.survive.clone(), connections, self.clock.clone())
+    }
+
     /// Takes the turn to compute meaning.
     pub fn meaning(&self) -> MutexGuard<'_, ()> {
         // The mutex guards no data: after a panic the next holder reads everything anew from the store.

@@ -6,8 +6,8 @@
 //! fill the inbox; `process` maps, matches and merges what arrived and writes the change log; `plan` turns changes
 //! into deliveries; `push` carries them out; `index` makes customers findable by name. [`store`] holds the only SQL of the workspace, [`secrets`] the secret
 //! values, [`seal`] keeps them at rest, [`quota`] spaces the calls, [`clock`] is the time, [`engine`] is what all
-//! stages need, [`explain`] answers who and why, [`retry`] runs what a person has mended, and [`replay`] reads what is
-//! kept through today's rules.
+//! stages need, [`explain`] answers who and why, [`rehearsal`] says what records would lead to, [`retry`] runs what a
+//! person has mended, and [`replay`] reads what is kept through today's rules.
 
 pub mod catalog;
 pub mod clock;
@@ -19,6 +19,7 @@ pub mod link;
 pub mod manifest;
 pub mod pipeline;
 pub mod quota;
+pub mod rehearsal;
 pub mod replay;
 pub mod retry;
 pub mod review;

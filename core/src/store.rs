@@ -13,6 +13,7 @@ pub mod goldens;
 pub mod inbox;
 pub mod links;
 pub mod overview;
+pub mod rehearsal;
 pub mod replays;
 pub mod sealed;
 pub mod stewards;

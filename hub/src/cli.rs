@@ -34,6 +34,7 @@ use huiliu_mappings::diagnose::suggest;
 
 use crate::language::Language;
 use crate::logs::Format;
+use crate::say;
 
 /// Huiliu 汇流: one golden record per customer, and every connected system in step with it.
 #[derive(Parser)]
@@ -88,21 +89,25 @@ impl Cli {
     }
 }
 
-/// Runs what was asked. An error is a text for the person at the terminal.
+/// Runs what was asked. An error is a text for the person at the terminal, in her language.
 pub fn run(cli: Cli) -> Result<ExitCode, String> {
-    let folder = cli.folder.as_path();
     let language = cli.lang.unwrap_or_else(Language::of_environment);
+    command(cli, language).map_err(|told| language.told(&told))
+}
+
+fn command(cli: Cli, language: Language) -> Result<ExitCode, String> {
+    let folder = cli.folder.as_path();
     match cli.command {
-        Command::Init(args) => init::run(&args),
+        Command::Init(args) => init::run(&args, language),
         Command::Connect(args) => connect::run(folder, &args, language),
         Command::Check(args) => check::run(folder, &args, language),
         Command::Serve(args) => serve::run(folder, &args, language),
         Command::Demo(args) => demo::run(folder, &args, language),
         Command::Import(args) => import::run(folder, &args, language),
-        Command::Export(args) => export::run(folder, &args),
-        Command::Secret(args) => secret::run(folder, args),
+        Command::Export(args) => export::run(folder, &args, language),
+        Command::Secret(args) => secret::run(folder, args, language),
         Command::GoLive(args) => go_live::run(folder, &args, language),
-        Command::Resume(args) => resume::run(folder, &args),
+        Command::Resume(args) => resume::run(folder, &args, language),
         Command::Replay(args) => replay::run(folder, &args, language),
         Command::Sync(args) => sync::run(folder, &args, language),
         Command::Status(args) => status::run(folder, &args, language),
@@ -114,9 +119,9 @@ pub fn run(cli: Cli) -> Result<ExitCode, String> {
         Command::Unpin(args) => steward::unpin(folder, &args, language),
         Command::Review(args) => review::run(folder, &args, language),
         Command::DeadLetters(args) => dead_letters::run(folder, &args, language),
-        Command::Connector(args) => connector::run(folder, &args),
+        Command::Connector(args) => connector::run(folder, &args, language),
         Command::Console(args) => console::run(folder, &args, language),
-        Command::Map(args) => map::run(folder, &args),
+        Command::Map(args) => map::run(folder, &args, language),
         Command::Schema(args) => Ok(schema::run(&args)),
     }
 }
@@ -136,11 +141,18 @@ fn runtime() -> Result<tokio::runtime::Runtime, String> {
 }
 
 /// A connection of the deployment, or the nearest known name.
-fn connection<'a>(engine: &'a Engine, name: &str) -> Result<&'a Connection, String> {
-    engine.connections.get(name).ok_or_else(|| {
-        let hint = suggest(name, engine.connections.keys().map(String::as_str));
-        format!("huiliu.toml has no connection `{name}`{hint}; `huiliu connect {name}` says how to add it")
-    })
+fn connection<'a>(engine: &'a Engine, name: &str, language: Language) -> Result<&'a Connection, String> {
+    engine.connections.get(name).ok_or_else(|| no_connection(engine, name, language))
+}
+
+/// There is no such connection; the nearest known name, and how to add one.
+fn no_connection(engine: &Engine, name: &str, language: Language) -> String {
+    let hint = language.told(&suggest(name, engine.connections.keys().map(String::as_str)));
+    say!(
+        language,
+        "huiliu.toml has no connection `{name}`{hint}; `huiliu connect {name}` says how to add it",
+        "huiliu.toml 中没有连接 `{name}`{hint}；`huiliu connect {name}` 会说明如何添加"
+    )
 }
 
 #[cfg(test)]

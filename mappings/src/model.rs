@@ -84,6 +84,9 @@ pub struct FieldSpec {
     /// Whether the value may identify a person.
     #[serde(default)]
     pub personal: bool,
+    /// What it is called in Chinese, for the headers of tables.
+    #[serde(default)]
+    pub zh: Option<String>,
     /// The fields of a list's items.
     #[serde(default)]
     pub item: BTreeMap<String, FieldSpec>,
@@ -102,7 +105,7 @@ struct EntityFile {
 impl FieldSpec {
     /// A field of this type and nothing more.
     pub fn of(kind: FieldType) -> Self {
-        Self { kind, labelled: false, values: Vec::new(), personal: false, item: BTreeMap::new() }
+        Self { kind, labelled: false, values: Vec::new(), personal: false, zh: None, item: BTreeMap::new() }
     }
 
     /// What is wrong with a declaration, if anything.

@@ -15,6 +15,7 @@ mod invariants;
 mod oscar;
 mod process;
 mod readme;
+mod rehearsal;
 mod replay;
 mod review;
 mod shopify;

@@ -5,6 +5,7 @@
 
 mod absence;
 mod expand;
+mod lend;
 mod resolve;
 mod settle;
 
@@ -13,7 +14,7 @@ use crate::store::blocks::Pace;
 use crate::store::db::{Result, Tx};
 use crate::store::inbox::{InboxItem, ItemKind};
 pub(crate) use crate::store::links::MEANING_LOCK;
-use crate::store::{blocks, goldens, inbox, links, stewards, streams};
+use crate::store::{Store, blocks, goldens, inbox, links, stewards, streams};
 
 use expand::Expanded;
 pub(crate) use expand::received;
@@ -98,6 +99,21 @@ pub fn drain(engine: &Engine, each: &mut dyn FnMut(&Processed)) -> Result<()> {
             Ok(following) => following?,
             Err(panic) => std::panic::resume_unwind(panic),
         };
+    }
+}
+
+/// As [`batch`], in the store of a rehearsal: it is lent what the batch touches from the store that the rehearsal is
+/// about, which is only read. Everything else is the same code.
+pub(crate) fn rehearse(engine: &Engine, from: &Store) -> Result<Processed> {
+    let _turn = engine.meaning();
+    loop {
+        let basis = engine.store.read(basis)?;
+        let Some(ahead) = Ahead::look(engine, basis.0)? else { return Ok(Processed::default()) };
+        lend::lend(from, &engine.store, &ahead.expanded.arrivals)?;
+        if let Some((done, _)) = ahead.settle(engine, basis)? {
+            blocks::tidy(&engine.store, Pace::BUSY)?;
+            return Ok(done);
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::db::{Col, Insert, Keys, Param, Result, Store, StoreError, Tx};
 use super::inbox;
-use super::links::MEANING_LOCK;
+use super::links::{KEEP, MEANING_LOCK};
 
 /// A block: hash, link, golden record.
 pub type Block = (i64, i64, i64);
@@ -107,7 +107,28 @@ pub fn candidates(
 ) -> Result<Vec<(i64, i64)>> {
     let hashes: Vec<i64> = hashes.into_iter().collect();
     let newest = tail.newest_of(tx, &hashes)?;
+    Ok(without_links(over_the_tree(tx, &hashes, newest, limit)?))
+}
+
+/// The same blocks with their links, to lend them to the store of a rehearsal.
+pub fn shared(tx: &mut Tx<'_>, tail: &Tail, hashes: impl IntoIterator<Item = i64>, limit: usize) -> Result<Vec<Block>> {
+    let hashes: Vec<i64> = hashes.into_iter().collect();
+    let newest = tail.newest_of(tx, &hashes)?;
     over_the_tree(tx, &hashes, newest, limit)
+}
+
+/// Writes blocks into the tree of a rehearsal's store, those that it has stay as they are there; and its own runs, as
+/// always, count before its tree.
+pub fn lend(tx: &mut Tx<'_>, blocks: &[Block]) -> Result<()> {
+    let cells: Vec<Param<'_>> = blocks
+        .iter()
+        .flat_map(|&(hash, link, golden)| [Param::Int(hash), Param::Int(link), Param::Int(golden)])
+        .collect();
+    tx.insert(&Insert { conflict: KEEP, ..BLOCK }, &cells).map(|_| ())
+}
+
+fn without_links(blocks: Vec<Block>) -> Vec<(i64, i64)> {
+    blocks.into_iter().map(|(hash, _, golden)| (hash, golden)).collect()
 }
 
 /// As [`candidates`], for a transaction that may have written blocks, which may yet come to nothing: the tail learns
@@ -120,14 +141,14 @@ pub fn candidates_in_write(
 ) -> Result<Vec<(i64, i64)>> {
     let hashes: Vec<i64> = hashes.into_iter().collect();
     let newest = tail.newest_in_write(tx, &hashes)?;
-    over_the_tree(tx, &hashes, newest, limit)
+    Ok(without_links(over_the_tree(tx, &hashes, newest, limit)?))
 }
 
 /// The newest blocks of each hash, by link.
 type Newest = HashMap<i64, BTreeMap<i64, i64>>;
 
 /// The tail is looked at before the tree: what goes from one into the other meanwhile is then seen twice, not missed.
-fn over_the_tree(tx: &mut Tx<'_>, hashes: &[i64], mut found: Newest, limit: usize) -> Result<Vec<(i64, i64)>> {
+fn over_the_tree(tx: &mut Tx<'_>, hashes: &[i64], mut found: Newest, limit: usize) -> Result<Vec<Block>> {
     let most = Param::Int(i64::try_from(limit).unwrap_or(i64::MAX));
     tx.query_keys(
         "SELECT k.k0, b.link, b.golden FROM {keys:i} AS k CROSS JOIN block AS b WHERE b.hash = k.k0
@@ -140,8 +161,9 @@ fn over_the_tree(tx: &mut Tx<'_>, hashes: &[i64], mut found: Newest, limit: usiz
             Ok(())
         },
     )?;
-    let living = |links: BTreeMap<i64, i64>| links.into_values().filter(|golden| *golden != GONE).take(limit);
-    Ok(found.into_iter().flat_map(|(hash, links)| living(links).map(move |golden| (hash, golden))).collect())
+    let living = |links: BTreeMap<i64, i64>| links.into_iter().filter(|(_, golden)| *golden != GONE).take(limit);
+    let of = |(hash, links)| living(links).map(move |(link, golden)| (hash, link, golden));
+    Ok(found.into_iter().flat_map(of).collect())
 }
 
 const RUN: Insert = Insert { table: "block_run", columns: &[("blocks", Col::Blob)], conflict: "" };

@@ -7,6 +7,7 @@ use huiliu_mappings::value::{EntityName, FieldName, Fields};
 use serde_json::Value;
 
 use super::db::{Col, Insert, Keys, Param, Result, Row, StoreError, Tx};
+use super::links::KEEP;
 
 /// A golden record as stored.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,6 +71,15 @@ const GOLDEN: Insert = Insert {
 
 /// Writes golden records, new and changed.
 pub fn put<'a>(tx: &mut Tx<'_>, goldens: impl IntoIterator<Item = &'a Golden>) -> Result<()> {
+    put_as(tx, &GOLDEN, goldens)
+}
+
+/// Writes golden records into the store of a rehearsal, those that it has stay as they are there.
+pub fn lend<'a>(tx: &mut Tx<'_>, goldens: impl IntoIterator<Item = &'a Golden>) -> Result<()> {
+    put_as(tx, &Insert { conflict: KEEP, ..GOLDEN }, goldens)
+}
+
+fn put_as<'a>(tx: &mut Tx<'_>, insert: &Insert, goldens: impl IntoIterator<Item = &'a Golden>) -> Result<()> {
     let rows: Vec<(&Golden, String)> =
         goldens.into_iter().map(|golden| (golden, serde_json::to_string(&golden.fields).unwrap_or_default())).collect();
     let mut cells = Vec::with_capacity(rows.len() * GOLDEN.columns.len());
@@ -82,7 +92,7 @@ pub fn put<'a>(tx: &mut Tx<'_>, goldens: impl IntoIterator<Item = &'a Golden>) -
             Param::Int(golden.change),
         ]);
     }
-    tx.insert(&GOLDEN, &cells).map(|_| ())
+    tx.insert(insert, &cells).map(|_| ())
 }
 
 /// The pins of these golden records.

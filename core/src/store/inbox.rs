@@ -359,7 +359,13 @@ pub(super) fn letter(row: &Row<'_>) -> Result<DeadLetter> {
 
 /// The waiting dead letters, oldest first.
 pub fn dead_letters(tx: &mut Tx<'_>, count: i64) -> Result<Vec<DeadLetter>> {
-    tx.query(&format!("{LETTERS} WHERE state = 'waiting' ORDER BY id LIMIT ?1"), &[Param::Int(count)], letter)
+    dead_letters_after(tx, 0, count)
+}
+
+/// The waiting dead letters behind a number, oldest first.
+pub fn dead_letters_after(tx: &mut Tx<'_>, number: i64, count: i64) -> Result<Vec<DeadLetter>> {
+    let sql = format!("{LETTERS} WHERE state = 'waiting' AND id > ?1 ORDER BY id LIMIT ?2");
+    tx.query(&sql, &[Param::Int(number), Param::Int(count)], letter)
 }
 
 /// Those of these numbers that wait, oldest first.

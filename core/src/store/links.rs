@@ -87,6 +87,9 @@ pub fn unseen(tx: &mut Tx<'_>, scope: &Scope<'_>, scan: &Scan, count: i64) -> Re
     tx.query_keys(&sql, &keys, &params, |row| Ok((row.int(0)?, row.text(1)?, row.text(2)?)))
 }
 
+/// What is lent never takes the place of what a rehearsal made of it.
+pub(super) const KEEP: &str = "ON CONFLICT DO NOTHING";
+
 const LINK: Insert = Insert {
     table: "link",
     columns: &[
@@ -106,6 +109,15 @@ const LINK: Insert = Insert {
 
 /// Writes links, new and changed.
 pub fn put<'a>(tx: &mut Tx<'_>, links: impl IntoIterator<Item = &'a Link>) -> Result<()> {
+    put_as(tx, &LINK, links)
+}
+
+/// Writes links into the store of a rehearsal, those that it has stay as they are there.
+pub fn lend<'a>(tx: &mut Tx<'_>, links: impl IntoIterator<Item = &'a Link>) -> Result<()> {
+    put_as(tx, &Insert { conflict: KEEP, ..LINK }, links)
+}
+
+fn put_as<'a>(tx: &mut Tx<'_>, insert: &Insert, links: impl IntoIterator<Item = &'a Link>) -> Result<()> {
     let rows: Vec<(&Link, String, Option<String>)> = links
         .into_iter()
         .map(|link| (link, link.state.to_json(), link.version.as_ref().and_then(|it| serde_json::to_string(it).ok())))
@@ -124,7 +136,7 @@ pub fn put<'a>(tx: &mut Tx<'_>, links: impl IntoIterator<Item = &'a Link>) -> Re
             Param::Int(i64::from(link.open)),
         ]);
     }
-    tx.insert(&LINK, &cells).map(|_| ())
+    tx.insert(insert, &cells).map(|_| ())
 }
 
 const REFERENCE: Insert = Insert {

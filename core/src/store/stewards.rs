@@ -6,6 +6,7 @@ use huiliu_mappings::matching::Explanation;
 use serde_json::Value;
 
 use super::db::{Col, Insert, Keys, Param, Result, Row, Tx};
+use super::links::KEEP;
 
 /// Under this name the store counts the commands that stewards gave: what a stage computed from before one is void.
 pub const COMMANDS: &str = "stewards";
@@ -40,6 +41,15 @@ const REVIEW: Insert = Insert {
 
 /// Queues reviews, and widens those that wait.
 pub fn put_reviews<'a>(tx: &mut Tx<'_>, reviews: impl IntoIterator<Item = &'a Review>) -> Result<()> {
+    put_reviews_as(tx, &REVIEW, reviews)
+}
+
+/// Writes waiting reviews into the store of a rehearsal, those that it has stay as they are there.
+pub fn lend_reviews<'a>(tx: &mut Tx<'_>, reviews: impl IntoIterator<Item = &'a Review>) -> Result<()> {
+    put_reviews_as(tx, &Insert { conflict: KEEP, ..REVIEW }, reviews)
+}
+
+fn put_reviews_as<'a>(tx: &mut Tx<'_>, insert: &Insert, reviews: impl IntoIterator<Item = &'a Review>) -> Result<()> {
     let rows: Vec<(&Review, String)> = reviews
         .into_iter()
         .map(|review| (review, serde_json::to_string(&review.candidates).unwrap_or_default()))
@@ -55,14 +65,19 @@ pub fn put_reviews<'a>(tx: &mut Tx<'_>, reviews: impl IntoIterator<Item = &'a Re
             Param::Int(review.made_us),
         ]);
     }
-    tx.insert(&REVIEW, &cells).map(|_| ())
+    tx.insert(insert, &cells).map(|_| ())
 }
 
 /// The waiting reviews, oldest first.
 pub fn waiting(tx: &mut Tx<'_>, count: i64) -> Result<Vec<Review>> {
+    waiting_after(tx, 0, count)
+}
+
+/// The waiting reviews behind a number, oldest first.
+pub fn waiting_after(tx: &mut Tx<'_>, number: i64, count: i64) -> Result<Vec<Review>> {
     tx.query(
-        "SELECT id, link, golden, candidates, made_us FROM review WHERE state = 'waiting' ORDER BY id LIMIT ?1",
-        &[Param::Int(count)],
+        "SELECT id, link, golden, candidates, made_us FROM review WHERE state = 'waiting' AND id > ?1 ORDER BY id LIMIT ?2",
+        &[Param::Int(number), Param::Int(count)],
         review,
     )
 }

@@ -64,7 +64,7 @@ pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, S
         if let (true, Some(connector)) = (args.reach, &connection.connector) {
             let checked = runtime()?.block_on(connector.check(&connection.cx));
             found.answers = Some(checked.is_ok());
-            found.error = checked.err().map(|error| format!("{}: {error}", error.kind()));
+            found.error = checked.err().map(|error| format!("{}: {}", error.kind(), language.told(&error.to_string())));
         }
         bad += usize::from(!found.is_fine());
         if args.json {
@@ -156,7 +156,7 @@ fn told(found: &Found, language: Language) -> String {
         text +=
             &say!(language, "  of {records} record(s) some break a law:\n", "  {records} 条记录中有违反映射规则的：\n");
         for law in &found.broken_laws {
-            text += &format!("    {law}\n");
+            text += &format!("    {}\n", language.told(law));
         }
         text += &say!(
             language,

@@ -52,7 +52,7 @@ pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, S
         add(folder, args, &mut answers, language)?;
     }
     let at = deployment::open(folder)?;
-    let known = connection(&at.engine, name)?;
+    let known = connection(&at.engine, name, language)?;
     let Some(connector) = known.connector.clone() else {
         println!(
             "{}",
@@ -69,7 +69,7 @@ pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, S
     secrets(&at, name, manifest, &known.cx, args.again, &mut answers)?;
     // Opened anew, the connection has the secrets that were just sealed.
     let at = deployment::open(folder)?;
-    let cx = &connection(&at.engine, name)?.cx;
+    let cx = &connection(&at.engine, name, language)?.cx;
     let runtime = runtime()?;
     if matches!(manifest.auth, Some(Auth::Oauth2Code { .. })) {
         let signed_in = cx.tokens.current(oauth::TOKEN)?.is_some();
@@ -154,6 +154,7 @@ fn secrets(
     answers: &mut Answers,
 ) -> Result<(), String> {
     let vault = SealedVault { store: at.engine.store.clone(), seal: at.seal.clone(), connection: name.to_owned() };
+    let language = answers.language();
     let (mut given, mut missing) = (Vec::new(), Vec::new());
     for (secret, what) in &manifest.connector.secret {
         let have = cx.secrets.contains_key(secret);
@@ -171,9 +172,11 @@ fn secrets(
     if missing.is_empty() {
         return Ok(());
     }
-    Err(format!(
-        "{name} needs more secrets: run `huiliu connect {name}` on a terminal, or give on standard input:\n{}",
-        missing.join("\n")
+    let missing = missing.join("\n");
+    Err(say!(
+        language,
+        "{name} needs more secrets: run `huiliu connect {name}` on a terminal, or give on standard input:\n{missing}",
+        "{name} 还需要密钥：请在终端运行 `huiliu connect {name}`，或在标准输入中给出：\n{missing}"
     ))
 }
 
@@ -244,5 +247,5 @@ fn advice(name: &str, error: &ConnectorError, language: Language) -> String {
             "系统的应答不符合预期：请检查 huiliu.toml 中 [connections.{name}] 的设置。"
         ),
     };
-    format!("{name}: {error}\n{todo}")
+    format!("{name}: {}\n{todo}", language.told(&error.to_string()))
 }

@@ -8,6 +8,8 @@ mod record;
 use std::path::Path;
 use std::process::ExitCode;
 
+use crate::language::Language;
+
 /// Checks, begins and records connectors.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -27,10 +29,10 @@ enum Command {
 }
 
 /// Runs what was asked.
-pub fn run(folder: &Path, args: &Args) -> Result<ExitCode, String> {
+pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, String> {
     match &args.command {
-        Command::Check(args) => check::run(folder, args),
-        Command::New(args) => new::run(folder, args),
-        Command::Record(args) => record::run(folder, args),
+        Command::Check(args) => check::run(folder, args, language),
+        Command::New(args) => new::run(folder, args, language),
+        Command::Record(args) => record::run(folder, args, language),
     }
 }

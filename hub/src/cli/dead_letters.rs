@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use huiliu_core::retry;
 use huiliu_core::store::inbox::{self, DeadLetter};
-use huiliu_mappings::diagnose::suggest;
 
+use super::no_connection;
 use crate::deployment;
 use crate::language::Language;
 use crate::{say, table};
@@ -72,8 +72,7 @@ pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, S
 fn list(folder: &Path, asked: &List, language: Language) -> Result<ExitCode, String> {
     let at = deployment::open(folder)?;
     if let Some(name) = asked.connection.as_deref().filter(|name| !at.engine.connections.contains_key(*name)) {
-        let hint = suggest(name, at.engine.connections.keys().map(String::as_str));
-        return Err(format!("huiliu.toml has no connection `{name}`{hint}"));
+        return Err(no_connection(&at.engine, name, language));
     }
     let all = at.engine.store.read(|tx| inbox::dead_letters(tx, i64::MAX)).map_err(|error| error.to_string())?;
     let fits = |one: &&DeadLetter| {
@@ -92,7 +91,7 @@ fn list(folder: &Path, asked: &List, language: Language) -> Result<ExitCode, Str
         .map(|one| {
             let place = [Some(one.connection.as_str()), one.stream.as_deref(), one.external_id.as_deref()];
             let place: Vec<&str> = place.into_iter().flatten().collect();
-            vec![one.number.to_string(), one.stage.clone(), place.join("/"), one.reason.clone()]
+            vec![one.number.to_string(), one.stage.clone(), place.join("/"), language.told(&one.reason)]
         })
         .collect();
     if !rows.is_empty() {

@@ -36,7 +36,7 @@ pub struct Args {
 pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, String> {
     let at = deployment::open(folder)?;
     let (engine, name) = (&at.engine, args.connection.as_str());
-    let known = connection(engine, name)?;
+    let known = connection(engine, name, language)?;
     if !known.writes {
         return Err(say!(
             language,
@@ -47,7 +47,7 @@ pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, S
     let states = engine.store.read(streams::states).map_err(|error| error.to_string())?;
     match states.get(name) {
         Some((State::Paused, reason)) => {
-            let reason = reason.as_deref().unwrap_or_default();
+            let reason = language.told(reason.as_deref().unwrap_or_default());
             return Err(say!(
                 language,
                 "{name} is paused: {reason}; mend it with `huiliu connect {name}` first",

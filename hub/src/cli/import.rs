@@ -1,93 +1,228 @@
 //! `huiliu import`.
 
+mod preview;
+mod profile;
+
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::language::Language;
-use crate::{deployment, import, say};
+use huiliu_file::read::{self, Kind, Options};
+use huiliu_file::workbook;
+use huiliu_mappings::lens::Lens;
+use indicatif::{ProgressBar, ProgressStyle};
 
-/// Imports a CSV, XLSX or JSON Lines file through the pipeline.
+use super::{no_connection, yes};
+use crate::deployment::{self, Deployment};
+use crate::import::{self, Imported, Source};
+use crate::language::Language;
+use crate::say;
+
+/// Imports a CSV, XLSX or JSON Lines file through the pipeline; on a terminal it shows first what would happen, and asks.
 #[derive(clap::Args)]
-#[command(
-    after_help = "Examples:\n  huiliu import members.csv --suggest > mappings/members.toml\n  huiliu import members.csv --connection members"
-)]
+#[allow(clippy::struct_excessive_bools)] // Each is a flag of the command line.
+#[command(after_help = "Examples:
+  huiliu import members.csv --suggest > mappings/members.toml
+  huiliu import members.csv --profile                          # gaps, bad formats, duplicates; needs no deployment
+  huiliu import members.csv --connection members --dry-run     # what would happen; writes nothing
+  huiliu import members.csv --connection members               # on a terminal it asks, in a script it imports
+  huiliu import members.xlsx --sheet 2026 --connection members --yes
+
+Rows that cannot be read or mapped go to FILE.rejects.csv beside the file, with the reason: mend them there and import
+that file.")]
 pub struct Args {
-    /// The file; its encoding is found out (UTF-8, GB18030).
+    /// The file; encoding (UTF-8, UTF-16, GB18030) and delimiter are found out.
     file: PathBuf,
     /// The file source of huiliu.toml that the rows belong to.
-    #[arg(long, required_unless_present = "suggest")]
+    #[arg(long, required_unless_present_any = ["suggest", "profile"])]
     connection: Option<String>,
     /// The table of the mapping file.
     #[arg(long, default_value = "rows")]
     stream: String,
+    /// The sheet of a workbook; otherwise the first one.
+    #[arg(long)]
+    sheet: Option<String>,
     /// Print a proposed mapping file and stop.
     #[arg(long)]
     suggest: bool,
-    /// Print the result as JSON.
+    /// Show gaps, bad formats and duplicates and stop; without --connection as the proposed mapping sees them.
+    #[arg(long)]
+    profile: bool,
+    /// Show what would be made, joined, changed, asked and refused, and stop; nothing is written.
+    #[arg(long)]
+    dry_run: bool,
+    /// Import at once, also on a terminal.
+    #[arg(long)]
+    yes: bool,
+    /// How many of each kind are shown.
+    #[arg(long, default_value_t = 3)]
+    samples: usize,
+    /// Print the result as JSON; nothing is asked.
     #[arg(long)]
     json: bool,
 }
 
-/// Imports, or proposes a mapping.
+/// Imports, or shows what there is to know before.
 pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, String> {
+    let options = Options { sheet: args.sheet.as_deref() };
     if args.suggest {
-        suggest(&args.file)?;
+        suggest(&args.file, options, language)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    other_sheets(args, language)?;
+    if args.profile {
+        return look(folder, args, options, language);
+    }
+    let at = deployment::open(folder)?;
+    let source = source(&at, args, language)?;
+    let asks = !args.yes && !args.json && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    if args.dry_run || asks {
+        let bar = Bar::new(language);
+        let shown = import::preview(&at.engine, &source, &at.folder.join("data"), args.samples, &|rows, of| {
+            bar.at(rows, of);
+        })?;
+        bar.0.finish_and_clear();
+        if args.json {
+            println!("{}", serde_json::to_string(&shown).map_err(|error| error.to_string())?);
+        } else {
+            print!("{}", profile::told(&shown.profile, language));
+            print!("{}", preview::told(&shown, language));
+        }
+        if args.dry_run || !agreed(language)? {
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
+    let bar = Bar::new(language);
+    let done = import::import(&at.engine, &source, &|rows| bar.at(rows, None))?;
+    bar.0.finish_and_clear();
+    if args.json {
+        println!("{}", serde_json::to_string(&done).map_err(|error| error.to_string())?);
     } else {
-        import_file(folder, args, language)?;
+        println!("{}", summary(&done, language));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn suggest(file: &Path) -> Result<(), String> {
-    let mut headers = Vec::new();
-    huiliu_file::read::rows(file, &mut |(_, row)| {
-        if let Ok(serde_json::Value::Object(row)) = row {
-            headers.extend(row.keys().filter(|key| !headers.contains(*key)).cloned().collect::<Vec<_>>());
-        }
-        // A column may be empty in the first rows; a hundred show them all.
-        headers.len() < 200
-    })?;
-    print!("{}", huiliu_file::suggest::mapping(&headers));
-    if let Some(key) = huiliu_file::suggest::key_column(&headers) {
-        eprintln!("the column `{key}` seems to name the rows: write key = {key:?} into the connection");
+fn agreed(language: Language) -> Result<bool, String> {
+    let agreed = yes(language.pick("Import it? [y/N] ", "确认导入？[y/N] "))?;
+    if !agreed {
+        println!("{}", language.pick("Nothing was imported.", "没有导入任何内容。"));
     }
-    Ok(())
+    Ok(agreed)
 }
 
-fn import_file(folder: &Path, args: &Args, language: Language) -> Result<(), String> {
-    let at = deployment::open(folder)?;
+/// Rows so far, of how many if that is known.
+struct Bar(ProgressBar);
+
+impl Bar {
+    fn new(language: Language) -> Self {
+        let bar = ProgressBar::no_length();
+        // The texts are constants: they are right, or every test of an import fails.
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {human_pos} {wide_bar} {elapsed}") {
+            bar.set_style(style);
+        }
+        bar.set_message(language.pick("rows", "行"));
+        Self(bar)
+    }
+
+    fn at(&self, rows: u64, of: Option<u64>) {
+        if let Some(of) = of {
+            self.0.set_length(of);
+        }
+        self.0.set_position(rows);
+    }
+}
+
+fn source<'a>(at: &'a Deployment, args: &'a Args, language: Language) -> Result<Source<'a>, String> {
     let connection = args.connection.as_deref().unwrap_or_default();
-    let Some(given) = at.config.connections.get(connection) else {
-        let known = at.config.connections.keys().map(String::as_str);
-        let hint = huiliu_mappings::diagnose::suggest(connection, known);
-        return Err(format!("huiliu.toml has no connection `{connection}`{hint}"));
-    };
-    let bar = indicatif::ProgressBar::new_spinner();
-    bar.set_message("rows");
+    let given = at.config.connections.get(connection);
+    let given = given.ok_or_else(|| no_connection(&at.engine, connection, language))?;
     let key = given.key.as_deref();
-    let done = import::import(&at.engine, connection, &args.stream, key, &args.file, &|rows| bar.set_position(rows))?;
-    bar.finish_and_clear();
-    if args.json {
-        println!("{}", serde_json::to_string(&done).map_err(|error| error.to_string())?);
+    Ok(Source { path: &args.file, sheet: args.sheet.as_deref(), connection, stream: &args.stream, key })
+}
+
+/// Says which sheet of several is read.
+fn other_sheets(args: &Args, language: Language) -> Result<(), String> {
+    if args.sheet.is_some() || args.json || Kind::of(&args.file)? != Kind::Workbook {
         return Ok(());
     }
-    let import::Imported { rows, rejected, created, changes, reviews } = done;
-    println!(
-        "{}",
-        say!(
-            language,
-            "{rows} rows: {created} golden records made, {changes} changes, {reviews} for review, {rejected} rejected",
-            "{rows} 行：新建主记录 {created}，更改 {changes}，待判断 {reviews}，拒绝 {rejected}"
-        )
-    );
-    if rejected > 0 {
-        println!(
+    let sheets = workbook::sheets(&args.file)?;
+    if let [first, _, ..] = sheets.as_slice() {
+        let (count, all) = (sheets.len(), sheets.join(", "));
+        eprintln!(
             "{}",
-            language.pick(
-                "`huiliu dead-letters` lists the rejected rows with their reasons",
-                "`huiliu dead-letters` 可列出被拒绝的行及原因"
+            say!(
+                language,
+                "the workbook has {count} sheets ({all}); `{first}` is read, --sheet NAME reads another one",
+                "工作簿有 {count} 个工作表（{all}）；读取的是 `{first}`，用 --sheet 名称 可读取其他工作表"
             )
         );
     }
     Ok(())
+}
+
+fn suggest(file: &Path, options: Options<'_>, language: Language) -> Result<(), String> {
+    let headers = read::headers(file, options)?;
+    print!("{}", huiliu_file::suggest::mapping(&headers));
+    if let Some(key) = huiliu_file::suggest::key_column(&headers) {
+        eprintln!(
+            "{}",
+            say!(
+                language,
+                "the column `{key}` seems to name the rows: write key = {key:?} into the connection",
+                "列 `{key}` 似乎是每行的编号：请在连接中写入 key = {key:?}"
+            )
+        );
+    }
+    Ok(())
+}
+
+/// The profile alone: as the connection's mapping sees the file, or as the proposed one does.
+fn look(folder: &Path, args: &Args, options: Options<'_>, language: Language) -> Result<ExitCode, String> {
+    let bar = Bar::new(language);
+    let progress = |rows: u64| bar.at(rows, None);
+    let report = if args.connection.is_some() {
+        let at = deployment::open(folder)?;
+        import::profile_of(&at.engine, &source(&at, args, language)?, &progress)?
+    } else {
+        let headers = read::headers(&args.file, options)?;
+        let (text, key) = (huiliu_file::suggest::mapping(&headers), huiliu_file::suggest::key_column(&headers));
+        let model = huiliu_mappings::model::Model::shipped();
+        let lenses = Lens::parse_file("suggested", &text, &model).map_err(|told| deployment::lines(&told))?;
+        let lenses: Vec<&Lens> = lenses.iter().collect();
+        import::profile(&args.file, options, &lenses, key.map(String::as_str), &progress)?
+    };
+    bar.0.finish_and_clear();
+    if args.json {
+        println!("{}", serde_json::to_string(&report).map_err(|error| error.to_string())?);
+    } else {
+        print!("{}", profile::told(&report, language));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn summary(done: &Imported, language: Language) -> String {
+    let Imported { rows, rejected, created, changes, reviews, .. } = done;
+    let mut text = say!(
+        language,
+        "{rows} rows: {created} golden records made, {changes} changes, {reviews} for review, {rejected} rejected",
+        "{rows} 行：新建主记录 {created}，更改 {changes}，待判断 {reviews}，拒绝 {rejected}"
+    );
+    if let Some(path) = &done.rejects {
+        let path = path.display();
+        text += &say!(
+            language,
+            "\nthe rejected rows are in {path}, each with its reason: mend them there and import that file",
+            "\n被拒绝的行及原因见 {path}：修正后导入该文件即可"
+        );
+    }
+    if let Some(told) = &done.rejects_error {
+        let told = language.told(told);
+        text += &say!(
+            language,
+            "\nthe rejected rows could not be written: {told}; `huiliu dead-letters` lists them with their reasons",
+            "\n无法写出被拒绝的行：{told}；`huiliu dead-letters` 可列出这些行及原因"
+        );
+    }
+    text
 }

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use huiliu_mappings::model::Model;
 
-use crate::{config, connectors, deployment, example};
+use crate::language::Language;
+use crate::{config, connectors, deployment, example, say};
 
 /// Makes a deployment folder with a commented example.
 #[derive(clap::Args)]
@@ -16,7 +17,7 @@ pub struct Args {
 }
 
 /// Writes the example, never over an existing one.
-pub fn run(args: &Args) -> Result<ExitCode, String> {
+pub fn run(args: &Args, language: Language) -> Result<ExitCode, String> {
     let folder: &Path = &args.folder;
     let path = folder.join("huiliu.toml");
     if path.exists() {
@@ -30,6 +31,14 @@ pub fn run(args: &Args) -> Result<ExitCode, String> {
         text.push_str(&example::commented(name, &system.manifest));
     }
     std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
-    println!("made {}; edit it, then run `huiliu -C {} check`", path.display(), folder.display());
+    let (path, folder) = (path.display(), folder.display());
+    println!(
+        "{}",
+        say!(
+            language,
+            "made {path}; edit it, then run `huiliu -C {folder} check`",
+            "已生成 {path}；编辑后请运行 `huiliu -C {folder} check`"
+        )
+    );
     Ok(ExitCode::SUCCESS)
 }

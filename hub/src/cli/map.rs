@@ -7,7 +7,8 @@ use std::sync::Arc;
 use huiliu_mappings::lens::{Lens, laws};
 use serde_json::json;
 
-use crate::{connectors, deployment};
+use crate::language::Language;
+use crate::{connectors, deployment, say};
 
 /// Shows what a mapping makes of records (JSON or JSON Lines), both directions; writes nothing.
 #[derive(clap::Args)]
@@ -25,7 +26,7 @@ pub struct Args {
 }
 
 /// Maps every record and renders it back; fails if a record breaks a law.
-pub fn run(folder: &Path, args: &Args) -> Result<ExitCode, String> {
+pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, String> {
     let Args { system, file, stream } = args;
     let stream = stream.as_deref();
     let model = deployment::model(folder)?;
@@ -38,7 +39,11 @@ pub fn run(folder: &Path, args: &Args) -> Result<ExitCode, String> {
         catalog.system(system)?.lenses.clone()
     };
     let lens = own.iter().find(|lens| stream.is_none_or(|stream| lens.name() == stream));
-    let lens = lens.ok_or_else(|| format!("{system} has no table `{}`", stream.unwrap_or("")))?;
+    let names = own.iter().map(|lens| lens.name()).collect::<Vec<_>>().join(", ");
+    let lens = lens.ok_or_else(|| {
+        let stream = stream.unwrap_or("");
+        say!(language, "{system} has no table `{stream}`; it has: {names}", "{system} 没有表 `{stream}`；它有：{names}")
+    })?;
     let mut broken = 0;
     let mut show = |row: &serde_json::Value| {
         let (mapped, issues) = lens.map(row);
@@ -59,7 +64,10 @@ pub fn run(folder: &Path, args: &Args) -> Result<ExitCode, String> {
         huiliu_file::read::rows(file, &mut |(line, row)| {
             match row {
                 Ok(row) => show(&row),
-                Err(told) => eprintln!("line {line}: {told}"),
+                Err(told) => {
+                    let told = language.told(&told);
+                    eprintln!("{}", say!(language, "line {line}: {told}", "第 {line} 行：{told}"));
+                }
             }
             true
         })?;

@@ -89,7 +89,7 @@ fn scope(engine: &Engine, args: &Args, language: Language) -> Result<Scope, Stri
         (wanted, stream) = (Some(record.connection.as_str()), Some(record.lens.as_str()));
     }
     let chosen = match wanted {
-        Some(name) => vec![connection(engine, name)?],
+        Some(name) => vec![connection(engine, name, language)?],
         None => engine.connections.values().collect(),
     };
     if let Some(stream) = stream {

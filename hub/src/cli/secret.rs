@@ -6,7 +6,9 @@ use std::process::ExitCode;
 
 use huiliu_core::seal::SealedVault;
 
-use crate::deployment;
+use super::connection;
+use crate::language::Language;
+use crate::{deployment, say};
 
 /// Seals a secret of a connection, read from standard input.
 #[derive(clap::Args)]
@@ -19,24 +21,32 @@ pub struct Args {
 }
 
 /// Reads the value and seals it.
-pub fn run(folder: &Path, args: Args) -> Result<ExitCode, String> {
+pub fn run(folder: &Path, args: Args, language: Language) -> Result<ExitCode, String> {
     let at = deployment::open(folder)?;
-    let Args { connection, name } = args;
-    let Some(known) = at.engine.connections.get(&connection) else {
-        return Err(format!("huiliu.toml has no connection `{connection}`"));
-    };
+    let Args { connection: of, name } = args;
+    let known = connection(&at.engine, &of, language)?;
     let secrets = known.connector.as_ref().map(|it| it.manifest().connector.secret.clone()).unwrap_or_default();
     if !secrets.contains_key(&name) {
-        let names: Vec<&str> = secrets.keys().map(String::as_str).collect();
-        return Err(format!("`{}` has no secret `{name}`; it has: {}", known.system, names.join(", ")));
+        let names = secrets.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let system = &known.system;
+        return Err(say!(
+            language,
+            "`{system}` has no secret `{name}`; it has: {names}",
+            "`{system}` 没有密钥 `{name}`；它有：{names}"
+        ));
     }
     let mut value = String::new();
-    std::io::stdin().take(64 << 10).read_to_string(&mut value).map_err(|error| format!("standard input: {error}"))?;
+    let read = std::io::stdin().take(64 << 10).read_to_string(&mut value);
+    read.map_err(|error| say!(language, "standard input: {error}", "标准输入：{error}"))?;
     if value.trim().is_empty() {
-        return Err("standard input is empty: huiliu secret CONNECTION NAME < FILE".to_owned());
+        let (en, zh) = (
+            "standard input is empty: huiliu secret CONNECTION NAME < FILE",
+            "标准输入为空：huiliu secret 连接 名称 < 文件",
+        );
+        return Err(language.pick(en, zh).to_owned());
     }
-    let vault = SealedVault { store: at.engine.store.clone(), seal: at.seal.clone(), connection };
+    let vault = SealedVault { store: at.engine.store.clone(), seal: at.seal.clone(), connection: of };
     vault.put(&format!("secret.{name}"), value.trim())?;
-    println!("sealed");
+    println!("{}", language.pick("sealed", "已封存"));
     Ok(ExitCode::SUCCESS)
 }

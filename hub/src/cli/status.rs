@@ -78,7 +78,7 @@ fn connections(at: &Deployment, now: &Overview, language: Language) -> String {
             let note = match (known, state, reason) {
                 (None, ..) => language.pick("not in huiliu.toml", "不在 huiliu.toml 中").to_owned(),
                 (Some(_), State::Paused, reason) => {
-                    let reason = reason.as_deref().unwrap_or_default();
+                    let reason = language.told(reason.as_deref().unwrap_or_default());
                     say!(
                         language,
                         "{reason}; mend it, then `huiliu connect {name}`",
@@ -155,7 +155,7 @@ fn trouble(state: &StreamState, connection: &str, stream: &str, language: Langua
             "扫描少了 {open} 条中的 {missing} 条，未删除任何一条；若确已删除：`huiliu review release {connection} {stream} --why …`"
         );
     }
-    let Some(error) = &state.error else { return String::new() };
+    let Some(error) = state.error.as_deref().map(|error| language.told(error)) else { return String::new() };
     if state.stopped {
         say!(
             language,

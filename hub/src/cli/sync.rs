@@ -56,17 +56,18 @@ struct Done {
 /// Pulls, processes, plans and pushes until nothing of it waits.
 pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, String> {
     let at = deployment::open(folder)?;
-    let known = connection(&at.engine, &args.connection)?.clone();
+    let known = connection(&at.engine, &args.connection, language)?.clone();
     let mut schedule = run::schedule(&at, &known)?;
     if let Some(stream) = &args.stream {
         let names: Vec<String> = schedule.iter().map(|(name, _)| name.to_string()).collect();
         schedule.retain(|(name, _)| name.as_str() == stream);
         if schedule.is_empty() {
             let hint = suggest(stream, names.iter().map(String::as_str));
-            return Err(format!(
-                "{} cannot pull a stream `{stream}`{hint}; it pulls: {}",
-                known.system,
-                names.join(", ")
+            let (system, names, hint) = (&known.system, names.join(", "), language.told(&hint));
+            return Err(say!(
+                language,
+                "{system} cannot pull a stream `{stream}`{hint}; it pulls: {names}",
+                "{system} 无法拉取数据流 `{stream}`{hint}；可拉取：{names}"
             ));
         }
     }
@@ -96,7 +97,7 @@ pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, S
                 "拉取 {pulled}，处理 {processed}：新建主记录 {created}，更改 {changes}，待判断 {reviews}，死信 {dead}；尝试投递 {sent}"
             )
         );
-        done.errors.iter().for_each(|error| println!("{error}"));
+        done.errors.iter().for_each(|error| println!("{}", language.told(error)));
     }
     Ok(if done.errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -2,6 +2,7 @@
 
 mod connect;
 mod console;
+mod import;
 mod kit;
 mod operate;
 mod serve;

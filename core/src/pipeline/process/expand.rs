@@ -93,6 +93,10 @@ fn one(engine: &Engine, item: &InboxItem, expanded: &mut Expanded) -> Result<(),
                 let all = lenses(connection, record.stream.as_str()).into_iter();
                 for lens in all.filter(|lens| lens.reads(&record.body)) {
                     let (mapped, issues) = lens.map(&record.body);
+                    // A row of a file that says nothing would become a customer without a name.
+                    if connection.connector.is_none() && mapped == MappedRecord::default() {
+                        return Err(nothing(&lens, &issues));
+                    }
                     let blocks = blocks(engine, &lens, &mapped);
                     expanded.arrivals.push(Arrival {
                         position: item.position,
@@ -132,6 +136,11 @@ fn one(engine: &Engine, item: &InboxItem, expanded: &mut Expanded) -> Result<(),
         }
     }
     Ok(())
+}
+
+fn nothing(lens: &Lens, issues: &[Issue]) -> String {
+    let why: Vec<String> = issues.iter().map(|issue| format!("; {}: {}", issue.at, issue.message)).collect();
+    format!("the mapping [{}] finds nothing in it{}", lens.name(), why.concat())
 }
 
 fn key(connection: &Connection, lens: &Lens, id: &crate::connector::ExternalId) -> LinkKey {

@@ -17,7 +17,7 @@ pub(super) enum Answers {
     /// A person.
     Person(Language),
     /// A script: what it gave, and what it was asked for.
-    Script { given: BTreeMap<String, String>, asked: Vec<String> },
+    Script { language: Language, given: BTreeMap<String, String>, asked: Vec<String> },
 }
 
 impl Answers {
@@ -27,30 +27,47 @@ impl Answers {
         }
         let mut text = String::new();
         let read = std::io::stdin().take(PIPE_BYTES_MAX + 1).read_to_string(&mut text);
-        let length = read.map_err(|error| format!("standard input: {error}"))?;
+        let length = read.map_err(|error| say!(language, "standard input: {error}", "标准输入：{error}"))?;
         if length as u64 > PIPE_BYTES_MAX {
-            return Err("standard input is too long: give name=value, one a line".to_owned());
+            let (en, zh) =
+                ("standard input is too long: give name=value, one a line", "标准输入过长：请每行给出一个 名称=值");
+            return Err(language.pick(en, zh).to_owned());
         }
         let mut given = BTreeMap::new();
         for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             // The line may hold a secret: it is not repeated.
-            let (name, value) =
-                line.split_once('=').ok_or_else(|| format!("standard input line {}: write name=value", at + 1))?;
+            let number = at + 1;
+            let (name, value) = line.split_once('=').ok_or_else(|| {
+                say!(
+                    language,
+                    "standard input line {number}: write name=value",
+                    "标准输入第 {number} 行：请写成 名称=值"
+                )
+            })?;
             given.insert(name.trim().to_owned(), value.trim().to_owned());
         }
-        Ok(Self::Script { given, asked: Vec::new() })
+        Ok(Self::Script { language, given, asked: Vec::new() })
+    }
+
+    /// The language that is spoken.
+    pub fn language(&self) -> Language {
+        match self {
+            Self::Person(language) | Self::Script { language, .. } => *language,
+        }
     }
 
     /// The value of a setting; none: the default stands, or the person must fill it in later.
     pub fn setting(&mut self, name: &str, what: &Setting) -> Result<Option<String>, String> {
         match self {
-            Self::Script { given, asked } => {
+            Self::Script { language, given, asked } => {
                 let name = format!("config.{name}");
                 let value = given.remove(&name).filter(|value| !value.is_empty());
                 if value.is_none() && what.default.is_none() {
-                    return Err(format!(
-                        "{name} is missing: {}\ngive a line {name}=… on standard input",
-                        what.description
+                    let about = &what.description;
+                    return Err(say!(
+                        *language,
+                        "{name} is missing: {about}\ngive a line {name}=… on standard input",
+                        "缺少 {name}：{about}\n请在标准输入中给出一行 {name}=…"
                     ));
                 }
                 asked.push(name);
@@ -84,7 +101,7 @@ impl Answers {
         again: bool,
     ) -> Result<Option<String>, String> {
         match self {
-            Self::Script { given, asked } => {
+            Self::Script { given, asked, .. } => {
                 asked.push(name.to_owned());
                 Ok(given.remove(name).filter(|value| !value.is_empty()))
             }
@@ -100,7 +117,9 @@ impl Answers {
                         (false, false) => "",
                     };
                     let asked = rpassword::prompt_password(format!("secret.{name}{hint}: "));
-                    let value = asked.map_err(|error| format!("the terminal cannot be read: {error}"))?;
+                    let value = asked.map_err(|error| {
+                        say!(*language, "the terminal cannot be read: {error}", "无法读取终端：{error}")
+                    })?;
                     let value = value.trim();
                     if !value.is_empty() {
                         return Ok(Some(value.to_owned()));
@@ -121,7 +140,7 @@ impl Answers {
     /// The address that the browser ended at; none without a person and without a line `redirected=…`.
     pub fn redirected(&mut self) -> Result<Option<String>, String> {
         match self {
-            Self::Script { given, asked } => {
+            Self::Script { given, asked, .. } => {
                 asked.push("redirected".to_owned());
                 Ok(given.remove("redirected"))
             }
@@ -134,11 +153,15 @@ impl Answers {
 
     /// A script that gives what nobody asks for has misspelled something. `later`: what is asked for after this.
     pub fn nothing_left(&self, later: &[&str]) -> Result<(), String> {
-        let Self::Script { given, asked } = self else { return Ok(()) };
+        let Self::Script { language, given, asked } = self else { return Ok(()) };
         let known: Vec<&str> = asked.iter().map(String::as_str).chain(later.iter().copied()).collect();
         let Some(name) = given.keys().find(|name| !known.contains(&name.as_str())) else { return Ok(()) };
-        let hint = suggest(name, known.iter().copied());
-        Err(format!("standard input gives `{name}`, which nobody asks for{hint}; asked for: {}", known.join(", ")))
+        let (hint, known) = (language.told(&suggest(name, known.iter().copied())), known.join(", "));
+        Err(say!(
+            *language,
+            "standard input gives `{name}`, which nobody asks for{hint}; asked for: {known}",
+            "标准输入给出了 `{name}`，但没有询问它{hint}；询问的是：{known}"
+        ))
     }
 }
 
@@ -146,6 +169,6 @@ fn ask(prompt: &str) -> Result<String, String> {
     print!("{prompt}");
     std::io::stdout().flush().map_err(|error| error.to_string())?;
     let mut line = String::new();
-    std::io::stdin().read_line(&mut line).map_err(|error| format!("standard input: {error}"))?;
+    std::io::stdin().read_line(&mut line).map_err(|error| error.to_string())?;
     Ok(line.trim().to_owned())
 }

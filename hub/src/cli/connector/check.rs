@@ -7,7 +7,8 @@ use huiliu_core::manifest::Manifest;
 use huiliu_mappings::lens::{Lens, laws};
 use serde_json::Value;
 
-use crate::{connectors, deployment};
+use crate::language::Language;
+use crate::{connectors, deployment, say};
 
 /// Checks a connector's folder: manifest, mapping, fixtures, and the laws on them; says what is missing.
 #[derive(clap::Args)]
@@ -20,15 +21,17 @@ pub struct Args {
 }
 
 /// Tells every mistake; fails if there is one.
-pub fn run(folder: &Path, args: &Args) -> Result<ExitCode, String> {
+pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, String> {
     let told = examine(folder, &args.connector, args.mapping.as_deref())?;
     for line in &told.fine {
-        println!("{line}");
+        println!("{}", language.told(line));
     }
     for line in &told.wrong {
-        println!("wrong: {line}");
+        let line = language.told(line);
+        println!("{}", say!(language, "wrong: {line}", "错误：{line}"));
     }
-    println!("{} mistake(s)", told.wrong.len());
+    let count = told.wrong.len();
+    println!("{}", say!(language, "{count} mistake(s)", "{count} 处错误"));
     Ok(if told.wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

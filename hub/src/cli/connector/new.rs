@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use crate::language::Language;
+use crate::say;
+
 /// Begins a connector in the deployment: a commented manifest, a mapping and a fixture that pass `connector check`.
 #[derive(clap::Args)]
 pub struct Args {
@@ -15,13 +18,15 @@ const MAPPING: &str = include_str!("templates/mapping.toml");
 const FIXTURE: &str = include_str!("templates/person.json");
 
 /// Writes three files; never over one that exists.
-pub fn run(folder: &Path, args: &Args) -> Result<ExitCode, String> {
+pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, String> {
     let name = args.name.as_str();
     let plain = name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
     if !plain {
-        return Err(format!(
-            "`{name}` is no name for a connector: small letters, digits and underscores, a letter first"
+        return Err(say!(
+            language,
+            "`{name}` is no name for a connector: small letters, digits and underscores, a letter first",
+            "`{name}` 不能作为连接器名称：只能用小写字母、数字和下划线，并以字母开头"
         ));
     }
     let files = [
@@ -38,9 +43,18 @@ pub fn run(folder: &Path, args: &Args) -> Result<ExitCode, String> {
             std::fs::create_dir_all(parent).map_err(wrong)?;
         }
         std::fs::write(path, text.replace("NAME", name)).map_err(wrong)?;
-        println!("made {}", path.display());
+        let path = path.display();
+        println!("{}", say!(language, "made {path}", "已生成 {path}"));
     }
-    println!("edit them, then run `huiliu -C {0} connector check {0}/connectors/{name}`", folder.display());
+    let folder = folder.display();
+    println!(
+        "{}",
+        say!(
+            language,
+            "edit them, then run `huiliu -C {folder} connector check {folder}/connectors/{name}`",
+            "编辑后请运行 `huiliu -C {folder} connector check {folder}/connectors/{name}`"
+        )
+    );
     Ok(ExitCode::SUCCESS)
 }
 
@@ -53,19 +67,21 @@ mod tests {
     fn what_is_begun_passes_the_check_and_is_never_overwritten() {
         let folder = tempfile::tempdir().unwrap();
         let args = Args { name: "till".to_owned() };
-        run(folder.path(), &args).unwrap();
+        run(folder.path(), &args, Language::En).unwrap();
         let connector = folder.path().join("connectors/till");
         let told = examine(folder.path(), &connector, None).unwrap();
         assert_eq!(told.wrong, Vec::<String>::new());
         assert_eq!(told.fine.len(), 3, "{:?}", told.fine);
-        assert!(run(folder.path(), &args).unwrap_err().contains("exists already"));
-        assert!(run(folder.path(), &Args { name: "../till".to_owned() }).unwrap_err().contains("no name"));
+        assert!(run(folder.path(), &args, Language::En).unwrap_err().contains("exists already"));
+        assert!(
+            run(folder.path(), &Args { name: "../till".to_owned() }, Language::En).unwrap_err().contains("no name")
+        );
     }
 
     #[test]
     fn the_check_says_what_is_wrong_and_what_is_missing() {
         let folder = tempfile::tempdir().unwrap();
-        run(folder.path(), &Args { name: "till".to_owned() }).unwrap();
+        run(folder.path(), &Args { name: "till".to_owned() }, Language::En).unwrap();
         let connector = folder.path().join("connectors/till");
         let file = connector.join("connector.toml");
         let edit =

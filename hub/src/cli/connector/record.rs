@@ -9,8 +9,9 @@ use huiliu_core::manifest::Ability;
 use huiliu_mappings::diagnose::suggest;
 
 use super::invent::Invent;
-use crate::cli::runtime;
-use crate::deployment;
+use crate::cli::{connection, runtime};
+use crate::language::Language;
+use crate::{deployment, say};
 
 /// Pulls one page of a stream and writes fixtures: personal values are replaced by invented ones of the same form.
 #[derive(clap::Args)]
@@ -28,20 +29,21 @@ const RECORDS_MAX: usize = 5;
 const FILES_MAX: usize = 1000;
 
 /// Pulls, invents, writes; never over a file that exists.
-pub fn run(folder: &Path, args: &Args) -> Result<ExitCode, String> {
+pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, String> {
     let at = deployment::open(folder)?;
     let Args { connection: name, stream } = args;
-    let known = at.engine.connections.get(name.as_str()).ok_or_else(|| {
-        format!(
-            "huiliu.toml has no connection `{name}`{}",
-            suggest(name, at.engine.connections.keys().map(String::as_str))
-        )
-    })?;
-    let connector = known.connector.as_ref().ok_or("a source of files has nothing to pull; import the file")?;
+    let known = connection(&at.engine, name, language)?;
+    let (en, zh) = ("a source of files has nothing to pull; import the file", "文件来源没有可拉取的内容；请导入文件");
+    let connector = known.connector.as_ref().ok_or(language.pick(en, zh))?;
     let streams = &connector.manifest().streams;
     if !streams.get(stream).is_some_and(|it| it.can(Ability::Pull)) {
         let hint = suggest(stream, streams.keys().map(String::as_str));
-        return Err(format!("`{}` has no stream `{stream}` that can be pulled{hint}", known.system));
+        let (system, hint) = (&known.system, language.told(&hint));
+        return Err(say!(
+            language,
+            "`{system}` has no stream `{stream}` that can be pulled{hint}",
+            "`{system}` 没有可拉取的数据流 `{stream}`{hint}"
+        ));
     }
     let page = runtime()?.block_on(connector.pull(&known.cx, &stream.as_str().into(), None));
     let page = page.map_err(|error| format!("{}: {error}", error.kind()))?;
@@ -56,13 +58,21 @@ pub fn run(folder: &Path, args: &Args) -> Result<ExitCode, String> {
     for mut body in records.take(RECORDS_MAX) {
         invent.replace(&mut body);
         let path = write_new(&target, &format!("{body:#}\n"))?;
-        println!("wrote {path}");
+        println!("{}", say!(language, "wrote {path}", "已写入 {path}"));
         written += 1;
     }
     if written == 0 {
-        return Err(format!("the first page of {name}/{stream} holds no record; nothing was written"));
+        return Err(say!(
+            language,
+            "the first page of {name}/{stream} holds no record; nothing was written",
+            "{name}/{stream} 的第一页没有记录；未写入任何内容"
+        ));
     }
-    println!("read them before you pass them on: what looks like a word of the system's own language was kept");
+    let (en, zh) = (
+        "read them before you pass them on: what looks like a word of the system's own language was kept",
+        "传给他人之前请先检查：看起来属于系统自身用语的词被保留了",
+    );
+    println!("{}", language.pick(en, zh));
     Ok(ExitCode::SUCCESS)
 }
 

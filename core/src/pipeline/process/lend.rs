@@ -1,0 +1,41 @@
+//! What a batch touches, from one store into another: links, blocks, golden records, pins, rulings, reviews.
+
+use std::collections::BTreeSet;
+
+use super::expand::Arrival;
+use super::resolve::BLOCK_LINKS_MAX;
+use crate::link::LinkKey;
+use crate::store::db::Result;
+use crate::store::{Store, blocks, goldens, links, stewards};
+
+/// Lends what [`super::Batch::load`] will ask for. What the other store has already stays as it is there.
+pub(super) fn lend(from: &Store, to: &Store, arrivals: &[Arrival]) -> Result<()> {
+    let keys: BTreeSet<&LinkKey> = arrivals.iter().map(|arrival| &arrival.key).collect();
+    let hashes: BTreeSet<i64> = arrivals.iter().flat_map(|arrival| arrival.blocks.iter().copied()).collect();
+    let lent = from.read(|tx| {
+        let mut all = links::by_keys(tx, keys)?;
+        let shared = blocks::shared(tx, from.tail(), hashes, BLOCK_LINKS_MAX)?;
+        let ids: BTreeSet<i64> =
+            shared.iter().map(|it| it.2).chain(all.iter().map(|it| it.golden)).filter(|id| *id != 0).collect();
+        all.extend(links::by_goldens(tx, ids.iter().copied())?);
+        let numbers = || all.iter().map(|link| link.number);
+        let reviews = stewards::waiting_of(tx, numbers())?;
+        let apart: Vec<(i64, i64)> = stewards::ruled_apart(tx, numbers())?.into_iter().collect();
+        let (records, pins) = (goldens::by_ids(tx, ids.iter().copied())?, goldens::pins(tx, ids)?);
+        Ok((all, shared, reviews, apart, records, pins))
+    })?;
+    let (all, shared, reviews, apart, records, pins) = lent;
+    to.write(|tx| {
+        links::lend(tx, &all)?;
+        blocks::lend(tx, &shared)?;
+        goldens::lend(tx, &records)?;
+        stewards::lend_reviews(tx, &reviews)?;
+        stewards::rule(tx, &apart, "different", "", 0)?;
+        for (golden, pins) in &pins {
+            for (field, pin) in pins {
+                goldens::put_pin(tx, *golden, field, pin)?;
+            }
+        }
+        Ok(())
+    })
+}
