@@ -46,10 +46,10 @@ pub fn last_day(site: &Site, t: Language, connection: Option<&str>) -> Result<Ve
     // The last stretch is the one that is still running.
     let end = (site.engine.clock.now_us().div_euclid(60_000_000) / stretch + 1) * stretch;
     let begin = end - MINUTES_A_DAY;
-    let flows = site.engine.store.read(|tx| traffic::since(tx, begin, stretch))?;
+    let flows = site.engine.store.read(|tx| traffic::since(tx, connection, begin, stretch))?;
     let panel = |is_in: bool| {
         let mut counts = vec![0; usize::try_from(MINUTES_A_DAY / stretch).unwrap_or(0)];
-        for flow in flows.iter().filter(|it| it.is_in == is_in && connection.is_none_or(|name| name == it.connection)) {
+        for flow in flows.iter().filter(|it| it.is_in == is_in) {
             if let Some(count) = usize::try_from(flow.stretch).ok().and_then(|at| counts.get_mut(at)) {
                 *count += flow.records;
             }

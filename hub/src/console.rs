@@ -2,6 +2,7 @@
 
 use huiliu_console::{access, site};
 use huiliu_core::engine::Engine;
+use huiliu_core::explain;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -56,6 +57,9 @@ pub fn greet(engine: &Engine, address: &str, language: Language) -> Result<(), S
 /// Serves the console until `stopped` turns true.
 pub async fn serve(engine: Engine, door: Door, bells: Bells, mut stopped: watch::Receiver<bool>) {
     tracing::info!(address = door.address, "the console is open");
+    // What phone numbers look like in every country is read with the first number: now, not in somebody's first search.
+    let warm = engine.clone();
+    tokio::task::spawn_blocking(move || explain::find(&warm, "+8613800138000"));
     let wake = Box::new(move || bells.ring());
     let app = site::router(engine, site::Settings { address: door.address, wake, stopped: stopped.clone() });
     let stop = async move { drop(stopped.wait_for(|stopped| *stopped).await) };

@@ -65,10 +65,8 @@ pub(super) fn went(tx: &mut Tx<'_>, delivery: i64, now_us: i64) -> Result<()> {
 }
 
 /// What came or went in one stretch of time.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flow {
-    /// The connection.
-    pub connection: String,
     /// Whether it came in; else it went out.
     pub is_in: bool,
     /// Which stretch, counted from the beginning that was asked for.
@@ -77,11 +75,14 @@ pub struct Flow {
     pub records: i64,
 }
 
-/// The flow since a minute (since 1970 UTC), in stretches of so many minutes.
-pub fn since(tx: &mut Tx<'_>, minute: i64, stretch_minutes: i64) -> Result<Vec<Flow>> {
-    let sql = "SELECT connection, way, (minute - ?1) / ?2, CAST(SUM(records) AS BIGINT) FROM traffic
-               WHERE minute >= ?1 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3";
-    tx.query(sql, &[Param::Int(minute), Param::Int(stretch_minutes.max(1))], |row| {
-        Ok(Flow { connection: row.text(0)?, is_in: row.text(1)? == "in", stretch: row.int(2)?, records: row.int(3)? })
-    })
+/// The flow of one connection, or of all together, since a minute (since 1970 UTC), in stretches of so many minutes.
+pub fn since(tx: &mut Tx<'_>, connection: Option<&str>, minute: i64, stretch_minutes: i64) -> Result<Vec<Flow>> {
+    let whose = if connection.is_some() { "AND connection = ?3" } else { "" };
+    let sql = format!(
+        "SELECT way, (minute - ?1) / ?2, CAST(SUM(records) AS BIGINT) FROM traffic WHERE minute >= ?1 {whose}
+         GROUP BY 1, 2 ORDER BY 1, 2"
+    );
+    let mut params = vec![Param::Int(minute), Param::Int(stretch_minutes.max(1))];
+    params.extend(connection.map(Param::Text));
+    tx.query(&sql, &params, |row| Ok(Flow { is_in: row.text(0)? == "in", stretch: row.int(1)?, records: row.int(2)? }))
 }
