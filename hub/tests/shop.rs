@@ -23,6 +23,12 @@ fn follow(readme: &str) {
     assert!(ran.status.success(), "{told}\n{}", String::from_utf8_lossy(&ran.stderr));
     assert!(told.contains("6 golden records made"), "{told}");
     assert!(told.contains("total 256.00 CNY"), "{told}");
+    // Its last line closes the shop.
+    let closed = (0..100).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        std::net::TcpStream::connect(("127.0.0.1", port)).is_err()
+    });
+    assert!(closed, "the shop is still open");
     assert!(told.contains("\"first_name\":\"小珊\""), "{told}");
 }
 

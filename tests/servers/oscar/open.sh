@@ -5,19 +5,20 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 to=$(cd "$1" && pwd)
 shop="http://127.0.0.1:$2"
-python() { (cd "$here" && exec "$to/venv/bin/python" -W ignore "$@"); }
+python="$to/venv/bin/python"
+cd "$here"
 export PYTHONDONTWRITEBYTECODE=1 SHOP_DB="$to/mine.sqlite3"
 first=no
 if [ ! -f "$SHOP_DB" ]; then
     cp "$to/shop.sqlite3" "$SHOP_DB"
     first=yes
 fi
-python manage.py runserver --noreload "127.0.0.1:$2" > "$to/log" 2>&1 < /dev/null &
+"$python" -W ignore manage.py runserver --noreload "127.0.0.1:$2" > "$to/log" 2>&1 < /dev/null &
 echo $! > "$to/pid"
 for _ in $(seq 300); do
     curl -sfo /dev/null "$shop/api/" && break
     kill -0 "$(cat "$to/pid")" || { cat "$to/log"; exit 1; }
     sleep 0.1
 done
-if [ "$first" = yes ]; then python act.py "$shop" < "$here/people.jsonl" > "$to/people.log"; fi
+if [ "$first" = yes ]; then "$python" -W ignore act.py "$shop" < "$here/people.jsonl" > "$to/people.log"; fi
 echo "the shop is open: $shop/"
