@@ -209,7 +209,8 @@ pub struct Delivery {
     pub id: Option<ExternalId>,
     /// In vendor words, exactly the changed fields (for a create: all fields), nested as the vendor nests them.
     pub body: Value,
-    /// What the target held in these same fields before, as last known, in vendor words; null for a create.
+    /// What the target held in these same fields before, as last known, in vendor words, at the places where they are
+    /// written and at those where they are read; null for a create. The target may spell it otherwise.
     pub base: Value,
     /// The version the patch was made against, for a conditional write.
     pub base_version: Option<Version>,

@@ -14,10 +14,10 @@ use huiliu_mappings::value::{FieldName, Identity};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::connection::State;
+use crate::connection::{Connection, State};
 use crate::engine::Engine;
 use crate::link::{Link, LinkKey};
-use crate::pipeline::process;
+use crate::pipeline::{plan, process};
 use crate::store::blocks::{self, Tail};
 use crate::store::db::{Result, Tx};
 use crate::store::goldens::{self, Change};
@@ -111,6 +111,8 @@ pub struct Target {
     pub state: String,
     /// Whether the configuration lets it be written.
     pub writes: bool,
+    /// Whether the record would be made there, once its stream was read to its end for the first time.
+    pub waits: bool,
     /// Writes, oldest first.
     pub deliveries: Vec<Sent>,
 }
@@ -281,6 +283,14 @@ fn targets(engine: &Engine, tx: &mut Tx<'_>, link: &Link) -> Result<Vec<Target>>
         });
     }
     let states = streams::states(tx)?;
+    let members = links::by_goldens(tx, [link.golden])?;
+    let unread = plan::unread(tx, engine.connections.values())?;
+    let waits = |connection: &Connection| {
+        let is_there = members.iter().any(|it| it.key.connection == connection.name);
+        let mut lenses = connection.lenses.iter().filter(|lens| *lens.entity() == link.entity);
+        let name = connection.name.as_str();
+        !is_there && lenses.any(|lens| unread.contains(&(name.to_owned(), lens.stream().to_owned())))
+    };
     let others = engine.connections.values().filter(|it| it.name != link.key.connection && it.connector.is_some());
     Ok(others
         .map(|connection| {
@@ -289,6 +299,7 @@ fn targets(engine: &Engine, tx: &mut Tx<'_>, link: &Link) -> Result<Vec<Target>>
                 connection: name.to_owned(),
                 state: states.get(name).map_or(State::Observing, |(state, _)| *state).as_str().to_owned(),
                 writes: connection.writes,
+                waits: waits(connection),
                 deliveries: sent.remove(name).unwrap_or_default(),
             }
         })

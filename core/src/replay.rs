@@ -13,6 +13,7 @@ mod step;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
+use huiliu_mappings::lens::Lens;
 use huiliu_mappings::value::{EntityName, FieldName, Issue};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -23,8 +24,9 @@ use crate::link::{Link, LinkKey};
 use crate::pipeline::process::{self, MEANING_LOCK, received};
 use crate::retry;
 use crate::store::db::{Result, StoreError, Tx};
+use crate::store::inbox::{self, InboxItem, ItemKind};
 use crate::store::replays::{self, Run, Stretch};
-use crate::store::{inbox, links, stewards, streams};
+use crate::store::{links, stewards, streams};
 
 use step::{How, Near, Page, Told, step};
 
@@ -324,15 +326,26 @@ impl<'a> Work<'a> {
         }
         let to = place.inbox.min(place.after + STRETCH);
         let stretch = Stretch { after: place.after, to, link: place.link };
-        let mut positions = replays::unread(tx, &self.scope.lenses(self.engine), stretch)?;
-        let to = if positions.len() > AGAIN { positions[AGAIN - 1] } else { to };
-        positions.truncate(AGAIN);
-        self.report.unread += positions.len() as u64;
+        let found = replays::unread(tx, &self.scope.lenses(self.engine), stretch)?;
+        let mut lenses: BTreeMap<i64, Vec<String>> = BTreeMap::new();
+        for (position, lens) in found {
+            lenses.entry(position).or_default().push(lens);
+        }
+        let to = lenses.keys().nth(AGAIN - 1).copied().unwrap_or(to);
+        let mut items = inbox::at_all(tx, lenses.range(..=to).map(|(position, _)| *position))?;
+        items.retain(|item| lenses[&item.position].iter().any(|lens| self.reads(item, lens)));
+        self.report.unread += items.len() as u64;
         if self.then == Then::Keep {
-            let items = inbox::at_all(tx, positions)?;
             inbox::append(tx, &items)?;
         }
         Ok(Some(to))
+    }
+
+    /// Whether a lens takes an item for one of its own.
+    fn reads(&self, item: &InboxItem, lens: &str) -> bool {
+        let lens = self.engine.connections.get(&item.connection).and_then(|it| it.lens(lens));
+        let is_ours = |lens: &Lens| serde_json::from_slice(&item.body).is_ok_and(|body| lens.reads(&body));
+        item.kind == ItemKind::Deleted || lens.is_some_and(|lens| is_ours(lens))
     }
 
     /// What a step put into the inbox is processed before the next one looks.

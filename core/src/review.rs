@@ -6,9 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use huiliu_mappings::lens::Lens;
 use huiliu_mappings::merge::Pin;
-use huiliu_mappings::value::{FieldName, Fields};
+use huiliu_mappings::value::FieldName;
 use serde_json::{Value, json};
 
 use crate::connection::State;
@@ -142,6 +141,7 @@ pub fn decide(engine: &Engine, number: i64, verdict: Verdict, steward: Steward<'
                 let pairs: Vec<(i64, i64)> = others.iter().map(|other| (link.number, other.number)).collect();
                 stewards::rule(tx, &pairs, "different", steward.name, now_us)?;
                 stewards::close_review(tx, number, "different", steward.name, now_us)?;
+                process::settle_questions(tx, others.iter().map(|other| other.number), now_us)?;
                 note(engine, tx, steward, "decide", &detail, 0)?;
                 Ok(link.golden)
             }
@@ -236,6 +236,7 @@ pub fn split(engine: &Engine, parted: &[LinkKey], steward: Steward<'_>) -> Resul
             batch.dirty(left, 0, "split");
             batch.dirty(golden, 0, "split");
         })?;
+        process::settle_questions(tx, members.iter().map(|link| link.number), now_us)?;
         let (ours, theirs) = if leaving == &parted { (left, golden) } else { (golden, left) };
         let names: Vec<String> = found.iter().map(|link| link.key.to_string()).collect();
         let detail = json!({ "from": golden, "links": names, "parted": ours, "rest": theirs });
@@ -255,20 +256,26 @@ pub(crate) fn home_of(
     Ok(known.into_iter().filter(|it| it.merged_into == Some(golden)).map(|it| it.id).min())
 }
 
-/// Fixes a value of a golden record. `value` is canonical; null pins "empty".
-pub fn pin(engine: &Engine, golden: i64, field: &FieldName, value: Value, steward: Steward<'_>) -> Result<()> {
+/// Fixes a value of a golden record, written as a person writes it; null pins "empty". Returns its canonical form.
+pub fn pin(engine: &Engine, golden: i64, field: &FieldName, value: &Value, steward: Steward<'_>) -> Result<Value> {
     command(engine, |tx| {
         let golden = living(tx, golden)?;
-        let is_known =
-            |lens: &Lens| *lens.entity() == golden.entity && lens.project(&Fields::new()).contains_key(field);
-        let written = engine.connections.values().any(|it| it.lenses.iter().any(|lens| is_known(lens)));
-        let said = links::by_goldens(tx, [golden.id])?.iter().any(|link| link.state.said.contains_key(field));
-        if !written && !said {
-            return refused(format!("no mapping of a {} knows the field {field}", golden.entity));
-        }
-        let pin = Pin { value, by: steward.name.to_owned(), at_us: engine.clock.now_us() };
+        let lenses = engine.connections.values().flat_map(|it| &it.lenses);
+        let read = lenses.filter(|lens| *lens.entity() == golden.entity).find_map(|lens| lens.canonical(field, value));
+        let value = match read {
+            Some(Ok(value)) => value,
+            Some(Err(problem)) => {
+                let expected = problem.message;
+                return refused(format!(
+                    "{field} cannot be pinned to this value: {expected}; write null to pin that there is none"
+                ));
+            }
+            None => return refused(format!("no mapping of a {} knows the field {field}", golden.entity)),
+        };
+        let pin = Pin { value: value.clone(), by: steward.name.to_owned(), at_us: engine.clock.now_us() };
         goldens::put_pin(tx, golden.id, field, &pin)?;
-        recompute(engine, tx, golden.id, "pin", field, steward)
+        recompute(engine, tx, golden.id, "pin", field, steward)?;
+        Ok(value)
     })
 }
 

@@ -39,25 +39,44 @@ const LISTEN_PAUSE: Duration = Duration::from_secs(1);
 pub struct Bells {
     /// Something is in the inbox.
     think: Arc<Notify>,
+    /// A stream of a connection may be due, by name.
+    read: Arc<BTreeMap<String, Notify>>,
     /// A connection has an errand, by name.
     tend: Arc<BTreeMap<String, Notify>>,
+}
+
+/// What a task does at its connection. Reading and errands go side by side: a write does not wait behind a long pull.
+enum Work {
+    /// Pulls these streams, each at its interval.
+    Read(Vec<(StreamName, Duration)>),
+    /// Fetches hinted keys and sends deliveries.
+    Errands,
 }
 
 impl Bells {
     /// The bells of an engine, silent.
     pub fn of(engine: &Engine) -> Self {
-        let tend = engine.connections.keys().map(|name| (name.clone(), Notify::new())).collect();
-        Self { think: Arc::new(Notify::new()), tend: Arc::new(tend) }
+        let bells = || Arc::new(engine.connections.keys().map(|name| (name.clone(), Notify::new())).collect());
+        Self { think: Arc::new(Notify::new()), read: bells(), tend: bells() }
     }
 
     /// Wakes everybody: the store was changed from outside of the stages.
     pub fn ring(&self) {
         self.think.notify_one();
-        self.tend.values().for_each(Notify::notify_one);
+        self.call();
     }
 
-    async fn heard(&self, connection: &str) {
-        match self.tend.get(connection) {
+    /// Wakes everybody who goes to a system.
+    fn call(&self) {
+        self.read.values().chain(self.tend.values()).for_each(Notify::notify_one);
+    }
+
+    async fn heard(&self, connection: &str, work: &Work) {
+        let bells = match work {
+            Work::Read(_) => &self.read,
+            Work::Errands => &self.tend,
+        };
+        match bells.get(connection) {
             Some(bell) => bell.notified().await,
             None => std::future::pending().await,
         }
@@ -104,8 +123,9 @@ pub async fn serve_until(
     let (stop, stopped) = watch::channel(false);
     let mut tasks = tokio::task::JoinSet::new();
     for connection in engine.connections.values().filter(|it| it.connector.is_some()) {
-        let schedule = schedule(&deployment, connection)?;
-        tasks.spawn(tend(engine.clone(), connection.clone(), schedule, bells.clone(), stopped.clone()));
+        for work in [Work::Read(schedule(&deployment, connection)?), Work::Errands] {
+            tasks.spawn(tend(engine.clone(), connection.clone(), work, bells.clone(), stopped.clone()));
+        }
         tasks.spawn(listen(engine.clone(), connection.clone(), bells.clone(), stopped.clone()));
     }
     let heard = bells.clone();
@@ -157,16 +177,10 @@ pub fn schedule(deployment: &Deployment, connection: &Connection) -> Result<Vec<
         .collect()
 }
 
-/// Does what is due at one connection, then rests until the next errand or until it is woken.
-async fn tend(
-    engine: Engine,
-    connection: Connection,
-    schedule: Vec<(StreamName, Duration)>,
-    bells: Bells,
-    mut stop: watch::Receiver<bool>,
-) {
+/// Does what is due at one connection, then rests until the next time or until it is woken.
+async fn tend(engine: Engine, connection: Connection, work: Work, bells: Bells, mut stop: watch::Receiver<bool>) {
     while !*stop.borrow() {
-        let rest = match turn(&engine, &connection, &schedule, &bells).await {
+        let rest = match turn(&engine, &connection, &work, &bells).await {
             Ok(rest) => rest,
             Err(error) => {
                 tracing::error!(connection = %connection.name, "the store failed, trying again: {error}");
@@ -175,19 +189,14 @@ async fn tend(
         };
         tokio::select! {
             () = tokio::time::sleep(rest) => {}
-            () = bells.heard(connection.name.as_str()) => {}
+            () = bells.heard(connection.name.as_str(), &work) => {}
             _ = stop.changed() => {}
         }
     }
 }
 
-/// One turn of a connection: what is due of each stream, hinted keys, deliveries. Returns how long it may rest.
-async fn turn(
-    engine: &Engine,
-    connection: &Connection,
-    schedule: &[(StreamName, Duration)],
-    bells: &Bells,
-) -> Result<Duration, String> {
+/// One turn of a connection: what is due of each stream, or hinted keys and deliveries. Returns how long it may rest.
+async fn turn(engine: &Engine, connection: &Connection, work: &Work, bells: &Bells) -> Result<Duration, String> {
     let here = engine.clone();
     let (states, known) =
         on_thread(move || here.store.read(|tx| Ok((streams::states(tx)?, streams::all(tx)?)))).await?;
@@ -195,6 +204,7 @@ async fn turn(
     if states.get(name).is_some_and(|(state, _)| *state == State::Paused) {
         return Ok(GLANCE);
     }
+    let Work::Read(schedule) = work else { return errands(engine, connection, bells).await };
     for (stream, every) in schedule {
         let state = known.get(&(name.to_owned(), stream.as_str().to_owned()));
         if state.is_none_or(|state| !state.stopped && state.due_us <= engine.clock.now_us()) {
@@ -202,10 +212,27 @@ async fn turn(
             let pulled = pull::stream(engine, connection, stream, every_us).await.map_err(|error| error.to_string())?;
             if pulled.records > 0 {
                 tracing::info!(connection = name, %stream, records = pulled.records, "pulled");
+                // A list may hold keys without content: they are fetched beside the next page.
+                if let Some(bell) = bells.tend.get(name) {
+                    bell.notify_one();
+                }
+            }
+            // The first complete read lets go what waited for it, even if it brought nothing.
+            if pulled.records > 0 || state.is_none_or(|state| state.read_to.is_none()) {
                 bells.think.notify_one();
             }
         }
     }
+    let (here, name) = (engine.clone(), connection.name.clone());
+    let known = on_thread(move || here.store.read(streams::all)).await?;
+    let due = schedule.iter().filter_map(|(stream, _)| {
+        let state = known.get(&(name.as_str().to_owned(), stream.as_str().to_owned()))?;
+        (!state.stopped).then_some(state.due_us)
+    });
+    Ok(rest(engine, due.min()))
+}
+
+async fn errands(engine: &Engine, connection: &Connection, bells: &Bells) -> Result<Duration, String> {
     if pull::fetches(engine, connection).await.map_err(|error| error.to_string())? > 0 {
         bells.think.notify_one();
     }
@@ -213,25 +240,15 @@ async fn turn(
         // What a conflict read again waits in the inbox.
         bells.think.notify_one();
     }
-    rest(engine, connection, schedule).await
+    let (here, name) = (engine.clone(), connection.name.clone());
+    let due_us = on_thread(move || here.store.read(|tx| streams::next_errand_us(tx, name.as_str()))).await?;
+    Ok(rest(engine, due_us))
 }
 
-/// Until the next pull, fetch or delivery of the connection is due.
-async fn rest(
-    engine: &Engine,
-    connection: &Connection,
-    schedule: &[(StreamName, Duration)],
-) -> Result<Duration, String> {
-    let (here, name) = (engine.clone(), connection.name.clone());
-    let (known, errand_us) =
-        on_thread(move || here.store.read(|tx| Ok((streams::all(tx)?, streams::next_errand_us(tx, name.as_str())?))))
-            .await?;
-    let pulls = schedule.iter().filter_map(|(stream, _)| {
-        let state = known.get(&(connection.name.as_str().to_owned(), stream.as_str().to_owned()))?;
-        (!state.stopped).then_some(state.due_us)
-    });
-    let wait_us = pulls.chain(errand_us).min().map_or(i64::MAX, |due_us| due_us - engine.clock.now_us());
-    Ok(Duration::from_micros(u64::try_from(wait_us).unwrap_or(0)).clamp(REST_MIN, GLANCE))
+/// Until something is due, and never longer than a glance: other processes write to the store, too.
+fn rest(engine: &Engine, due_us: Option<i64>) -> Duration {
+    let wait_us = due_us.map_or(i64::MAX, |due_us| due_us - engine.clock.now_us());
+    Duration::from_micros(u64::try_from(wait_us).unwrap_or(0)).clamp(REST_MIN, GLANCE)
 }
 
 /// Lets the system say that a stream changed (IMAP IDLE and the like): its pull is brought forward.
@@ -272,7 +289,7 @@ async fn listen(engine: Engine, connection: Connection, bells: Bells, mut stop: 
                 LISTEN_AGAIN
             }
         };
-        if let Some(bell) = bells.tend.get(connection.name.as_str()) {
+        if let Some(bell) = bells.read.get(connection.name.as_str()) {
             bell.notify_one();
         }
         tokio::select! {
@@ -304,7 +321,7 @@ async fn think(engine: Engine, bells: Bells, names: Names, mut stop: watch::Rece
             Ok((0, _)) => {}
             Ok((_, errands)) => {
                 if errands > 0 {
-                    bells.tend.values().for_each(Notify::notify_one);
+                    bells.call();
                 }
                 continue;
             }

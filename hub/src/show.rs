@@ -173,6 +173,10 @@ fn silence(told: &Target, language: Language) -> &'static str {
             "it observes, run `huiliu go-live` to write to it",
             "该连接处于观察状态，运行 `huiliu go-live` 后才会写入",
         ),
+        ("live", true) if told.waits => language.pick(
+            "creating it waits until the stream there was read to its end once: the record may be there already",
+            "新建操作要等对方的数据流首次完整读取之后：该记录可能已经存在",
+        ),
         ("paused", _) => language.pick("it is paused, see `huiliu status`", "该连接已暂停，见 `huiliu status`"),
         _ => language.pick(
             "it holds these values already, or has no record and may not create one",

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::diagnose::Diagnostic;
 use crate::model::{FieldSpec, FieldType, Model};
-use crate::normalize::Options;
+use crate::normalize::{Options, Problem};
 use crate::value::{EntityName, FieldName, Fields, IdentityKind, Issue, MappedRecord};
 use path::Path;
 
@@ -149,6 +149,12 @@ impl Lens {
         rules.map(|rule| &rule.field)
     }
 
+    /// A value that a person gives for a field, in the field's canonical form; null stays null. None: the lens does not
+    /// know the field.
+    pub fn canonical(&self, field: &FieldName, given: &Value) -> Option<Result<Value, Problem>> {
+        self.fields.iter().find(|rule| rule.field == *field).map(|rule| read::given(rule, given))
+    }
+
     /// The record in canonical words, and what could not be mapped.
     pub fn map(&self, body: &Value) -> (MappedRecord, Vec<Issue>) {
         read::map(self, body)
@@ -158,6 +164,12 @@ impl Lens {
     /// canonical form in which they would read back. A field the golden record does not have is null.
     pub fn project(&self, golden: &Fields) -> Fields {
         write::project(self, golden)
+    }
+
+    /// What a record that holds these canonical fields shows, as far as this lens can tell: the vendor's JSON at the
+    /// places where the written fields are read. It may be spelled otherwise there.
+    pub fn show(&self, fields: &Fields) -> Value {
+        write::show(self, fields)
     }
 
     /// The vendor's JSON for exactly these canonical fields, nested as the vendor nests them.

@@ -113,6 +113,7 @@ fn cursor_never_leads() {
 fn delivery_is_complete() {
     on_both_stores(|store| {
         let pair = pair(store);
+        pair.pull("b").expect("pull");
         pair.a.edit("1", &json!({"name": "李雷", "email": "li@example.com", "title": "经理"}));
         pair.pull("a").expect("pull");
         pair.think();

@@ -11,6 +11,7 @@ mod explain;
 mod files;
 mod flow;
 mod garbage;
+mod holds;
 mod invariants;
 mod oscar;
 mod process;

@@ -42,7 +42,7 @@ fn what_is_told_is_what_happens() {
         let engine = kit::engine(store);
         kit::feed(&engine, &people("a", 0, 60, 0));
         let steward = Steward { name: "Zhang", why: "test" };
-        review::pin(&engine, 2, &"title".into(), json!("pinned"), steward).expect("a pin");
+        review::pin(&engine, 2, &"title".into(), &json!("pinned"), steward).expect("a pin");
         let before = engine.store.read(|tx| {
             Ok((goldens::after(tx, "customer", 0, 1000)?, tx.max("id", "link")?, tx.max("position", "inbox")?))
         });

@@ -10,6 +10,7 @@ use huiliu_core::engine::Engine;
 use huiliu_core::link::LinkKey;
 use huiliu_core::pipeline::{plan, process, pull, push};
 use huiliu_core::replay::{self, Replayed, Scope};
+use huiliu_core::review::{self, Steward};
 use huiliu_core::store::inbox::{InboxItem, ItemKind};
 use huiliu_core::store::{Store, deliveries, goldens, inbox, links, streams};
 use huiliu_mappings::{matching, merge};
@@ -367,5 +368,40 @@ fn what_is_kept_no_more_stays_as_it_is() {
         assert_eq!(done.report.outcomes, BTreeMap::from([("not_kept".to_owned(), 1)]));
         assert!(done.report.is_empty());
         assert_eq!(customers(&engine)[0].0["title"], "A");
+    });
+}
+
+#[test]
+fn what_a_steward_ruled_to_be_one_stays_one() {
+    on_both_stores(|store| {
+        let phone = without("phone = \"/phone\"\n");
+        let person =
+            |key: &str, email: &str| record(key, 1, &json!({"name": "李雷", "email": email, "phone": "13800138000"}));
+        let engine = reading(&store, &[("a", &phone), ("b", &phone)]);
+        feed(&engine, &[person("a/customers/1", "li@example.com"), person("b/customers/1", "lei@example.com")]);
+        review::link(&engine, 1, 2, Steward { name: "wang", why: "called both" }).unwrap();
+        apply(&reading(&store, &[("a", MAPPING), ("b", MAPPING)]));
+        let engine = reading(&store, &[("a", &phone), ("b", &phone)]);
+        assert_eq!(apply(&engine).report.parted, 0);
+        assert_eq!(customers(&engine).len(), 1);
+    });
+}
+
+#[test]
+fn a_table_that_is_not_meant_reads_nothing_again() {
+    on_both_stores(|store| {
+        let two = format!(
+            "{MAPPING}\n[guests]\nentity = \"customer\"\nstream = \"customers\"\nonly = \"/guest\"\n[guests.fields]\ntitle = \"/guest\"\n"
+        );
+        let engine = reading(&store, &[("a", MAPPING)]);
+        let body = |guest: Value| json!({"name": "李雷", "email": "li@example.com", "guest": guest});
+        feed(&engine, &[record("a/customers/1", 1, &body(json!(null))), record("a/customers/2", 2, &body(json!("x")))]);
+        let engine = reading(&store, &[("a", &two)]);
+        let seen = look(&engine);
+        assert_eq!((seen.report.unread, seen.report.outcomes.get("unchanged")), (1, Some(&2)), "{seen:?}");
+        assert_eq!(apply(&engine).report.unread, 1);
+        assert!(apply(&engine).report.is_empty());
+        let guests = ["1", "2"].map(|id| format!("a/guests/{id}").parse::<LinkKey>().unwrap());
+        assert_eq!(engine.store.read(|tx| links::by_keys(tx, &guests)).unwrap().len(), 1);
     });
 }

@@ -178,13 +178,93 @@ fn a_pin_wins_until_it_is_taken_away() {
     on_both_stores(|store| {
         let engine = kit::engine(store);
         feed(&engine, &[record("a/customers/1", 1, &json!({"name": "李雷", "email": "li@example.com", "title": "A"}))]);
-        review::pin(&engine, 1, &"title".into(), json!("Boss"), WANG).unwrap();
+        review::pin(&engine, 1, &"title".into(), &json!("Boss"), WANG).unwrap();
         feed(&engine, &[record("a/customers/1", 2, &json!({"name": "李雷", "email": "li@example.com", "title": "B"}))]);
         assert_eq!(customers(&engine)[0].0["title"], "Boss");
         review::unpin(&engine, 1, &"title".into(), WANG).unwrap();
         assert_eq!(customers(&engine)[0].0["title"], "B");
-        let told = review::pin(&engine, 1, &"shoe_size".into(), json!("44"), WANG).unwrap_err().to_string();
+        let told = review::pin(&engine, 1, &"shoe_size".into(), &json!("44"), WANG).unwrap_err().to_string();
         assert!(told.contains("knows the field"), "{told}");
         assert!(review::unpin(&engine, 1, &"title".into(), WANG).is_err());
+    });
+}
+
+#[test]
+fn a_pin_is_kept_in_canonical_form_and_a_wrong_value_is_refused() {
+    on_both_stores(|store| {
+        let engine = kit::engine(store);
+        feed(&engine, &[record("a/customers/1", 1, &json!({"name": "李雷", "email": "li@example.com"}))]);
+        let phone = review::pin(&engine, 1, &"phones.main".into(), &json!(" 138 0013 8000"), WANG).unwrap();
+        assert_eq!(phone, json!({"number": "+8613800138000", "type": "mobile"}));
+        assert_eq!(review::pin(&engine, 1, &"phones.main".into(), &phone, WANG).unwrap(), phone, "canonical stays so");
+        review::pin(&engine, 1, &"emails.main".into(), &json!("Li.Lei@Example.com"), WANG).unwrap();
+        let shown = customers(&engine)[0].0.clone();
+        assert_eq!((&shown["phones.main"], &shown["emails.main"]), (&phone, &json!("li.lei@example.com")));
+        for (field, value) in [("phones.main", "12"), ("emails.main", "nobody"), ("emails.main", " ")] {
+            let told = review::pin(&engine, 1, &field.into(), &json!(value), WANG).unwrap_err().to_string();
+            assert!(told.contains(field) && told.contains("write null"), "{told}");
+        }
+        review::pin(&engine, 1, &"emails.main".into(), &Value::Null, WANG).unwrap();
+        let shown = customers(&engine)[0].0.clone();
+        assert_eq!((&shown["phones.main"], shown.get("emails.main")), (&phone, None));
+    });
+}
+
+#[test]
+fn what_was_ruled_to_be_the_same_comes_together_again() {
+    on_both_stores(|store| {
+        let engine = kit::engine(store);
+        let second =
+            |seconds, title: &str| record("b/customers/1", seconds, &json!({"name": "韩梅梅", "title": title}));
+        feed(&engine, &[record("a/customers/1", 1, &json!({"name": "李雷"})), second(2, "A")]);
+        review::link(&engine, 1, 2, WANG).unwrap();
+        // Whatever parted them since, no evidence brings them together: the ruling does, at the next word.
+        let part = engine.store.write(|tx| {
+            tx.execute("UPDATE golden SET merged_into = NULL WHERE id = 2", &[])?;
+            tx.execute("UPDATE link SET golden = 2 WHERE connection = 'b'", &[])?;
+            tx.execute("UPDATE block SET golden = 2 WHERE link = 2", &[])
+        });
+        part.unwrap();
+        assert_eq!(customers(&engine).len(), 2);
+        feed(&engine, &[second(3, "B")]);
+        let shown = customers(&engine);
+        assert_eq!((shown.len(), shown[0].1.len(), &shown[0].0["title"]), (1, 2, &json!("B")));
+        // A later ruling is the last word.
+        review::split(&engine, &[key("b/customers/1")], WANG).unwrap();
+        feed(&engine, &[second(4, "C")]);
+        assert_eq!(customers(&engine).len(), 2);
+    });
+}
+
+#[test]
+fn questions_that_answered_themselves_are_closed() {
+    on_both_stores(|store| {
+        let engine = kit::engine(store);
+        let person = |key: &str, seconds, name: &str, title: &str| {
+            record(key, seconds, &json!({"name": name, "phone": "13800138000", "title": title}))
+        };
+        let state = |number| {
+            let found = engine.store.read(|tx| stewards::review_by_number(tx, number)).unwrap();
+            found.map(|(_, state)| state)
+        };
+        let first = [person("a/customers/1", 1, "李雷", "A"), person("b/customers/1", 2, "韩梅梅", "A")];
+        assert_eq!(feed(&engine, &first).reviews, 1);
+        // The same doubt from the other side.
+        assert_eq!(feed(&engine, &[person("a/customers/1", 3, "李雷", "B")]).reviews, 1);
+        review::decide(&engine, 1, Verdict::Apart, WANG).unwrap();
+        assert_eq!((state(1).as_deref(), state(2).as_deref()), (Some("different"), Some("ruled")));
+        assert_eq!(feed(&engine, &[person("c/customers/1", 4, "王芳", "A")]).reviews, 1);
+        assert_eq!(state(3).as_deref(), Some("waiting"));
+        review::link(&engine, 1, 3, WANG).unwrap();
+        assert_eq!(state(3).as_deref(), Some("merged"), "and the other one is ruled out by now");
+        let told = review::decide(&engine, 2, Verdict::Apart, WANG).unwrap_err().to_string();
+        assert!(told.contains("ruled"), "{told}");
+        // As long as one candidate is in question, the question stays.
+        let doubt = |key: &str, name: &str| record(key, 5, &json!({"name": name, "phone": "13900139000"}));
+        let asked = [doubt("a/customers/7", "赵一"), doubt("b/customers/7", "钱二"), doubt("c/customers/7", "孙三")];
+        assert_eq!(feed(&engine, &asked).reviews, 2);
+        review::link(&engine, 4, 6, WANG).unwrap();
+        let waiting = engine.store.read(|tx| stewards::waiting(tx, 10)).unwrap();
+        assert_eq!(waiting.iter().map(|it| it.number).collect::<Vec<_>>(), [4, 5]);
     });
 }

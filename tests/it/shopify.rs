@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use huiliu_core::clock::Clock;
-use huiliu_core::pipeline::pull;
+use huiliu_core::pipeline::{plan, process, pull, push};
 use huiliu_core::store::{Store, goldens, inbox, links};
 use huiliu_mappings::value::Reference;
 use huiliu_tests::kit;
@@ -34,6 +34,7 @@ async fn shop(store: Store) -> Shop {
     other.creates.insert("customers".to_owned());
     let hub = Hub::live(store, clock, [shop, other]).await;
     twin.set_webhook(&format!("{}/hooks/shop", hub.listen().await));
+    assert_eq!(hub.pull().await, Vec::<String>::new());
     Shop { twin, crm, hub }
 }
 
@@ -166,4 +167,34 @@ async fn an_empty_bucket_is_waited_for_and_not_hammered() {
     assert_eq!(shop.twin.throttled(), 1);
     assert_eq!(shop.hub.settle(false).await, Vec::<String>::new());
     assert_eq!(shop.goldens("customer").await.len(), 3);
+}
+
+/// Stamps of whole seconds: an edit in the second of the last one bears the same stamp. The fields themselves tell.
+#[test]
+fn an_edit_in_the_same_second_is_not_overwritten() {
+    on_both_stores(async |store| {
+        let shop = shop(store).await;
+        shop.twin.set_now_s(Some(Clock::System.now_us() / 1_000_000));
+        let id = shop.twin.add_customer(&lei()).await.expect("a customer");
+        shop.settle(true).await;
+        let stamp = shop.twin.snapshot()["customers"][&id]["updatedAt"].clone();
+        // Somebody changes the address elsewhere, and before it is written the shop's own people do.
+        shop.crm.edit("made1", &json!({ "email": "from-crm@example.com" }));
+        assert_eq!(shop.hub.pull().await, Vec::<String>::new());
+        let here = shop.hub.engine.clone();
+        let planned = tokio::task::spawn_blocking(move || {
+            process::batch(&here).expect("process");
+            plan::batch(&here).expect("plan").1
+        });
+        assert_eq!(planned.await.expect("no panic"), 1);
+        shop.twin.hooks().set_fault(Fault::Drop);
+        shop.twin.edit_customer(&id, &json!({ "email": "from-shop@example.com" })).await.expect("an edit");
+        assert_eq!(shop.twin.snapshot()["customers"][&id]["updatedAt"], stamp, "nothing else tells them apart");
+        let engine = &shop.hub.engine;
+        assert_eq!(push::batch(engine, &engine.connections["shop"]).await.expect("the store works"), 1);
+        let email = |shop: &Shop| shop.twin.snapshot()["customers"][&id]["defaultEmailAddress"]["emailAddress"].clone();
+        assert_eq!(email(&shop), "from-shop@example.com", "the edit stands");
+        shop.settle(true).await;
+        assert_eq!(shop.crm.get("made1")["email"], email(&shop), "and then all agree");
+    });
 }

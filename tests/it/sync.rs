@@ -166,7 +166,10 @@ fn a_kill_between_sending_and_recording_is_recovered() {
     on_both_stores(|store| {
         let rig = rig(store);
         rig.a.edit("1", &json!({"name": "李雷", "email": "li@example.com"}));
-        rig.runtime.block_on(pull::stream(&rig.engine, &rig.engine.connections["a"], &"customers".into(), 1)).unwrap();
+        for name in ["a", "b"] {
+            let connection = &rig.engine.connections[name];
+            rig.runtime.block_on(pull::stream(&rig.engine, connection, &"customers".into(), 1)).unwrap();
+        }
         process::batch(&rig.engine).unwrap();
         plan::batch(&rig.engine).unwrap();
         // The process dies after the claim: the delivery is neither pending nor done.

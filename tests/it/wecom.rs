@@ -29,6 +29,7 @@ fn a_callback_travels_and_an_edit_comes_back() {
             Hub::live(store, clock.clone(), [shipped("wecom", "wecom", &settings, &secrets, &clock), other]).await;
         twin.set_callback(&format!("{}/hooks/wecom", hub.listen().await));
         twin.add_member("zhang");
+        assert_eq!(hub.pull().await, Vec::<String>::new());
         twin.create_tag("等级", "vip").await;
 
         // The callback comes twice: one hint, one customer.

@@ -37,6 +37,7 @@ async fn shop(store: Store) -> Shop {
     let url = format!("{}/hooks/shop", hub.listen().await);
     assert_eq!(twin.save_webhook(&url).await, 200, "the ping is answered");
     assert_eq!(hub.read(|tx| inbox::backlog(tx, "process")).await, 0, "and brought nothing");
+    assert_eq!(hub.pull().await, Vec::<String>::new());
     Shop { twin, crm, hub, clock }
 }
 

@@ -64,6 +64,28 @@ pub fn contains(whole: &Value, part: &Value) -> bool {
     }
 }
 
+/// Whether nothing that `whole` shows contradicts `part`. What it does not show at all contradicts nothing; nothing is
+/// like an empty text, a number like its digits, and lists of such values may come in another order.
+pub fn agrees(whole: &Value, part: &Value) -> bool {
+    match (whole, part) {
+        (_, Value::Null) => is_empty(whole),
+        (Value::Object(whole), Value::Object(part)) => {
+            part.iter().all(|(name, value)| whole.get(name).is_none_or(|shown| agrees(shown, value)))
+        }
+        (Value::Array(shown), Value::Array(known)) => {
+            let sorted = |list: &[Value]| {
+                let mut texts = list.iter().map(text).collect::<Option<Vec<String>>>()?;
+                texts.sort();
+                Some(texts)
+            };
+            shown == known || sorted(shown).is_some_and(|texts| sorted(known) == Some(texts))
+        }
+        _ => {
+            (is_empty(whole) && is_empty(part)) || whole == part || text(whole).is_some_and(|it| text(part) == Some(it))
+        }
+    }
+}
+
 fn unescape(part: &str) -> String {
     part.replace("~1", "/").replace("~0", "~")
 }
@@ -89,6 +111,22 @@ mod tests {
         assert_eq!(body, json!({"first": 1, "filter": {"after": "x"}}));
         put(&mut body, "", json!([]));
         assert_eq!(body, json!([]));
+    }
+
+    #[test]
+    fn only_what_is_shown_can_contradict() {
+        let shown = json!({"name": "Li", "age": 7, "tags": ["b", "a"], "note": "", "mail": {"at": "x"}});
+        for known in [
+            json!({}),
+            json!({"name": "Li", "age": "7", "tags": ["a", "b"], "note": null, "phone": "1", "mail": {"to": "y"}}),
+        ] {
+            assert!(agrees(&shown, &known), "{known}");
+        }
+        for known in
+            [json!({"name": "Lei"}), json!({"name": null}), json!({"tags": ["a"]}), json!({"mail": {"at": "y"}})]
+        {
+            assert!(!agrees(&shown, &known), "{known}");
+        }
     }
 
     #[test]

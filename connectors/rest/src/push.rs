@@ -149,11 +149,12 @@ async fn read_compare(wire: &Wire<'_>, stream: &Stream, delivery: &Delivery) -> 
         }
         return Err(ConnectorError::Gone { detail: format!("{}/{id} is no longer there", delivery.stream) });
     };
-    let same = match (&held.version, &delivery.base_version) {
+    let same_version = match (&held.version, &delivery.base_version) {
         (Some(held), Some(base)) => is_same(held, base),
-        _ => delivery.base.is_null() || pointer::contains(&held.body, &delivery.base),
+        _ => true,
     };
-    if same {
+    // A stamp of whole seconds does not tell a second edit within one: the fields themselves must be as they were known.
+    if same_version && (delivery.base.is_null() || pointer::agrees(&held.body, &delivery.base)) {
         return Ok(None);
     }
     if delivery.attempt > 1 && delivery.operation == Operation::Update && pointer::contains(&held.body, &delivery.body)

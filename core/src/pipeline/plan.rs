@@ -3,10 +3,14 @@
 //! For each link of a changed golden record, and each connection that may create one, the golden record is projected
 //! through the lens and compared with what the remote record holds. Different, and the connection may be written:
 //! one delivery with exactly those fields. Same: nothing. A plan is complete; push makes no choice.
+//!
+//! Nothing is created in a stream that was never read to its end: the record may be there, and would be doubled. Once the
+//! first complete read is processed, what waited is planned.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use huiliu_mappings::lens::Lens;
+use huiliu_mappings::lens::laws::overlay;
 use huiliu_mappings::value::Fields;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -16,7 +20,7 @@ use crate::connector::{Delivery, Operation};
 use crate::engine::Engine;
 use crate::link::Link;
 use crate::manifest::Ability;
-use crate::pipeline::process::of_all;
+use crate::pipeline::process::{self, of_all};
 use crate::store::db::{Result, Tx};
 use crate::store::deliveries::{self, Planned};
 use crate::store::goldens::{self, Golden};
@@ -31,10 +35,16 @@ pub const POSITION: &str = "plan";
 /// Plans the next changes; returns how many changes were read and how many deliveries were queued.
 pub fn batch(engine: &Engine) -> Result<(usize, usize)> {
     let _turn = engine.meaning();
-    let (position, changes) = engine.store.read(|tx| {
+    let (position, changes, waited) = engine.store.read(|tx| {
         let position = inbox::progress(tx, POSITION)?;
-        Ok((position, goldens::changed_after(tx, position, BATCH_CHANGES)?))
+        Ok((position, goldens::changed_after(tx, position, BATCH_CHANGES)?, released(engine, tx)?))
     })?;
+    if waited.is_some() {
+        let done = engine.store.write(|tx| catch_up(engine, tx))?;
+        if done.0 > 0 {
+            return Ok(done);
+        }
+    }
     let Some((last, _)) = changes.last().copied() else { return Ok((0, 0)) };
     let ids: BTreeSet<i64> = changes.iter().map(|(_, golden)| *golden).collect();
     engine.store.write(|tx| {
@@ -49,11 +59,66 @@ pub fn batch(engine: &Engine) -> Result<(usize, usize)> {
             inbox::set_progress(tx, POSITION, last)?;
             return Ok((usize::try_from(last - position).unwrap_or(changes.len()), 0));
         }
-        let planned = owed_by(engine, tx, &ids, &receivers)?;
+        let Owed { planned, held } = owed_by(engine, tx, &ids, &receivers)?;
+        streams::hold(tx, &held)?;
         queue(engine, tx, &planned)?;
         inbox::set_progress(tx, POSITION, last)?;
         Ok((changes.len(), planned.len()))
     })
+}
+
+/// What golden records owe, and the streams (connection, stream) whose creates have to wait.
+struct Owed {
+    planned: Vec<Planned>,
+    held: BTreeSet<(String, String)>,
+}
+
+/// The streams in which these connections may create records, and whose first complete read is not processed yet. What
+/// cannot be pulled has no such read.
+pub(crate) fn unread<'a>(
+    tx: &mut Tx<'_>,
+    connections: impl IntoIterator<Item = &'a Connection>,
+) -> Result<BTreeSet<(String, String)>> {
+    let mut unread = BTreeSet::new();
+    for connection in connections {
+        for lens in connection.lenses.iter().filter(|lens| connection.creates.contains(lens.name())) {
+            if connection.can(lens.stream(), Ability::Create) && connection.can(lens.stream(), Ability::Pull) {
+                unread.insert((connection.name.as_str().to_owned(), lens.stream().to_owned()));
+            }
+        }
+    }
+    if unread.is_empty() {
+        return Ok(unread);
+    }
+    let (processed, known) = (inbox::progress(tx, process::POSITION)?, streams::all(tx)?);
+    unread.retain(|key| known.get(key).and_then(|state| state.read_to).is_none_or(|to| processed < to));
+    Ok(unread)
+}
+
+/// A stream whose creates waited and need not wait any more: connection, stream, the last golden record planned.
+fn released(engine: &Engine, tx: &mut Tx<'_>) -> Result<Option<(String, String, i64)>> {
+    let receivers = receivers(engine, tx, None)?;
+    let unread = unread(tx, receivers.iter().copied())?;
+    let known = |name: &str| receivers.iter().any(|it| it.name.as_str() == name);
+    let waited = streams::all(tx)?.into_iter().filter_map(|(key, state)| Some((key, state.held?)));
+    let mut over = waited.filter(|(key, _)| known(&key.0) && !unread.contains(key));
+    Ok(over.next().map(|((connection, stream), after)| (connection, stream, after)))
+}
+
+/// Plans creates that waited, a page of golden records at a time; says how many it looked at, and how many it queued.
+fn catch_up(engine: &Engine, tx: &mut Tx<'_>) -> Result<(usize, usize)> {
+    tx.lock(PLAN_LOCK)?;
+    let Some((name, stream, after)) = released(engine, tx)? else { return Ok((0, 0)) };
+    let Some(connection) = engine.connections.get(&name) else { return Ok((0, 0)) };
+    let lenses = connection.lenses.iter().filter(|it| it.stream() == stream && connection.creates.contains(it.name()));
+    let entities: BTreeSet<&str> = lenses.map(|lens| lens.entity().as_str()).collect();
+    let entities: Vec<&str> = entities.into_iter().collect();
+    let ids = goldens::ids_after(tx, &entities, after, BATCH_CHANGES)?;
+    streams::set_held(tx, &name, &stream, ids.last().copied())?;
+    let ids: BTreeSet<i64> = ids.into_iter().collect();
+    let owed = owed_by(engine, tx, &ids, &[connection])?;
+    queue(engine, tx, &owed.planned)?;
+    Ok((ids.len(), owed.planned.len()))
 }
 
 const PLAN_LOCK: i64 = 0x706c_616e_0001;
@@ -83,7 +148,11 @@ fn target(one: &Planned) -> (&str, &str, i64, Option<&str>) {
 /// before it asks.
 pub fn plan(engine: &Engine, tx: &mut Tx<'_>, ids: &BTreeSet<i64>, only: Option<&str>) -> Result<Vec<Planned>> {
     let receivers = receivers(engine, tx, only)?;
-    owed_by(engine, tx, ids, &receivers)
+    let Owed { planned, mut held } = owed_by(engine, tx, ids, &receivers)?;
+    let live = streams::owed(tx)?;
+    held.retain(|(connection, _)| live.contains(connection));
+    streams::hold(tx, &held)?;
+    Ok(planned)
 }
 
 /// The connections that may be written: live ones, paused ones that wait for their credentials, or the one that is
@@ -95,7 +164,7 @@ fn receivers<'a>(engine: &'a Engine, tx: &mut Tx<'_>, only: Option<&str>) -> Res
     Ok(all.filter(|it| it.writes && it.connector.is_some() && looked_at(it.name.as_str())).collect())
 }
 
-fn owed_by(engine: &Engine, tx: &mut Tx<'_>, ids: &BTreeSet<i64>, receivers: &[&Connection]) -> Result<Vec<Planned>> {
+fn owed_by(engine: &Engine, tx: &mut Tx<'_>, ids: &BTreeSet<i64>, receivers: &[&Connection]) -> Result<Owed> {
     let records = goldens::by_ids(tx, ids.iter().copied())?;
     let mut members: BTreeMap<i64, Vec<Link>> = BTreeMap::new();
     for link in links::by_goldens(tx, ids.iter().copied())? {
@@ -116,7 +185,7 @@ pub(crate) fn would_owe(
     if receivers.is_empty() {
         return Ok(Vec::new());
     }
-    let mut owed = owed_to(engine, tx, records, members, &receivers)?;
+    let mut owed = owed_to(engine, tx, records, members, &receivers)?.planned;
     let unfinished = deliveries::unfinished_of(tx, records.iter().map(|golden| golden.id))?;
     owed.retain(|one| !unfinished.iter().any(|known| target(known) == target(one) && known.fields == one.fields));
     Ok(owed)
@@ -128,7 +197,9 @@ fn owed_to(
     records: &[Golden],
     members: &BTreeMap<i64, Vec<Link>>,
     receivers: &[&Connection],
-) -> Result<Vec<Planned>> {
+) -> Result<Owed> {
+    let unread = unread(tx, receivers.iter().copied())?;
+    let mut held = BTreeSet::new();
     let open = deliveries::open_of(tx, records.iter().map(|golden| golden.id))?;
     let sending: BTreeSet<_> = open.iter().filter(|one| one.state == "sending").map(target).collect();
     let departed = departed(engine, tx, records, members)?;
@@ -139,6 +210,11 @@ fn owed_to(
         let links = members.get(&golden.id).unwrap_or(&none);
         for connection in receivers {
             for mut one in owed(connection, golden, links, departed.get(&golden.id)) {
+                let stream = (one.connection.clone(), one.delivery.stream.as_str().to_owned());
+                if one.delivery.operation == Operation::Create && unread.contains(&stream) {
+                    held.insert(stream);
+                    continue;
+                }
                 // What is being sent right now is planned again when its answer is in.
                 if sending.contains(&target(&one)) {
                     continue;
@@ -150,7 +226,7 @@ fn owed_to(
             }
         }
     }
-    Ok(planned)
+    Ok(Owed { planned, held })
 }
 
 /// Golden records that some record left, as they would be had it stayed. A deletion is not carried on: what the others
@@ -211,7 +287,10 @@ fn owed(connection: &Connection, golden: &Golden, links: &[Link], departed: Opti
 fn planned(connection: &Connection, lens: &Lens, golden: &Golden, link: Option<&Link>, fields: Fields) -> Planned {
     let base = link.map_or(Value::Null, |link| {
         let held = fields.keys().filter_map(|field| Some((field.clone(), link.state.held.get(field)?.clone())));
-        lens.render(&held.collect())
+        let held = held.collect();
+        let mut base = lens.show(&held);
+        overlay(&mut base, &lens.render(&held));
+        base
     });
     let delivery = Delivery {
         number: 0,

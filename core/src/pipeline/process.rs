@@ -6,8 +6,11 @@
 mod absence;
 mod expand;
 mod lend;
+mod questions;
 mod resolve;
 mod settle;
+
+use std::collections::BTreeSet;
 
 use crate::engine::Engine;
 use crate::store::blocks::Pace;
@@ -18,6 +21,7 @@ use crate::store::{Store, blocks, goldens, inbox, links, stewards, streams};
 
 use expand::Expanded;
 pub(crate) use expand::received;
+pub(crate) use questions::settle_questions;
 pub(crate) use resolve::{BLOCK_LINKS_MAX, Batch, block_keys, said_at_us};
 pub(crate) use settle::{Settled, golden_fields, settle};
 
@@ -220,7 +224,16 @@ pub(crate) fn write(tx: &mut Tx<'_>, batch: &mut Batch, settled: &Settled) -> Re
     goldens::log(tx, &settled.changes)?;
     links::journal(tx, &batch.journal)?;
     stewards::put_homes(tx, &batch.homes)?;
-    stewards::put_reviews(tx, batch.reviews.values())
+    stewards::put_reviews(tx, batch.reviews.values())?;
+    // Where golden records became one, some questions have their answer.
+    let grown = settled.changes.iter().filter(|change| ["merge", "link"].contains(&change.kind.as_str()));
+    let mut now_us = 0;
+    let mut grouped = BTreeSet::new();
+    for change in grown {
+        now_us = change.at_us;
+        grouped.extend(batch.cluster(change.golden).map(|link| link.number));
+    }
+    settle_questions(tx, grouped, now_us)
 }
 
 /// Changes which links make up golden records, recomputes these, and writes it all with its cause. Returns the position

@@ -103,7 +103,11 @@ fn arrived(
     engine.store.write(|tx| {
         inbox::append(tx, &items)?;
         inbox::ask_fetch(tx, &hints, now_us)?;
-        streams::put(tx, connection.name.as_str(), stream.as_str(), &state)
+        streams::put(tx, connection.name.as_str(), stream.as_str(), &state)?;
+        if !more {
+            streams::mark_read(tx, connection.name.as_str(), stream.as_str())?;
+        }
+        Ok(())
     })?;
     Ok(state)
 }

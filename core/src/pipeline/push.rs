@@ -165,7 +165,7 @@ fn close(
                 ConnectorError::Conflict { .. } => {
                     deliveries::finish(tx, &one.delivery, &end("dropped", Some(&text), now_us))?;
                     if only_the_version_moved(tx, connection, one, fresh)? {
-                        replan(engine, tx, connection, one)
+                        replan_on(engine, tx, connection, one, fresh)
                     } else {
                         Ok(())
                     }
@@ -267,8 +267,35 @@ fn only_the_version_moved(
 
 /// The golden record may have moved on while the delivery was under way, and the target may belong to another by now.
 fn replan(engine: &Engine, tx: &mut Tx<'_>, connection: &Connection, one: &Planned) -> Result<()> {
+    replan_on(engine, tx, connection, one, None)
+}
+
+/// As [`replan`]; what is written to this record again is compared with how it was shown just now, in its own spelling.
+fn replan_on(
+    engine: &Engine,
+    tx: &mut Tx<'_>,
+    connection: &Connection,
+    one: &Planned,
+    fresh: Option<&Record>,
+) -> Result<()> {
     let mut ids = BTreeSet::from([goldens::alive(tx, one.golden)?]);
     ids.extend(link_of(tx, connection, one)?.map(|link| link.golden).filter(|id| *id != 0));
-    let planned = plan::plan(engine, tx, &ids, None)?;
+    let mut planned = plan::plan(engine, tx, &ids, None)?;
+    if let Some(fresh) = fresh {
+        let same = |it: &&mut Planned| it.connection == one.connection && it.delivery.id.as_ref() == Some(&fresh.id);
+        for again in planned.iter_mut().filter(same).filter(|it| it.delivery.stream == fresh.stream) {
+            again.delivery.base = as_shown(&again.delivery.base, &fresh.body);
+        }
+    }
     plan::queue(engine, tx, &planned)
+}
+
+/// The parts of a record that `base` names, as they are; what it does not show is left out.
+fn as_shown(base: &serde_json::Value, shown: &serde_json::Value) -> serde_json::Value {
+    match (base, shown) {
+        (serde_json::Value::Object(base), serde_json::Value::Object(shown)) => {
+            base.iter().filter_map(|(name, part)| Some((name.clone(), as_shown(part, shown.get(name)?)))).collect()
+        }
+        _ => shown.clone(),
+    }
 }

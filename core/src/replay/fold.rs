@@ -129,7 +129,8 @@ impl Fold<'_> {
         };
         for one in received {
             let Received::Record(record) = one else { continue };
-            if record.stream.as_str() == self.lens.stream() && record.id == self.link.key.id {
+            let is_ours = record.stream.as_str() == self.lens.stream() && record.id == self.link.key.id;
+            if is_ours && self.lens.reads(&record.body) {
                 let (mapped, issues) = self.lens.map(&record.body);
                 self.state.hear(mapped, said_at_us(record.version.as_ref(), item.received_us));
                 self.last = Some((line.clone(), issues));

@@ -50,6 +50,33 @@ pub fn after(tx: &mut Tx<'_>, entity: &str, id: i64, count: i64) -> Result<Vec<G
     )
 }
 
+/// Living golden records of these entities after an id, in order: their ids.
+pub fn ids_after(tx: &mut Tx<'_>, entities: &[&str], id: i64, count: i64) -> Result<Vec<i64>> {
+    tx.query_keys(
+        "SELECT g.id FROM golden AS g WHERE g.id > ?2 AND g.merged_into IS NULL
+         AND EXISTS (SELECT 1 FROM {keys:t} AS k WHERE k.k0 = g.entity) ORDER BY g.id LIMIT ?3",
+        &Keys::texts(entities.iter().map(|entity| [*entity])),
+        &[Param::Int(id), Param::Int(count)],
+        |row| row.int(0),
+    )
+}
+
+/// For each of these golden records the living one that it belongs to.
+pub fn all_alive(tx: &mut Tx<'_>, ids: impl IntoIterator<Item = i64>) -> Result<BTreeMap<i64, i64>> {
+    let mut now: BTreeMap<i64, i64> = ids.into_iter().map(|id| (id, id)).collect();
+    // As in `alive`: one query for each merge on the longest way, which is short.
+    loop {
+        let known = by_ids(tx, now.values().copied().collect::<std::collections::BTreeSet<_>>())?;
+        let merged: BTreeMap<i64, i64> = known.into_iter().filter_map(|it| Some((it.id, it.merged_into?))).collect();
+        if merged.is_empty() {
+            return Ok(now);
+        }
+        for id in now.values_mut() {
+            *id = merged.get(id).copied().unwrap_or(*id);
+        }
+    }
+}
+
 fn read(row: &Row<'_>) -> Result<Golden> {
     let id = row.int(0)?;
     let fields = serde_json::from_str(&row.text(2)?).map_err(|e| StoreError::Corrupt(format!("golden {id}: {e}")))?;

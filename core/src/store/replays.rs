@@ -128,21 +128,21 @@ pub struct Stretch {
     pub link: i64,
 }
 
-/// Positions of kept records and deletions that a lens (connection, stream, lens) reads today and that made no link
-/// when they came; dead letters are not among them.
-pub fn unread(tx: &mut Tx<'_>, lenses: &[(String, String, String)], stretch: Stretch) -> Result<Vec<i64>> {
+/// Kept records and deletions in the streams of these lenses (connection, stream, lens) that made no link when they
+/// came: position and lens, in order. Dead letters are not among them.
+pub fn unread(tx: &mut Tx<'_>, lenses: &[(String, String, String)], stretch: Stretch) -> Result<Vec<(i64, String)>> {
     let keys = Keys::texts(lenses.iter().map(|it| [it.0.as_str(), it.1.as_str(), it.2.as_str()]));
     tx.query_keys(
-        "SELECT DISTINCT i.position FROM inbox AS i JOIN {keys:ttt} AS k ON k.k0 = i.connection AND k.k1 = i.stream
+        "SELECT i.position, k.k2 FROM inbox AS i JOIN {keys:ttt} AS k ON k.k0 = i.connection AND k.k1 = i.stream
          WHERE i.position > ?2 AND i.position <= ?3 AND (i.kind = 'record' OR (i.kind = 'deleted' AND EXISTS
            (SELECT 1 FROM link AS y WHERE y.connection = i.connection AND y.lens = k.k2 AND y.external_id = i.external_id)))
          AND NOT EXISTS (SELECT 1 FROM link AS l WHERE l.connection = i.connection AND l.lens = k.k2
            AND l.external_id = i.external_id AND l.id <= ?4)
          AND NOT EXISTS (SELECT 1 FROM dead_letter AS d WHERE d.item = i.position AND d.stage = 'process')
-         ORDER BY i.position",
+         ORDER BY i.position, k.k2",
         &keys,
         &[Param::Int(stretch.after), Param::Int(stretch.to), Param::Int(stretch.link)],
-        |row| row.int(0),
+        |row| Ok((row.int(0)?, row.text(1)?)),
     )
 }
 

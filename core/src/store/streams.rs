@@ -68,6 +68,10 @@ pub struct StreamState {
     pub scan: Option<Scan>,
     /// What held the last complete scan back; only the processing of a scan and a steward change it.
     pub brake: Option<Brake>,
+    /// The last position of the inbox when the stream had been read to its end for the first time; none: never yet.
+    pub read_to: Option<i64>,
+    /// Creates waited for that: the golden records after this one are to be planned again. None: none waited.
+    pub held: Option<i64>,
 }
 
 /// The moment at which a scan began.
@@ -169,6 +173,38 @@ pub fn here(tx: &mut Tx<'_>) -> Result<Scan> {
     Ok(Scan { inbox: tx.max("position", "inbox")?, link: tx.max("id", "link")? })
 }
 
+/// Notes that a stream was read to its end, if it is the first time: only in the transaction that holds its last page.
+pub fn mark_read(tx: &mut Tx<'_>, connection: &str, stream: &str) -> Result<u64> {
+    let here = tx.max("position", "inbox")?;
+    tx.execute(
+        "UPDATE stream_state SET read_to = ?3 WHERE connection = ?1 AND stream = ?2 AND read_to IS NULL",
+        &[Param::Text(connection), Param::Text(stream), Param::Int(here)],
+    )
+}
+
+const HELD: Insert = Insert {
+    table: "stream_state",
+    columns: &[("connection", Col::Text), ("stream", Col::Text), ("held", Col::Int)],
+    conflict: "ON CONFLICT (connection, stream) DO UPDATE SET held = excluded.held",
+};
+
+/// Notes that creates in these streams (connection, stream) wait.
+pub fn hold(tx: &mut Tx<'_>, streams: &BTreeSet<(String, String)>) -> Result<()> {
+    let cells: Vec<Param<'_>> = streams
+        .iter()
+        .flat_map(|(connection, stream)| [Param::Text(connection), Param::Text(stream), Param::Int(0)])
+        .collect();
+    tx.insert(&HELD, &cells).map(drop)
+}
+
+/// Moves on with planning what waited; none: nothing waits any more.
+pub fn set_held(tx: &mut Tx<'_>, connection: &str, stream: &str, after: Option<i64>) -> Result<u64> {
+    tx.execute(
+        "UPDATE stream_state SET held = ?3 WHERE connection = ?1 AND stream = ?2",
+        &[Param::Text(connection), Param::Text(stream), after.into()],
+    )
+}
+
 /// Sets or lifts the brake of a stream.
 pub fn set_brake(tx: &mut Tx<'_>, connection: &str, stream: &str, brake: Option<Brake>) -> Result<u64> {
     let text = brake.map(|brake| serde_json::to_string(&brake)).transpose()?;
@@ -181,7 +217,7 @@ pub fn set_brake(tx: &mut Tx<'_>, connection: &str, stream: &str, brake: Option<
 /// The state of every stream that was ever pulled, by connection and stream.
 pub fn all(tx: &mut Tx<'_>) -> Result<BTreeMap<(String, String), StreamState>> {
     let sql = "SELECT connection, stream, cursor, due_us, ok_us, error_kind, error, failures, records, stopped,
-               scan, brake FROM stream_state";
+               scan, brake, read_to, held FROM stream_state";
     let rows = tx.query(sql, &[], |row| {
         let state = StreamState {
             cursor: row.opt_text(2)?,
@@ -194,6 +230,8 @@ pub fn all(tx: &mut Tx<'_>) -> Result<BTreeMap<(String, String), StreamState>> {
             stopped: row.int(9)? == 1,
             scan: row.opt_text(10)?.map(|text| serde_json::from_str(&text)).transpose()?,
             brake: row.opt_text(11)?.map(|text| serde_json::from_str(&text)).transpose()?,
+            read_to: row.opt_int(12)?,
+            held: row.opt_int(13)?,
         };
         Ok(((row.text(0)?, row.text(1)?), state))
     })?;

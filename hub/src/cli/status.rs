@@ -155,7 +155,11 @@ fn trouble(state: &StreamState, connection: &str, stream: &str, language: Langua
             "扫描少了 {open} 条中的 {missing} 条，未删除任何一条；若确已删除：`huiliu review release {connection} {stream} --why …`"
         );
     }
-    let Some(error) = state.error.as_deref().map(|error| language.told(error)) else { return String::new() };
+    let waits = state.held.is_some() && state.read_to.is_none();
+    let Some(error) = state.error.as_deref().map(|error| language.told(error)) else {
+        let told = language.pick("creates wait for the first complete read", "新建操作等待首次完整读取");
+        return if waits { told.to_owned() } else { String::new() };
+    };
     if state.stopped {
         say!(
             language,

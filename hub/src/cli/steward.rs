@@ -120,8 +120,13 @@ pub fn pin(folder: &Path, args: &Pin, language: Language) -> Result<ExitCode, St
     let engine = deployment::open(folder)?.engine;
     let value = serde_json::from_str(&args.value).unwrap_or_else(|_| Value::from(args.value.as_str()));
     let (golden, field) = (args.golden, FieldName::from(args.field.as_str()));
-    review::pin(&engine, golden, &field, value.clone(), args.by.steward()).map_err(|error| error.to_string())?;
-    let text = say!(language, "{field} of golden record {golden} is pinned", "主记录 {golden} 的 {field} 已固定");
+    let pinned = review::pin(&engine, golden, &field, &value, args.by.steward());
+    let value = pinned.map_err(|error| error.to_string())?;
+    let text = say!(
+        language,
+        "{field} of golden record {golden} is pinned: {value}",
+        "主记录 {golden} 的 {field} 已固定：{value}"
+    );
     Ok(args.by.tell(&json!({ "golden": golden, "field": field, "value": value }), &text))
 }
 

@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Nothing here takes longer on a busy machine.
@@ -167,17 +168,30 @@ pub struct Call {
 }
 
 /// Serves HTTP by a script until the test ends; returns the port.
-pub fn script(mut answer: impl FnMut(&Call) -> (u16, String) + Send + 'static) -> u16 {
+pub fn script(answer: impl FnMut(&Call) -> (u16, String) + Send + 'static) -> u16 {
+    script_after(|_| {}, answer)
+}
+
+/// As [`script`]; each call waits for itself first, beside the others.
+pub fn script_after(
+    wait: impl Fn(&Call) + Send + Sync + 'static,
+    answer: impl FnMut(&Call) -> (u16, String) + Send + 'static,
+) -> u16 {
+    let (wait, answer) = (Arc::new(wait), Arc::new(Mutex::new(answer)));
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let port = listener.local_addr().expect("an address").port();
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let mut reader = BufReader::new(stream);
-            let Some(call) = read(&mut reader) else { continue };
-            let (status, body) = answer(&call);
-            let head = format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nConnection: close\r\n");
-            let length = body.len();
-            let _ = write!(reader.get_mut(), "{head}Content-Length: {length}\r\n\r\n{body}");
+            let (wait, answer) = (wait.clone(), answer.clone());
+            std::thread::spawn(move || {
+                let mut reader = BufReader::new(stream);
+                let Some(call) = read(&mut reader) else { return };
+                wait(&call);
+                let (status, body) = (answer.lock().expect("no panic"))(&call);
+                let head = format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nConnection: close\r\n");
+                let length = body.len();
+                let _ = write!(reader.get_mut(), "{head}Content-Length: {length}\r\n\r\n{body}");
+            });
         }
     });
     port

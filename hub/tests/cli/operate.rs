@@ -1,13 +1,15 @@
 //! What an operator does from day to day: look, retry, pull now, go live.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use huiliu_hub::{config, connectors, example};
 use huiliu_mappings::model::Model;
 use serde_json::{Value, json};
 
-use crate::kit::{Call, Folder, script};
+use crate::kit::{Call, Folder, free_port, script_after, until};
 
 const TILL: &str = r#"[connector]
 name = "till"
@@ -37,8 +39,13 @@ const MEMBERS: &str = "[rows]\nentity = 'customer'\n[rows.identities]\nemail = {
 
 /// A till that keeps its buyers, and whose last reply may be told.
 fn till(buyers: &Arc<Mutex<Vec<Value>>>) -> u16 {
+    till_after(|_| {}, buyers)
+}
+
+/// The same, where calls wait.
+fn till_after(wait: impl Fn(&Call) + Send + Sync + 'static, buyers: &Arc<Mutex<Vec<Value>>>) -> u16 {
     let buyers = buyers.clone();
-    script(move |call: &Call| {
+    script_after(wait, move |call: &Call| {
         let mut buyers = buyers.lock().unwrap();
         if call.target == "/buyers" {
             return (200, json!({"items": *buyers}).to_string());
@@ -250,6 +257,8 @@ fn a_steward_links_parts_and_pins() {
     assert!(pinned.contains("title of golden record 1 is pinned"), "{pinned}");
     let shown = folder.run(&["show", "1"]).out();
     assert!(shown.contains("Director"), "{shown}");
+    let told = folder.run(&["--lang", "zh", "pin", "1", "emails.work", "nobody", "--why", "x"]).err();
+    assert!(told.contains("不能固定为该值：应为电子邮件地址") && told.contains("null"), "{told}");
     folder.run(&["unpin", "1", "title", "--why", "left"]).out();
     assert!(!folder.run(&["export"]).out().contains("Director"));
     let parted = folder.run(&["split", "会员表/rows/1", "--why", "two people", "--by", "Zhang"]).out();
@@ -284,4 +293,34 @@ fn a_mended_mapping_is_applied_to_what_is_kept() {
     assert!(chinese.contains("重放 1 完成"), "{chinese}");
     assert!(folder.run(&["show", "1"]).out().contains("Clerk"));
     assert!(folder.run(&["replay", "--yes"]).out().contains("0 change(s) written"));
+}
+
+#[test]
+fn a_write_does_not_wait_behind_a_long_pull() {
+    let buyers = Arc::new(Mutex::new(vec![json!({"id": "b-1", "email": "li@example.com", "title": "Clerk"})]));
+    let (slow, reading) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (held, seen) = (slow.clone(), reading.clone());
+    let wait = move |call: &Call| {
+        while call.target == "/buyers" && held.load(Ordering::Relaxed) {
+            seen.store(true, Ordering::Relaxed);
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    };
+    let folder = deployment(till_after(wait, &buyers));
+    let port = free_port();
+    let config = folder.read("huiliu.toml");
+    folder.write("huiliu.toml", &format!("[hub]\nlisten = '127.0.0.1:{port}'\n{config}"));
+    folder.run(&["sync", "till"]).out();
+    folder.run(&["go-live", "till", "--yes"]).out();
+    // The next pull is due at once, and takes until the test says so.
+    let store = rusqlite::Connection::open(folder.path().join("data/huiliu.db")).unwrap();
+    store.execute("UPDATE stream_state SET due_us = 0", []).unwrap();
+    slow.store(true, Ordering::Relaxed);
+    let serving = folder.serve(port, &[]);
+    until("the pull is under way", || reading.load(Ordering::Relaxed).then_some(()));
+    folder.run(&["pin", "1", "title", "Director", "--why", "she told us"]).out();
+    until("the write arrives", || (buyers.lock().unwrap()[0]["title"] == "Director").then_some(()));
+    assert!(slow.load(Ordering::Relaxed), "the pull still waits");
+    slow.store(false, Ordering::Relaxed);
+    drop(serving);
 }

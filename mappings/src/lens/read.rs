@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::path::Path;
 use super::{Direction, FieldRule, IdentityRule, Lens, ReferenceRule};
 use crate::model::FieldType;
-use crate::normalize::{Problem, canonical, numbers, phone, scalar};
+use crate::normalize::{Options, Problem, canonical, numbers, phone, scalar};
 use crate::value::{FieldName, Fields, Identity, Issue, MappedRecord, Reference};
 
 pub(super) fn map(lens: &Lens, body: &Value) -> (MappedRecord, Vec<Issue>) {
@@ -94,6 +94,28 @@ pub(super) fn value(rule: &FieldRule, raw: &Value) -> Result<Option<Value>, Prob
             Err(Problem::new("empty_text", "an empty text says nothing; `empty = \"cleared\"` makes it mean cleared"))
         }
     }
+}
+
+/// A value as a person gives it: in canonical words, not in the vendor's, and without the vendor's formats.
+pub(super) fn given(rule: &FieldRule, given: &Value) -> Result<Value, Problem> {
+    if given.is_null() {
+        return Ok(Value::Null);
+    }
+    if !rule.words.is_empty() {
+        let known = || rule.words.iter().map(|word| word.canonical.as_str()).collect::<Vec<_>>().join(", ");
+        let text = scalar(given)?;
+        let found = rule.words.iter().find(|word| word.canonical.eq_ignore_ascii_case(text.trim()));
+        let word = found.ok_or_else(|| Problem::new("unknown_value", format!("expected one of: {}", known())))?;
+        return Ok(match rule.kind {
+            FieldType::Boolean => Value::Bool(word.canonical == "true"),
+            _ => Value::String(word.canonical.clone()),
+        });
+    }
+    // A phone number in canonical form names its number itself.
+    let raw = given.get("number").filter(|_| rule.kind == FieldType::Phone).unwrap_or(given);
+    let Options { region, zone, currency, .. } = rule.options.clone();
+    let options = Options { region, zone, currency, ..Options::default() };
+    canonical(rule.kind, raw, &options)?.ok_or_else(|| Problem::new("empty_text", "an empty text says nothing"))
 }
 
 /// What would be read after this was written; nothing where it could not be read.

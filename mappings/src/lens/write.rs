@@ -3,7 +3,7 @@
 use serde_json::{Map, Number, Value};
 
 use super::path::Path;
-use super::{FieldRule, Lens, read};
+use super::{Direction, FieldRule, Lens, read};
 use crate::model::FieldType;
 use crate::normalize::{numbers, phone, time};
 use crate::value::Fields;
@@ -41,6 +41,16 @@ pub(super) fn render(lens: &Lens, fields: &Fields) -> Value {
     for rule in lens.fields.iter().filter(|rule| rule.writes()) {
         if let (Some(value), Some(to)) = (fields.get(&rule.field), &rule.to) {
             put(rule, to, value, &mut body);
+        }
+    }
+    body
+}
+
+pub(super) fn show(lens: &Lens, fields: &Fields) -> Value {
+    let mut body = Value::Object(Map::new());
+    for rule in lens.fields.iter().filter(|rule| rule.writes() && rule.direction != Direction::Out) {
+        if let (Some(value), Some(from)) = (fields.get(&rule.field), &rule.from) {
+            put(rule, from, value, &mut body);
         }
     }
     body

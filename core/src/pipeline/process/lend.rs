@@ -15,22 +15,25 @@ pub(super) fn lend(from: &Store, to: &Store, arrivals: &[Arrival]) -> Result<()>
     let lent = from.read(|tx| {
         let mut all = links::by_keys(tx, keys)?;
         let shared = blocks::shared(tx, from.tail(), hashes, BLOCK_LINKS_MAX)?;
-        let ids: BTreeSet<i64> =
-            shared.iter().map(|it| it.2).chain(all.iter().map(|it| it.golden)).filter(|id| *id != 0).collect();
+        let same = stewards::ruled_same(tx, all.iter().map(|it| it.number))?;
+        let bound = links::by_numbers(tx, same.iter().map(|(_, other)| *other))?;
+        let known = all.iter().chain(&bound).map(|it| it.golden);
+        let ids: BTreeSet<i64> = shared.iter().map(|it| it.2).chain(known).filter(|id| *id != 0).collect();
         all.extend(links::by_goldens(tx, ids.iter().copied())?);
         let numbers = || all.iter().map(|link| link.number);
         let reviews = stewards::waiting_of(tx, numbers())?;
         let apart: Vec<(i64, i64)> = stewards::ruled_apart(tx, numbers())?.into_iter().collect();
         let (records, pins) = (goldens::by_ids(tx, ids.iter().copied())?, goldens::pins(tx, ids)?);
-        Ok((all, shared, reviews, apart, records, pins))
+        Ok((all, shared, reviews, (apart, same), records, pins))
     })?;
-    let (all, shared, reviews, apart, records, pins) = lent;
+    let (all, shared, reviews, (apart, same), records, pins) = lent;
     to.write(|tx| {
         links::lend(tx, &all)?;
         blocks::lend(tx, &shared)?;
         goldens::lend(tx, &records)?;
         stewards::lend_reviews(tx, &reviews)?;
         stewards::rule(tx, &apart, "different", "", 0)?;
+        stewards::rule(tx, &same, "same", "", 0)?;
         for (golden, pins) in &pins {
             for (field, pin) in pins {
                 goldens::put_pin(tx, *golden, field, pin)?;
