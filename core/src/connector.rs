@@ -463,7 +463,8 @@ pub trait Connector: Send + Sync {
     /// One page of a stream. `from` is the cursor that was stored last, none for the very first pull.
     async fn pull(&self, cx: &Cx, stream: &StreamName, from: Option<&Cursor>) -> Result<Page>;
 
-    /// One record, after a hint or a conflict. None: it does not exist (any more).
+    /// One record, after a hint or a conflict. None: it does not exist (any more). A record with another id than was
+    /// asked for: the system merged the one into the other.
     async fn fetch(&self, cx: &Cx, key: &RecordKey) -> Result<Option<Record>>;
 
     /// Opens a sealed envelope (`verify = { kind = "connector" }`): authenticates before it parses.

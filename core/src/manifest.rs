@@ -91,6 +91,10 @@ pub struct Limits {
     pub response_bytes_max: u64,
     /// Writes that go in parallel to one connection.
     pub push_parallel: std::num::NonZeroU32,
+    /// Header with the number of calls that are left, where the system tells it; at 0 the connection waits.
+    pub remaining_header: Option<String>,
+    /// Header with the milliseconds after which all calls are free again.
+    pub interval_ms_header: Option<String>,
 }
 
 impl Default for Limits {
@@ -101,6 +105,8 @@ impl Default for Limits {
             timeout_ms: 30_000,
             response_bytes_max: 32 << 20,
             push_parallel: std::num::NonZeroU32::MIN,
+            remaining_header: None,
+            interval_ms_header: None,
         }
     }
 }
@@ -385,6 +391,14 @@ pub enum Paginate {
     },
     /// RFC 8288 `Link: <…>; rel="next"`.
     LinkHeader {},
+    /// The next page begins after the key of the last record: `{cursor}` in the call stands for it. For lists in the
+    /// order of their keys that may be asked so, and whose own cursor ends early or moves while records change.
+    Keyset {
+        /// What `{cursor}` is on the first page: less than any key.
+        first: String,
+        /// A shorter page is the last one.
+        size: u64,
+    },
     /// Everything in one reply.
     None {},
 }
@@ -411,6 +425,8 @@ pub struct Stream {
     pub about: Option<String>,
     /// How records are listed.
     pub pull: Option<Pull>,
+    /// How records that changed are asked for, where that is another call than the list of all (`pull`).
+    pub changes: Option<Box<Changes>>,
     /// How one record is read.
     pub fetch: Option<Call>,
     /// How a record is made.
@@ -471,7 +487,9 @@ pub struct Pull {
 #[serde(deny_unknown_fields)]
 pub struct Since {
     /// Query parameter (or, in a POST or GraphQL pull, JSON pointer in the body or variables) that takes the stamp.
-    pub param: String,
+    /// Without one the call says `{stamp}` where it belongs, and `{until}` for the begin of the run: an upper bound that
+    /// stands still while the run lasts.
+    pub param: Option<String>,
     /// How the stamp is written; `{stamp}` stands for it: `updated_at:>='{stamp}'`.
     #[serde(default = "plain_stamp")]
     pub write: String,
@@ -557,6 +575,13 @@ pub struct Batch {
     pub items: String,
     /// JSON pointer in an item that takes the record's id.
     pub id_at: Option<String>,
+    /// An item as JSON, with placeholders, where it is not what the single call sends. A delivery that has no value for
+    /// one of them is sent alone.
+    pub item: Option<serde_json::Value>,
+    /// A mark of ours in each item, which the reply repeats: then results may come in any order, and refusals apart.
+    pub trace: Option<Trace>,
+    /// JSON pointer in the reply to a list of refusals that stand apart from the results (HTTP 207); needs `trace`.
+    pub refusals: Option<String>,
     /// JSON pointer in the reply to the list of results: one for each item in their order, or each with its record's
     /// id.
     pub results: String,
@@ -565,6 +590,18 @@ pub struct Batch {
     /// Results that are refusals. Pointers start at the result.
     #[serde(default)]
     pub errors: Vec<ErrorRule>,
+}
+
+/// Where a batch's items bear a mark of ours.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Trace {
+    /// JSON pointer in an item that takes the mark.
+    pub item: String,
+    /// JSON pointer in a result that repeats it.
+    pub result: String,
+    /// JSON pointer in a refusal that repeats it.
+    pub refusal: String,
 }
 
 fn post() -> Method {
@@ -584,7 +621,7 @@ pub struct Lookup {
     pub graphql: Option<String>,
     /// GraphQL variables, with placeholders.
     pub body: Option<serde_json::Value>,
-    /// JSON pointer to the records.
+    /// JSON pointer to the records, or to the one record; a reply that says "gone" means that there is none.
     pub records: String,
     /// JSON pointer, in the record and in the delivery's body, that must be equal.
     pub match_at: String,
@@ -629,6 +666,21 @@ pub struct DeletedWhen {
     pub equals: Option<String>,
 }
 
+/// `[streams.NAME.changes]`: records that changed. What it does not state is as in the stream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Changes {
+    /// How they are asked for; with `since`.
+    pub pull: Pull,
+    /// See [`Defaults`].
+    pub records: Option<String>,
+    /// See [`Defaults`].
+    pub paginate: Option<Paginate>,
+    /// How often the list of all is read instead, in seconds: it shows what no change tells, such as a record that was
+    /// deleted without a trace.
+    pub full_every_seconds: u64,
+}
+
 /// `[streams.NAME.deletes]`: a list of what is gone. What it does not state is as in the stream.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -665,6 +717,10 @@ pub struct Webhook {
     /// JSON pointer to the record's id where it differs from the stream's key (a numeric id in a webhook, a global id
     /// in the API).
     pub key: Option<String>,
+    /// JSON pointers to further ids that an event names, such as those of records that were merged; a list counts with
+    /// each of its items. Every one is a hint beside the first, or instead of it.
+    #[serde(default)]
+    pub more_keys: Vec<String>,
     /// Unsigned calls that ask whether anybody is here: they are answered with 200, and nothing of them is kept.
     pub ping: Option<Ping>,
     /// How the id is written for the API: `gid://shopify/Customer/{id}`.
@@ -708,6 +764,15 @@ pub enum Verify {
     Standard {
         /// `whsec_…`, with placeholders.
         secret: String,
+    },
+    /// HubSpot v3: base64 of an HMAC-SHA256 over method, public address, raw body and a timestamp in milliseconds, in
+    /// `X-HubSpot-Signature-v3` and `X-HubSpot-Request-Timestamp`, five minutes of tolerance both ways.
+    HubspotV3 {
+        /// The app's client secret, with placeholders.
+        secret: String,
+        /// Scheme and host under which the world calls us, with placeholders: a proxy in front makes the socket's own
+        /// address worthless.
+        public_url: String,
     },
     /// The connector's `open`.
     Connector {},

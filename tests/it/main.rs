@@ -12,6 +12,7 @@ mod files;
 mod flow;
 mod garbage;
 mod holds;
+mod hubspot;
 mod invariants;
 mod oscar;
 mod process;

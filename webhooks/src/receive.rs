@@ -178,6 +178,7 @@ fn arrived(hook: &Hook, webhook: &Webhook, verified: Verified, dedupe: String) -
         Verify::HmacSha256 { header, .. } => (Some(header.as_str()), None),
         Verify::SharedToken { header, param, .. } => (header.as_deref(), param.as_deref()),
         Verify::Standard { .. } => (Some("webhook-signature"), None),
+        Verify::HubspotV3 { .. } => (Some("x-hubspot-signature-v3"), None),
         Verify::Basic { .. } | Verify::Connector {} | Verify::None { .. } => (None, None),
     };
     headers.retain(|(name, _)| {

@@ -239,3 +239,27 @@ ping = { kind = "form", field = "webhook_id" }"#;
     let strict = WOO.split('\n').next().unwrap();
     assert!(refused(&prove(strict, "key", NOW, call(&form, b"webhook_id=17"))), "only where it is declared");
 }
+
+/// HubSpot signs the address that the world knows, and tells the time in milliseconds.
+#[test]
+fn hubspot_v3_covers_method_address_body_and_time() {
+    const HUBSPOT: &str =
+        r#"verify = { kind = "hubspot_v3", secret = "{secret.webhook}", public_url = "https://hub.example/" }"#;
+    let (body, stamp) = (br#"[{"objectId":1}]"#, (NOW * 1_000 + 7).to_string());
+    let signed = |address: &str| {
+        let text = [b"POST", address.as_bytes(), body.as_slice(), stamp.as_bytes()].concat();
+        base64(&hmac_sha256(b"app secret", &text))
+    };
+    let signature = signed("https://hub.example/hooks/shop");
+    let headers = [("x-hubspot-signature-v3", signature.as_str()), ("x-hubspot-request-timestamp", stamp.as_str())];
+    check(HUBSPOT, "app secret", &call(&headers, body));
+    let at = |seconds: i64| prove(HUBSPOT, "app secret", NOW + seconds, call(&headers, body));
+    assert!(at(300).is_ok() && at(-299).is_ok());
+    assert!(refused(&at(301)) && refused(&at(-300)), "neither too old nor from the future");
+    let elsewhere = signed("http://127.0.0.1:8080/hooks/shop");
+    let headers = [("x-hubspot-signature-v3", elsewhere.as_str()), ("x-hubspot-request-timestamp", stamp.as_str())];
+    assert!(refused(&prove(HUBSPOT, "app secret", NOW, call(&headers, body))), "the socket's address proves nothing");
+    let mut other = call(&headers, body);
+    "/hooks/shop?x=1".clone_into(&mut other.target);
+    assert!(refused(&prove(HUBSPOT, "app secret", NOW, other)));
+}

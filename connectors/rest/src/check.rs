@@ -1,11 +1,12 @@
 //! What can be known about a manifest without a connection: every placeholder, pointer and name in it.
 
+mod webhook;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
 use huiliu_core::manifest::{
-    Auth, Batch, Call, Carries, Driver, Manifest, Method, OauthClient, Paginate, Precondition, Pull, Stream, Verify,
-    VersionKind,
+    Auth, Batch, Call, Driver, Manifest, Method, OauthClient, Paginate, Precondition, Pull, Stream, VersionKind,
 };
 use huiliu_mappings::diagnose::suggest;
 use serde_json::Value;
@@ -58,12 +59,20 @@ pub fn manifest(manifest: &Manifest) -> Result<(), ManifestError> {
 /// Which placeholders have a value at a place.
 #[derive(Clone, Copy)]
 struct Known {
-    cursor: bool,
+    asks: Asks,
     id: bool,
     body: bool,
 }
 
-const SETTINGS: Known = Known { cursor: false, id: false, body: false };
+/// What a call asks for, as far as placeholders depend on it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asks {
+    Nothing,
+    Page,
+    Changes,
+}
+
+const SETTINGS: Known = Known { asks: Asks::Nothing, id: false, body: false };
 
 struct Check<'a> {
     manifest: &'a Manifest,
@@ -201,6 +210,16 @@ impl Check<'_> {
         if let Some(pull) = &stream.pull {
             self.pull(&format!("{at}.pull"), stream, pull);
         }
+        if let Some(changes) = &stream.changes {
+            if stream.pull.is_none() || changes.pull.since.is_none() {
+                self.wrong(
+                    &format!("{at}.changes"),
+                    "changes are asked for by `since`, beside a `pull` that lists all",
+                );
+            }
+            let listed = pull::changes_of(stream, changes);
+            self.pull(&format!("{at}.changes.pull"), &listed, &changes.pull);
+        }
         if let Some(deletes) = &stream.deletes {
             if stream.pull.is_none() {
                 self.wrong(&format!("{at}.deletes"), "deletions are listed after a pull, and the stream has none");
@@ -228,7 +247,8 @@ impl Check<'_> {
     }
 
     fn pull(&mut self, at: &str, stream: &Stream, pull: &Pull) {
-        let known = Known { cursor: true, ..SETTINGS };
+        let asks = if pull.since.is_some() { Asks::Changes } else { Asks::Page };
+        let known = Known { asks, ..SETTINGS };
         self.request(at, pull.path.as_deref(), &pull.params, pull.body.as_ref(), known);
         match &stream.records {
             Some(records) => self.pointer(&format!("{at}: records"), records),
@@ -255,7 +275,11 @@ impl Check<'_> {
         if version::time_zone(since.zone.as_deref()).is_err() {
             self.wrong(&format!("{at}.since.zone"), "it is no IANA time zone, such as Asia/Shanghai");
         }
-        self.param(&format!("{at}.since.param"), pull, &since.param);
+        match &since.param {
+            Some(param) => self.param(&format!("{at}.since.param"), pull, param),
+            None if says_stamp(pull) => {}
+            None => self.wrong(&format!("{at}.since"), "without `param` the call says {stamp} where it belongs"),
+        }
     }
 
     fn paginate(&mut self, at: &str, pull: &Pull, paginate: &Paginate) {
@@ -275,6 +299,11 @@ impl Check<'_> {
                 self.param(&at, pull, param);
                 if let Some(size_param) = size_param {
                     self.param(&at, pull, size_param);
+                }
+            }
+            Paginate::Keyset { size, .. } => {
+                if *size == 0 {
+                    self.wrong(&at, "`size` is 0: no page would ever be the last");
                 }
             }
             Paginate::LinkHeader {} | Paginate::None {} => {}
@@ -334,8 +363,16 @@ impl Check<'_> {
 
     fn batch(&mut self, at: &str, call: &Call, batch: &Batch, name: &str) {
         self.request(at, Some(&batch.path), &batch.params, None, SETTINGS);
-        for pointer in [&batch.items, &batch.results].into_iter().chain(&batch.id_at).chain(&batch.record) {
+        let trace = batch.trace.iter().flat_map(|trace| [&trace.item, &trace.result, &trace.refusal]);
+        let places = [&batch.items, &batch.results].into_iter().chain(&batch.id_at).chain(&batch.record);
+        for pointer in places.chain(&batch.refusals).chain(trace) {
             self.pointer(at, pointer);
+        }
+        if let Some(item) = &batch.item {
+            self.json(&format!("{at}.item"), item, Known { id: true, body: true, ..SETTINGS });
+        }
+        if batch.refusals.is_some() && batch.trace.is_none() {
+            self.wrong(at, "refusals that stand apart are known by a `trace` only");
         }
         for rule in &batch.errors {
             if rule.at.is_none() {
@@ -409,11 +446,15 @@ impl Check<'_> {
                     let hint = suggest(name, connector.secret.keys().map(String::as_str));
                     self.wrong(at, format!("secret.{name} is not declared{hint}"));
                 }
-                Hole::Cursor if !known.cursor => self.wrong(at, "{cursor} has a value only in a pull"),
+                Hole::Cursor if known.asks == Asks::Nothing => self.wrong(at, "{cursor} has a value only in a pull"),
                 Hole::RecordId if !known.id => self.wrong(at, "{record.id} has no value here"),
                 Hole::Record(_) | Hole::Body if !known.body => self.wrong(at, "only a write has a record's values"),
                 Hole::Body if template.only().is_none() => self.wrong(at, "{body} stands alone: it is JSON, not text"),
-                Hole::Stamp | Hole::Id => self.wrong(at, "{stamp} belongs to `since.write`, {id} to `key_form`"),
+                Hole::Stamp | Hole::Until if known.asks == Asks::Changes => {}
+                Hole::Stamp | Hole::Until => {
+                    self.wrong(at, "{stamp} and {until} have a value only in a pull with `since`");
+                }
+                Hole::Id => self.wrong(at, "{id} belongs to `key_form`"),
                 _ => {}
             }
         }
@@ -424,61 +465,12 @@ impl Check<'_> {
             self.wrong(at, format!("`{pointer}` is no JSON pointer; did you mean `/{}`?", pointer.replace('.', "/")));
         }
     }
+}
 
-    fn webhook(&mut self) {
-        let Some(webhook) = &self.manifest.webhook else { return };
-        match &webhook.verify {
-            Verify::HmacSha256 { secret, .. } | Verify::SharedToken { secret, .. } | Verify::Standard { secret } => {
-                self.text("webhook.verify.secret", secret, SETTINGS);
-            }
-            Verify::Basic { username, password } => {
-                self.text("webhook.verify.username", username, SETTINGS);
-                self.text("webhook.verify.password", password, SETTINGS);
-            }
-            Verify::Connector {} => self.wrong("webhook.verify.kind", "`connector` needs a crate"),
-            Verify::None { reason } => {
-                if reason.trim().is_empty() {
-                    self.wrong("webhook.verify.reason", "say why an unsigned webhook is right");
-                }
-            }
-        }
-        for pointer in webhook.record.iter().chain(&webhook.key) {
-            self.pointer("webhook", pointer);
-        }
-        let Some(route) = &webhook.route else {
-            return self.wrong("webhook.route", "it is missing: calls would find no stream");
-        };
-        let streams = &self.manifest.streams;
-        let mut named: Vec<&str> = route.topics.values().chain(route.deletes.values()).map(String::as_str).collect();
-        match Source::parse(&route.by) {
-            Ok(Source::Stream(name)) => named.push(name),
-            Ok(_) if named.is_empty() => self.wrong("webhook.route", "no topics are listed"),
-            Ok(_) => {}
-            Err(message) => self.wrong("webhook.route.by", message),
-        }
-        named.sort_unstable();
-        named.dedup();
-        for name in named.into_iter().chain(webhook.key_form.keys().map(String::as_str)) {
-            match streams.get(name) {
-                None => {
-                    let hint = suggest(name, streams.keys().map(String::as_str));
-                    self.wrong("webhook", format!("there is no stream `{name}`{hint}"));
-                }
-                Some(stream) if webhook.carries == Carries::Hint && stream.fetch.is_none() => {
-                    self.wrong(
-                        "webhook.carries",
-                        format!("a hint is followed by a fetch, and stream `{name}` has none"),
-                    );
-                }
-                Some(_) => {}
-            }
-        }
-        for (stream, form) in &webhook.key_form {
-            if !form.contains("{id}") {
-                self.wrong(&format!("webhook.key_form.{stream}"), "it never says {id}");
-            }
-        }
-    }
+/// Whether a call says `{stamp}` itself.
+fn says_stamp(pull: &Pull) -> bool {
+    let in_body = pull.body.as_ref().is_some_and(|body| body.to_string().contains("{stamp}"));
+    in_body || pull.params.values().any(|value| value.contains("{stamp}"))
 }
 
 fn calls_out(stream: &Stream) -> bool {

@@ -25,6 +25,12 @@ pub struct Position {
     /// When this run began, by the system's clock where it tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Timestamp>,
+    /// The upper bound of this run, where its call names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// When the last run began that read everything, where not every run does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scanned: Option<Timestamp>,
     /// Whether this run reads everything there is.
     #[serde(default)]
     pub full: bool,
@@ -53,12 +59,21 @@ impl Position {
             detail: "the stored cursor is not of this engine; the stream starts from the beginning".to_owned(),
         })?;
         let under_way = kept.page.is_some() || kept.deletes;
-        Ok(if under_way { kept } else { Self { full: kept.since.is_none(), since: kept.since, ..Self::default() } })
+        Ok(if under_way {
+            kept
+        } else {
+            Self { full: kept.since.is_none(), since: kept.since, scanned: kept.scanned, ..Self::default() }
+        })
     }
 
     /// Notes a record's stamp.
     pub fn meet(&mut self, stamp: Timestamp) {
         self.max = self.max.max(Some(stamp));
+    }
+
+    /// Whether a run begins here.
+    pub fn is_begin(&self) -> bool {
+        self.page.is_none() && !self.deletes
     }
 
     /// The place after a page that another follows.
@@ -75,7 +90,8 @@ impl Position {
     /// hide later changes.
     pub fn end(self) -> Self {
         let reached = self.max.map(|max| self.started.map_or(max, |started| max.min(started)));
-        Self { since: self.since.max(reached), ..Self::default() }
+        let scanned = if self.full { self.started } else { self.scanned };
+        Self { since: self.since.max(reached), scanned, ..Self::default() }
     }
 
     /// As core keeps it.

@@ -16,6 +16,16 @@ pub struct Asked<'a> {
     pub body: &'a mut Option<Value>,
 }
 
+/// What a page showed.
+pub struct Shown<'a> {
+    /// The reply.
+    pub reply: &'a Value,
+    /// How many records.
+    pub records: usize,
+    /// The key of the last one.
+    pub last: Option<&'a str>,
+}
+
 /// Puts the place of `page` into a request. None is the first page.
 pub fn ask(paginate: &Paginate, page: Option<&str>, asked: &mut Asked<'_>) -> Result<()> {
     match paginate {
@@ -42,7 +52,8 @@ pub fn ask(paginate: &Paginate, page: Option<&str>, asked: &mut Asked<'_>) -> Re
                 *asked.url = same_origin(asked.url, link)?;
             }
         }
-        Paginate::None {} => {}
+        // The call itself says `{cursor}`.
+        Paginate::Keyset { .. } | Paginate::None {} => {}
     }
     Ok(())
 }
@@ -58,10 +69,9 @@ pub fn next(
     page: Option<&str>,
     url: &Url,
     headers: &HeaderMap,
-    reply: &Value,
-    records: usize,
+    shown: &Shown<'_>,
 ) -> Result<Option<String>> {
-    let count = u64::try_from(records).unwrap_or(u64::MAX);
+    let (reply, count) = (shown.reply, u64::try_from(shown.records).unwrap_or(u64::MAX));
     match paginate {
         Paginate::Cursor { from, more, .. } => {
             let told_last =
@@ -96,6 +106,13 @@ pub fn next(
                 ));
             }
             Ok(next)
+        }
+        Paginate::Keyset { size, .. } => {
+            let last = shown.last.filter(|_| count >= *size).map(str::to_owned);
+            if last.is_some() && last.as_deref() == page {
+                return Err(ConnectorError::broken("the page after a key ends with that key; paging would never end"));
+            }
+            Ok(last)
         }
         Paginate::None {} => Ok(None),
     }

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use huiliu_core::connector::{ConnectorError, Cursor, Page, Received, Result, StreamName};
-use huiliu_core::manifest::{Deletes, Method, Paginate, Pull, Stream};
+use huiliu_core::manifest::{Changes, Deletes, Method, Paginate, Pull, Stream};
 use jiff::Timestamp;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::cursor::Position;
 use crate::failure::Verb;
-use crate::paging::{self, Asked};
+use crate::paging::{self, Asked, Shown};
 use crate::template::{self, Values};
 use crate::wire::{Draft, Wire, graphql_body};
 use crate::{record, version};
@@ -22,11 +22,17 @@ const PAGES_MAX: u64 = 1_000_000;
 /// Reads one page of the records or, after them, of the deletions.
 pub async fn page(wire: &Wire<'_>, name: &StreamName, stream: &Stream, from: Option<&Cursor>) -> Result<Page> {
     let mut position = Position::open(from)?;
+    let changes = stream.changes.as_deref();
     // Without a way to ask for changes, every run reads everything.
-    position.full |= !asks_since(stream);
+    position.full |= !asks_since(stream) && changes.is_none();
+    if position.is_begin() {
+        position.full |= changes.is_some_and(|changes| is_due(changes, &position, wire.cx.clock.now()));
+        position.until = Some(wire.cx.clock.now());
+    }
+    let changed = changes.filter(|_| !position.full).map(|changes| changes_of(stream, changes));
     let gone = stream.deletes.as_ref().map(|deletes| listing_of(stream, deletes));
     let deletes = position.deletes;
-    let listed = gone.as_ref().filter(|_| deletes).unwrap_or(stream);
+    let listed = gone.as_ref().filter(|_| deletes).or(changed.as_ref()).unwrap_or(stream);
     let pull = listed.pull.as_ref().ok_or_else(|| ConnectorError::broken(format!("stream {name} cannot be pulled")))?;
     let paginate = listed.paginate.clone().unwrap_or(Paginate::None {});
     let draft = draft(wire, name, pull, &paginate, &position, Verb::Pull)?;
@@ -41,8 +47,8 @@ pub async fn page(wire: &Wire<'_>, name: &StreamName, stream: &Stream, from: Opt
             .collect()
     };
     let mut items = read(&mut reply)?;
-    let next =
-        paging::next(&paginate, position.page.as_deref(), &draft.url, &answer.response.headers, &reply, items.len())?;
+    let shown = Shown { reply: &reply, records: items.len(), last: items.last().and_then(id_of) };
+    let next = paging::next(&paginate, position.page.as_deref(), &draft.url, &answer.response.headers, &shown)?;
     let seen = fingerprint(&items);
     // Numbered pages move up when a record before them vanishes or changes its place, and what was first on this page
     // is then last on the former one. So that one is read once more, after this one.
@@ -87,6 +93,24 @@ fn asks_since(listed: &Stream) -> bool {
     listed.pull.as_ref().is_some_and(|pull| pull.since.is_some())
 }
 
+/// Whether everything is to be read again: the list of changes does not show all there is to know.
+fn is_due(changes: &Changes, position: &Position, now: Timestamp) -> bool {
+    let every = Duration::from_secs(changes.full_every_seconds);
+    position.scanned.is_none_or(|scanned| now.duration_since(scanned).unsigned_abs() >= every)
+}
+
+/// The list of changes, as a stream of its own.
+pub(crate) fn changes_of(stream: &Stream, changes: &Changes) -> Stream {
+    Stream {
+        records: changes.records.clone().or_else(|| stream.records.clone()),
+        paginate: changes.paginate.clone().or_else(|| stream.paginate.clone()),
+        pull: Some(changes.pull.clone()),
+        changes: None,
+        deletes: None,
+        ..stream.clone()
+    }
+}
+
 /// The list of deletions, as a stream of its own.
 pub(crate) fn listing_of(stream: &Stream, deletes: &Deletes) -> Stream {
     Stream {
@@ -110,15 +134,25 @@ pub fn draft(
     verb: Verb,
 ) -> Result<Draft> {
     let stamp = stamp_to_send(pull, position.since)?;
-    let values = Values { cursor: position.page.as_deref(), stamp: stamp.as_deref(), ..Values::of(wire.cx) };
+    let until = until_to_send(pull, position)?;
+    let first = match paginate {
+        Paginate::Keyset { first, .. } => Some(first.as_str()),
+        _ => None,
+    };
+    let values = Values {
+        cursor: position.page.as_deref().or(first),
+        stamp: stamp.as_deref(),
+        until: until.as_deref(),
+        ..Values::of(wire.cx)
+    };
     let mut url = wire.url(pull.path.as_deref(), &pull.params, &values)?;
     let mut body = match &pull.body {
         Some(body) => template::json(body, &values)?,
         None => None,
     };
     let mut asked = Asked { url: &mut url, body: &mut body };
-    if let (Some(since), Some(stamp)) = (&pull.since, &stamp) {
-        paging::place(&mut asked, &since.param, Value::from(stamp.as_str()));
+    if let (Some(param), Some(stamp)) = (pull.since.as_ref().and_then(|since| since.param.as_ref()), &stamp) {
+        paging::place(&mut asked, param, Value::from(stamp.as_str()));
     }
     paging::ask(paginate, position.page.as_deref(), &mut asked)?;
     let (method, body) = match &pull.graphql {
@@ -146,6 +180,12 @@ fn stamp_to_send(pull: &Pull, since: Option<Timestamp>) -> Result<Option<String>
     Ok(Some(rule.write.replace("{stamp}", &text)))
 }
 
+/// The upper bound of a run, in the form of its stamps.
+fn until_to_send(pull: &Pull, position: &Position) -> Result<Option<String>> {
+    let (Some(rule), Some(until)) = (&pull.since, position.until) else { return Ok(None) };
+    version::write(rule, until).map(Some)
+}
+
 fn take_records(name: &StreamName, stream: &Stream, reply: &mut Value) -> Result<Vec<Value>> {
     let pointer = stream.records.as_deref().unwrap_or_default();
     match reply.pointer_mut(pointer).map(Value::take) {
@@ -170,12 +210,16 @@ fn stamp_of(item: &Received) -> Option<Timestamp> {
 /// Names the ids of a page, in their order.
 fn fingerprint(items: &[Received]) -> Option<String> {
     let mut hash = Sha256::new();
-    for item in items {
-        let (Received::Record(huiliu_core::connector::Record { id, .. }) | Received::Deleted { id, .. }) = item else {
-            continue;
-        };
-        hash.update(id.as_str().as_bytes());
+    for id in items.iter().filter_map(id_of) {
+        hash.update(id.as_bytes());
         hash.update([0]);
     }
     (!items.is_empty()).then(|| hex::encode(&hash.finalize()[..8]))
+}
+
+fn id_of(item: &Received) -> Option<&str> {
+    match item {
+        Received::Record(huiliu_core::connector::Record { id, .. }) | Received::Deleted { id, .. } => Some(id.as_str()),
+        Received::Hint { .. } | Received::Poke { .. } => None,
+    }
 }

@@ -187,7 +187,7 @@ async fn look_up(wire: &Wire<'_>, stream: &Stream, lookup: &Lookup, delivery: &D
     };
     let draft = Draft {
         what: format!("lookup in {name} of {} (delivery {})", wire.cx.connection, delivery.number),
-        verb: Verb::Pull,
+        verb: Verb::Fetch,
         method: if body.is_some() { Method::Post } else { Method::Get },
         url: wire.url(lookup.path.as_deref(), &lookup.params, &values)?,
         headers: Vec::new(),
@@ -195,9 +195,15 @@ async fn look_up(wire: &Wire<'_>, stream: &Stream, lookup: &Lookup, delivery: &D
         body,
         idempotency_key: None,
     };
-    let mut reply = wire.send(&draft).await?.value;
-    let Some(Value::Array(records)) = reply.pointer_mut(&lookup.records).map(Value::take) else {
-        return Err(ConnectorError::broken(format!("{}: no list at `{}`", draft.what, lookup.records)));
+    let mut reply = match wire.send(&draft).await {
+        // A system that is asked for one record by a value says that there is none.
+        Err(ConnectorError::Gone { .. }) => return Ok(None),
+        answer => answer?.value,
+    };
+    let records = match reply.pointer_mut(&lookup.records).map(Value::take) {
+        Some(Value::Array(records)) => records,
+        Some(record @ Value::Object(_)) => vec![record],
+        _ => return Err(ConnectorError::broken(format!("{}: no record at `{}`", draft.what, lookup.records))),
     };
     let ours = records.into_iter().find(|record| {
         record.pointer(&lookup.match_at).is_some_and(|value| pointer::text(value) == pointer::text(wanted))

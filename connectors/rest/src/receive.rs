@@ -35,7 +35,13 @@ pub fn receive(manifest: &Manifest, request: &Verified) -> Result<Vec<Received>>
             Source::Body(at) => event.pointer(at).and_then(pointer::text).and_then(|topic| target(route, &topic)),
         };
         if let Some((stream, is_delete)) = target {
-            received.push(one(manifest, webhook, stream, is_delete, event)?);
+            let more = more_keys(webhook, stream, &event);
+            match one(manifest, webhook, stream, is_delete, event) {
+                // What names further records may have none of its own.
+                Ok(Received::Poke { .. }) if !more.is_empty() => {}
+                first => received.push(first?),
+            }
+            received.extend(more);
         }
     }
     Ok(received)
@@ -68,6 +74,14 @@ impl<'a> Source<'a> {
 fn target<'r>(route: &'r Route, topic: &str) -> Option<(&'r str, bool)> {
     let deleted = route.deletes.get(topic).map(|stream| (stream.as_str(), true));
     deleted.or_else(|| route.topics.get(topic).map(|stream| (stream.as_str(), false)))
+}
+
+/// Hints to the further records that an event names.
+fn more_keys(webhook: &Webhook, stream: &str, event: &Value) -> Vec<Received> {
+    let named = webhook.more_keys.iter().filter_map(|at| event.pointer(at));
+    let each = named.flat_map(|value| value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice));
+    let ids: std::collections::BTreeSet<String> = each.filter_map(pointer::text).filter(|id| !id.is_empty()).collect();
+    ids.into_iter().map(|id| Received::Hint { stream: StreamName::from(stream), id: ExternalId::from(id) }).collect()
 }
 
 fn one(manifest: &Manifest, webhook: &Webhook, stream: &str, is_delete: bool, mut event: Value) -> Result<Received> {

@@ -1,5 +1,5 @@
 //! Placeholders: `{config.x}`, `{secret.x}`, `{cursor}`, `{record.id}`, `{record.x}`, and in their places `{body}`,
-//! `{stamp}` and `{id}`. No expressions.
+//! `{stamp}`, `{until}` and `{id}`. No expressions.
 
 use huiliu_core::connector::{ConnectorError, Cx, Result};
 use serde_json::{Map, Value};
@@ -23,6 +23,8 @@ pub enum Hole {
     Body,
     /// The stamp of an incremental pull.
     Stamp,
+    /// The upper bound of an incremental pull.
+    Until,
     /// The id in a `key_form`.
     Id,
 }
@@ -50,12 +52,14 @@ pub struct Values<'a> {
     pub body: Option<&'a Value>,
     /// The stamp.
     pub stamp: Option<&'a str>,
+    /// The upper bound.
+    pub until: Option<&'a str>,
 }
 
 impl<'a> Values<'a> {
     /// Only settings and secrets.
     pub fn of(cx: &'a Cx) -> Self {
-        Self { cx, cursor: None, id: None, body: None, stamp: None }
+        Self { cx, cursor: None, id: None, body: None, stamp: None, until: None }
     }
 }
 
@@ -174,6 +178,22 @@ pub fn json(template: &Value, values: &Values<'_>) -> Result<Option<Value>> {
     }
 }
 
+/// Fills the texts of a JSON value in. None: one of them has no value.
+pub fn json_whole(template: &Value, values: &Values<'_>) -> Result<Option<Value>> {
+    Ok(match template {
+        Value::String(_) => json(template, values)?,
+        Value::Array(list) => {
+            let filled: Result<Option<Vec<Value>>> = list.iter().map(|item| json_whole(item, values)).collect();
+            filled?.map(Value::Array)
+        }
+        Value::Object(map) => {
+            let each = map.iter().map(|(name, item)| Ok(json_whole(item, values)?.map(|item| (name.clone(), item))));
+            each.collect::<Result<Option<Map<String, Value>>>>()?.map(Value::Object)
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => Some(template.clone()),
+    })
+}
+
 fn parsed(template: &str) -> Result<Template> {
     Template::parse(template).map_err(ConnectorError::broken)
 }
@@ -188,6 +208,7 @@ fn hole(name: &str) -> std::result::Result<Hole, String> {
         None if name == "cursor" => Hole::Cursor,
         None if name == "body" => Hole::Body,
         None if name == "stamp" => Hole::Stamp,
+        None if name == "until" => Hole::Until,
         None if name == "id" => Hole::Id,
         Some(("config", setting)) if inner(setting) => Hole::Config(setting.to_owned()),
         Some(("secret", secret)) if inner(secret) => Hole::Secret(secret.to_owned()),
@@ -215,5 +236,6 @@ fn value(hole: &Hole, values: &Values<'_>) -> Result<Option<Value>> {
         }
         Hole::Body => values.body.cloned(),
         Hole::Stamp => values.stamp.and_then(text),
+        Hole::Until => values.until.and_then(text),
     })
 }

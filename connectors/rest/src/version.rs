@@ -109,7 +109,7 @@ mod tests {
 
     fn version(kind: VersionKind, zone: Option<&str>, value: &Value) -> Result<Option<Version>> {
         let since = Since {
-            param: "s".into(),
+            param: Some("s".into()),
             write: "{stamp}".into(),
             overlap_seconds: 0,
             form: StampForm::Rfc3339,
@@ -149,10 +149,7 @@ mod tests {
         let at: Timestamp = "2026-01-02T03:04:05.678Z".parse().unwrap();
         let written = |form, zone: Option<&str>| {
             let zone = zone.map(str::to_owned);
-            write(
-                &Since { param: String::new(), write: String::new(), overlap_seconds: 0, form, zone, first: None },
-                at,
-            )
+            write(&Since { param: None, write: String::new(), overlap_seconds: 0, form, zone, first: None }, at)
         };
         assert_eq!(written(StampForm::Rfc3339, None).unwrap(), "2026-01-02T03:04:05Z");
         assert_eq!(written(StampForm::Seconds, None).unwrap(), "1767323045");

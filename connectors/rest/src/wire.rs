@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use huiliu_core::connector::{ConnectorError, Cx, Result};
-use huiliu_core::manifest::{Auth, Manifest, Method, OverTls, SettingKind};
+use huiliu_core::manifest::{Auth, Limits, Manifest, Method, OverTls, SettingKind};
 use huiliu_core::secrets::Secret;
 use serde_json::{Value, json};
 use url::Url;
@@ -117,6 +117,9 @@ impl<'a> Wire<'a> {
     pub(crate) async fn once(&self, draft: &Draft, token: Option<&str>) -> Result<(u16, Result<Answer>)> {
         let request = self.request(draft, token)?;
         let response = self.http.send(request).await?;
+        if let Some(wait) = spent(&self.manifest.connector.limits, &response) {
+            self.cx.quota.pause(wait);
+        }
         let judged = self.judge(draft).judge(&response);
         Ok((response.status, judged.map(|value| Answer { value, response })))
     }
@@ -217,6 +220,13 @@ impl<'a> Wire<'a> {
             Some(Auth::None { .. }) | None => Ok(request),
         }
     }
+}
+
+/// How long to be silent, when a reply tells that it was the last one that is free.
+fn spent(limits: &Limits, response: &Response) -> Option<Duration> {
+    let number = |name: &Option<String>| response.header(name.as_deref()?)?.trim().parse::<u64>().ok();
+    let left = number(&limits.remaining_header)?;
+    number(&limits.interval_ms_header).filter(|_| left == 0).map(Duration::from_millis)
 }
 
 fn basic(request: Request, user: &str, password: &str) -> Result<Request> {

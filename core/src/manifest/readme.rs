@@ -143,6 +143,7 @@ fn incoming(page: &mut String, webhook: &Webhook) {
         Verify::Standard { .. } => {
             "Standard Webhooks (`webhook-id`, `webhook-timestamp`, `webhook-signature`)".to_owned()
         }
+        Verify::HubspotV3 { .. } => "HubSpot's signature v3 (`X-HubSpot-Signature-v3`)".to_owned(),
         Verify::Connector {} => "the system's own sealed envelope".to_owned(),
         Verify::None { reason } => format!("nothing: {reason}"),
     };

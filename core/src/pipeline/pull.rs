@@ -268,13 +268,22 @@ fn fetched(
     found: crate::connector::Result<Option<Record>>,
     asked_us: i64,
 ) -> Result<()> {
-    let item = match found {
-        Ok(Some(record)) => record_item(connection, &record, asked_us)?,
-        Ok(None) => deleted_item(connection, &request.stream, &request.external_id, None, asked_us)?,
+    let items = match found {
+        // First who it is now, then what it holds: the survivor takes over the history of the record that was asked for.
+        Ok(Some(record)) if record.id.as_str() != request.external_id => {
+            let merged = InboxItem {
+                kind: ItemKind::Merged,
+                body: record.id.as_str().as_bytes().to_vec(),
+                ..deleted_item(connection, &request.stream, &request.external_id, None, asked_us)?
+            };
+            vec![merged, record_item(connection, &record, asked_us)?]
+        }
+        Ok(Some(record)) => vec![record_item(connection, &record, asked_us)?],
+        Ok(None) => vec![deleted_item(connection, &request.stream, &request.external_id, None, asked_us)?],
         Err(error) => return not_fetched(engine, connection, request, &error),
     };
     engine.store.write(|tx| {
-        inbox::append(tx, &[item])?;
+        inbox::append(tx, &items)?;
         inbox::close_fetch(tx, request)
     })
 }

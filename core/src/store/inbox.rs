@@ -43,6 +43,8 @@ pub enum ItemKind {
     Webhook,
     /// The mark of a scan that read everything.
     Scan,
+    /// The system made one record of two: `external_id` is the former id, the body the id that stands for it now.
+    Merged,
 }
 
 impl ItemKind {
@@ -53,6 +55,7 @@ impl ItemKind {
             Self::Deleted => "deleted",
             Self::Webhook => "webhook",
             Self::Scan => "scan",
+            Self::Merged => "merged",
         }
     }
 
@@ -61,6 +64,7 @@ impl ItemKind {
             "deleted" => Self::Deleted,
             "webhook" => Self::Webhook,
             "scan" => Self::Scan,
+            "merged" => Self::Merged,
             _ => Self::Record,
         }
     }

@@ -2,6 +2,7 @@
 //! are common.
 
 mod email;
+mod hubspot;
 mod kingdee;
 mod oscar;
 mod shopify;
@@ -43,6 +44,7 @@ pub async fn stage(name: &str) -> Option<Stage> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     Some(match name {
         "email" => email::stage().await,
+        "hubspot" => hubspot::stage().await,
         "kingdee" => kingdee::stage().await,
         "oscar" => oscar::stage().await,
         "shopify" => shopify::stage().await,

@@ -4,7 +4,7 @@ use huiliu_core::manifest::Paginate;
 use huiliu_rest::check;
 use huiliu_rest::cursor::Position;
 use huiliu_rest::http::{HeaderMap, HeaderValue};
-use huiliu_rest::paging::{self, Asked};
+use huiliu_rest::paging::{self, Asked, Shown};
 use huiliu_rest::template::Template;
 use huiliu_rest::{pointer, throttle};
 use proptest::prelude::*;
@@ -242,7 +242,7 @@ proptest! {
         if let Ok(value) = HeaderValue::from_str(&link) {
             headers.insert("link", value);
         }
-        let next = paging::next(&paginate, page.as_deref(), &url, &headers, &reply, records);
+        let next = paging::next(&paginate, page.as_deref(), &url, &headers, &Shown { reply: &reply, records, last: None });
         if let (Ok(Some(next)), Paginate::Cursor { .. }) = (next, paginate) {
             prop_assert_ne!(page, Some(next), "the same page again");
         }

@@ -235,3 +235,52 @@ async fn a_first_stamp_of_the_manifest_is_sent_and_leaves_the_scan_incomplete() 
     assert!(!complete);
     assert_eq!(server.asked()[0].param("changed_since"), "1000");
 }
+
+/// A list of all and a search for changes are two calls. The search is read by key between two stamps that stand still;
+/// once a day the list is read again, since it shows what no search does.
+#[tokio::test]
+async fn changes_are_searched_by_key_and_the_list_is_read_once_a_day() {
+    let text = r#"
+[auth]
+kind = "none"
+reason = "a test"
+[streams.customers]
+key = "/id"
+version = "/changed"
+version_kind = "seconds"
+records = "/items"
+paginate = { kind = "none" }
+pull = { path = "/all" }
+[streams.customers.changes]
+full_every_seconds = 86400
+paginate = { kind = "keyset", first = "0", size = 2 }
+pull = { method = "POST", path = "/search", body = { from = "{stamp}", to = "{until}", above = "{cursor}" }, since = { form = "seconds", overlap_seconds = 60 } }
+"#;
+    let server = Server::start(|asked| {
+        let above: usize =
+            if asked.body.is_empty() { 0 } else { asked.json()["above"].as_str().unwrap().parse().unwrap() };
+        let size = if asked.path == "/all" { 5 } else { 2 };
+        let items: Vec<Value> =
+            (above + 1..=5).take(size).map(|id| json!({ "id": id, "changed": DAY_ONE_S })).collect();
+        Answer::json(&json!({ "items": items }))
+    })
+    .await;
+    let (connector, cx) = (connector(text), cx(&server));
+    let end = |cursors: Vec<Option<Cursor>>| cursors.into_iter().last().flatten();
+    let (all, cursors, complete) = pull_all(&connector, &cx, None).await;
+    assert_eq!((all.len(), complete), (5, true));
+    assert_eq!(server.asked()[0].path, "/all");
+    cx.clock.advance_us(3_600_000_000);
+    let (found, cursors, complete) = pull_all(&connector, &cx, end(cursors)).await;
+    assert_eq!((found.join(" "), complete), ("1 2 3 4 5".to_owned(), false), "all of one stamp, and no complete scan");
+    let bodies: Vec<Value> = server.asked().iter().map(Asked::json).collect();
+    let (from, to) = ((DAY_ONE_S - 60).to_string(), (DAY_ONE_S + 3_600).to_string());
+    let asked = |above: &str| json!({ "from": from, "to": to, "above": above });
+    assert_eq!(bodies, [asked("0"), asked("2"), asked("4")]);
+    cx.clock.advance_us(86_400_000_000);
+    let (_, cursors, complete) = pull_all(&connector, &cx, end(cursors)).await;
+    assert!(complete && server.asked().iter().all(|asked| asked.path == "/all"), "a day later");
+    cx.clock.advance_us(60_000_000);
+    let (_, _, complete) = pull_all(&connector, &cx, end(cursors)).await;
+    assert!(!complete && server.asked().iter().all(|asked| asked.path == "/search"));
+}

@@ -334,3 +334,35 @@ async fn a_batch_that_is_refused_as_a_whole_buries_nobody() {
         }
     }
 }
+
+/// HTTP 207: results and refusals stand apart, in any order, and each repeats our mark.
+#[tokio::test]
+async fn a_marked_batch_may_be_answered_in_any_order() {
+    let connector = with(
+        r#"create = { method = "POST", path = "/customers", lookup = { path = "/customers", records = "/items", match_at = "/mail" }, batch = { path = "/batch", size = 10, items = "/inputs", item = { id = "{record.mail}", values = "{body}" }, results = "/results", record = "", refusals = "/errors", trace = { item = "/mark", result = "/mark", refusal = "/context/0" }, errors = [{ at = "/category", equals = "BAD", kind = "rejected", message = "/message" }] } }"#,
+    );
+    let server = Server::start(|asked| {
+        let marks: Vec<Value> =
+            asked.json()["inputs"].as_array().unwrap().iter().map(|row| row["mark"].clone()).collect();
+        let bad = |at: usize, category: &str| json!({ "category": category, "message": "no", "context": [marks[at]] });
+        Answer::json(&json!({ "results": [{ "id": "12", "mark": marks[2] }, { "id": "10", "mark": marks[0] }],
+            "errors": [bad(1, "BAD"), bad(3, "ODD")] }))
+        .code(207)
+    })
+    .await;
+    let row = |number: u32, body: Value| Delivery {
+        idempotency_key: format!("{number:032x}"),
+        ..delivery(Operation::Create, None, body)
+    };
+    let mut rows: Vec<Delivery> = (0..4).map(|number| row(number, json!({ "mail": format!("m{number}") }))).collect();
+    rows.insert(1, row(9, json!({ "name": "without an address" })));
+    let answers = connector.push_many(&cx(&server), &rows).await;
+    let told: Vec<String> = answers
+        .iter()
+        .map(|answer| answer.as_ref().map_or_else(|error| error.kind().to_owned(), |receipt| receipt.id.to_string()))
+        .collect();
+    assert_eq!(told, ["10", "transient", "rejected", "12", "transient"]);
+    let asked = server.asked().remove(0).json();
+    assert_eq!(asked["inputs"][0], json!({ "id": "m0", "values": { "mail": "m0" }, "mark": format!("{:032x}", 0) }));
+    assert_eq!(asked["inputs"].as_array().unwrap().len(), 4, "who has no address is left to be sent alone");
+}

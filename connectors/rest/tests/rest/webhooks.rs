@@ -110,3 +110,16 @@ route = { by = "stream:customers" }
 "#;
     assert_eq!(receive(webhook, &[], r#"{"id":"x","numeric":77}"#), ["hint customers gid://kit/Customer/77"]);
 }
+
+/// One call may bring many events, and one event may name many records.
+#[test]
+fn every_record_that_an_event_names_is_hinted() {
+    let webhook = r#"key = "/objectId"
+more_keys = ["/primary", "/merged"]
+route = { by = "body:/type", topics = { "contact.merge" = "customers", "contact.creation" = "customers" }, deletes = { "contact.deletion" = "customers" } }
+"#;
+    let body = r#"[{"type":"contact.creation","objectId":1},{"type":"contact.merge","primary":2,"merged":[2,3]},
+        {"type":"deal.creation","objectId":9},{"type":"contact.deletion","objectId":4}]"#;
+    let found = receive(webhook, &[], body);
+    assert_eq!(found, ["hint customers 1", "hint customers 2", "hint customers 3", "gone customers 4 @-"]);
+}

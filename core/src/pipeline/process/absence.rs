@@ -59,6 +59,7 @@ pub(super) fn sweep(engine: &Engine, tx: &mut Tx<'_>, item: &InboxItem) -> Resul
                 key: LinkKey { connection: connection.name.clone(), lens: lens.name().to_owned(), id: id.into() },
                 lens: lens.clone(),
                 mapped: None,
+                survivor: None,
                 issues: Vec::new(),
                 version: None,
                 received_us: item.received_us,

@@ -21,6 +21,8 @@ pub(super) struct Arrival {
     pub lens: Arc<Lens>,
     /// None: the system says that the record is gone.
     pub mapped: Option<MappedRecord>,
+    /// The record that stands for this one now, when the system merged the two.
+    pub survivor: Option<LinkKey>,
     pub issues: Vec<Issue>,
     pub version: Option<Version>,
     pub received_us: i64,
@@ -87,6 +89,10 @@ fn one(engine: &Engine, item: &InboxItem, expanded: &mut Expanded) -> Result<(),
         )
     })?;
     let source = if item.kind == ItemKind::Webhook { Source::Told } else { Source::Read };
+    if item.kind == ItemKind::Merged {
+        expanded.arrivals.extend(merged(connection, item)?);
+        return Ok(());
+    }
     for received in received(connection, item)? {
         match received {
             Received::Record(record) => {
@@ -103,6 +109,7 @@ fn one(engine: &Engine, item: &InboxItem, expanded: &mut Expanded) -> Result<(),
                         key: key(connection, &lens, &record.id),
                         lens,
                         mapped: Some(mapped),
+                        survivor: None,
                         issues,
                         version: record.version.clone(),
                         received_us: item.received_us,
@@ -118,6 +125,7 @@ fn one(engine: &Engine, item: &InboxItem, expanded: &mut Expanded) -> Result<(),
                         key: key(connection, &lens, &id),
                         lens,
                         mapped: None,
+                        survivor: None,
                         issues: Vec::new(),
                         version: version.clone(),
                         received_us: item.received_us,
@@ -141,6 +149,27 @@ fn one(engine: &Engine, item: &InboxItem, expanded: &mut Expanded) -> Result<(),
 fn nothing(lens: &Lens, issues: &[Issue]) -> String {
     let why: Vec<String> = issues.iter().map(|issue| format!("; {}: {}", issue.at, issue.message)).collect();
     format!("the mapping [{}] finds nothing in it{}", lens.name(), why.concat())
+}
+
+/// What the merge of two records means to each lens of their stream.
+fn merged(connection: &Connection, item: &InboxItem) -> Result<Vec<Arrival>, String> {
+    let (Some(stream), Some(id)) = (&item.stream, &item.external_id) else {
+        return Err("the item names no record".to_owned());
+    };
+    let survivor = String::from_utf8(item.body.clone()).map_err(|_| "the survivor's id is no text")?;
+    let each = lenses(connection, stream).into_iter().map(|lens| Arrival {
+        position: item.position,
+        key: key(connection, &lens, &id.as_str().into()),
+        survivor: Some(key(connection, &lens, &survivor.as_str().into())),
+        lens,
+        mapped: None,
+        issues: Vec::new(),
+        version: None,
+        received_us: item.received_us,
+        source: Source::Read,
+        blocks: Vec::new(),
+    });
+    Ok(each.collect())
 }
 
 fn key(connection: &Connection, lens: &Lens, id: &crate::connector::ExternalId) -> LinkKey {
@@ -179,8 +208,8 @@ pub(crate) fn received(connection: &Connection, item: &InboxItem) -> Result<Vec<
             let (stream, id) = named()?;
             Ok(vec![Received::Deleted { stream, id, version }])
         }
-        // Its batch is its own; see `absence`.
-        ItemKind::Scan => Ok(Vec::new()),
+        // A scan's batch is its own (see `absence`); a merge is no record.
+        ItemKind::Scan | ItemKind::Merged => Ok(Vec::new()),
         ItemKind::Webhook => {
             let connector = connection.connector.as_ref().ok_or("this connection receives no webhooks")?;
             let headers = item.headers.as_deref().map_or(Ok(Vec::new()), serde_json::from_str);

@@ -1,5 +1,7 @@
 //! Which golden record each arrival belongs to, for a whole batch in memory.
 
+mod succession;
+
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -59,7 +61,8 @@ pub(crate) struct Batch {
 impl Batch {
     /// Loads links, candidates, golden records, pins and rulings: a handful of queries for the whole batch.
     pub(super) fn load(tx: &mut Tx<'_>, tail: &Tail, arrivals: &[Arrival]) -> Result<Self> {
-        let keys: BTreeSet<&LinkKey> = arrivals.iter().map(|arrival| &arrival.key).collect();
+        let keys: BTreeSet<&LinkKey> =
+            arrivals.iter().flat_map(|arrival| [Some(&arrival.key), arrival.survivor.as_ref()]).flatten().collect();
         let known = links::by_keys(tx, keys)?;
         let hashes: BTreeSet<i64> = arrivals.iter().flat_map(|arrival| arrival.blocks.iter().copied()).collect();
         let candidates = blocks::candidates(tx, tail, hashes, BLOCK_LINKS_MAX)?;
@@ -128,6 +131,10 @@ impl Batch {
     /// Takes in every arrival, in order.
     pub(super) fn resolve(&mut self, engine: &Engine, arrivals: Vec<Arrival>) {
         for arrival in arrivals {
+            if let Some(survivor) = arrival.survivor.clone() {
+                self.succeed(engine, &arrival, &survivor);
+                continue;
+            }
             match self.by_key.get(&arrival.key).copied() {
                 Some(number) => self.hear_again(engine, number, arrival),
                 None => self.hear_first(engine, arrival),

@@ -1,0 +1,68 @@
+//! What can be known about `[webhook]`.
+
+use huiliu_core::manifest::{Carries, Verify};
+use huiliu_mappings::diagnose::suggest;
+
+use super::{Check, SETTINGS};
+use crate::receive::Source;
+
+impl Check<'_> {
+    pub(super) fn webhook(&mut self) {
+        let Some(webhook) = &self.manifest.webhook else { return };
+        match &webhook.verify {
+            Verify::HmacSha256 { secret, .. } | Verify::SharedToken { secret, .. } | Verify::Standard { secret } => {
+                self.text("webhook.verify.secret", secret, SETTINGS);
+            }
+            Verify::HubspotV3 { secret, public_url } => {
+                self.text("webhook.verify.secret", secret, SETTINGS);
+                self.text("webhook.verify.public_url", public_url, SETTINGS);
+            }
+            Verify::Basic { username, password } => {
+                self.text("webhook.verify.username", username, SETTINGS);
+                self.text("webhook.verify.password", password, SETTINGS);
+            }
+            Verify::Connector {} => self.wrong("webhook.verify.kind", "`connector` needs a crate"),
+            Verify::None { reason } => {
+                if reason.trim().is_empty() {
+                    self.wrong("webhook.verify.reason", "say why an unsigned webhook is right");
+                }
+            }
+        }
+        for pointer in webhook.record.iter().chain(&webhook.key).chain(&webhook.more_keys) {
+            self.pointer("webhook", pointer);
+        }
+        let Some(route) = &webhook.route else {
+            return self.wrong("webhook.route", "it is missing: calls would find no stream");
+        };
+        let streams = &self.manifest.streams;
+        let mut named: Vec<&str> = route.topics.values().chain(route.deletes.values()).map(String::as_str).collect();
+        match Source::parse(&route.by) {
+            Ok(Source::Stream(name)) => named.push(name),
+            Ok(_) if named.is_empty() => self.wrong("webhook.route", "no topics are listed"),
+            Ok(_) => {}
+            Err(message) => self.wrong("webhook.route.by", message),
+        }
+        named.sort_unstable();
+        named.dedup();
+        for name in named.into_iter().chain(webhook.key_form.keys().map(String::as_str)) {
+            match streams.get(name) {
+                None => {
+                    let hint = suggest(name, streams.keys().map(String::as_str));
+                    self.wrong("webhook", format!("there is no stream `{name}`{hint}"));
+                }
+                Some(stream) if webhook.carries == Carries::Hint && stream.fetch.is_none() => {
+                    self.wrong(
+                        "webhook.carries",
+                        format!("a hint is followed by a fetch, and stream `{name}` has none"),
+                    );
+                }
+                Some(_) => {}
+            }
+        }
+        for (stream, form) in &webhook.key_form {
+            if !form.contains("{id}") {
+                self.wrong(&format!("webhook.key_form.{stream}"), "it never says {id}");
+            }
+        }
+    }
+}
