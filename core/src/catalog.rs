@@ -52,7 +52,33 @@ impl Catalog {
                 Err(told) => mistakes.extend(told),
             }
         }
+        mistakes.extend(catalog.share());
         if mistakes.is_empty() { Ok(catalog) } else { Err(mistakes) }
+    }
+
+    /// Gives the lenses of one system to those that say the same in another way (`connector.mapping`).
+    fn share(&mut self) -> Vec<Diagnostic> {
+        let mut mistakes = Vec::new();
+        let sharing: Vec<(String, String)> = self
+            .systems
+            .iter()
+            .filter_map(|(name, system)| Some((name.clone(), system.manifest.connector.mapping.clone()?)))
+            .collect();
+        for (name, from) in sharing {
+            let file = format!("connectors/{name}/connector.toml");
+            let lenses = self.systems.get(&from).map(|system| system.lenses.clone());
+            let Some(lenses) = lenses else {
+                let hint = suggest(&from, self.systems.keys().map(String::as_str));
+                let message = format!("connector.mapping: no connector is called `{from}`{hint}");
+                mistakes.push(Diagnostic::at(&file, "", &(0..0), message));
+                continue;
+            };
+            if let Some(system) = self.systems.get_mut(&name) {
+                let known = |lens: &&Arc<Lens>| system.manifest.streams.contains_key(lens.stream());
+                system.lenses = lenses.iter().filter(known).cloned().collect();
+            }
+        }
+        mistakes
     }
 
     fn attach(&mut self, file: &str, text: &str, lenses: Vec<Lens>) -> Vec<Diagnostic> {

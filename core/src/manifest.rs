@@ -45,6 +45,12 @@ pub struct ConnectorSection {
     pub about: String,
     /// `rest`: this file is all there is. `rust`: `src/` implements the verbs.
     pub driver: Driver,
+    /// The connector whose mapping file says what these records mean too: another way to speak with one system.
+    pub mapping: Option<String>,
+    /// In a JSON body a cursor, a record's id or a setting of type `integer` that stands alone is a JSON number: some
+    /// systems take nothing else for an id.
+    #[serde(default)]
+    pub number_ids: bool,
     /// Start of every URL, with placeholders.
     pub base_url: Option<String>,
     /// Bounds.
@@ -545,6 +551,11 @@ pub struct Call {
     pub id_at: Option<String>,
     /// JSON pointer to the record in the reply; without it the whole reply is the record.
     pub record: Option<String>,
+    /// JSON pointer to the new record's id in the reply to a create, where the reply does not hold the record.
+    pub id: Option<String>,
+    /// The reply does not tell what was stored: the record is read afterwards.
+    #[serde(default)]
+    pub read_back: bool,
     /// How a write is made conditional.
     pub precondition: Option<Precondition>,
     /// Header that takes the idempotency key.
@@ -617,9 +628,9 @@ pub struct Lookup {
     /// Query parameters, with placeholders.
     #[serde(default)]
     pub params: BTreeMap<String, String>,
-    /// A GraphQL query document; the call is then POST with `{query, variables}`, else GET.
+    /// A GraphQL query document; the call is then POST with `{query, variables}`.
     pub graphql: Option<String>,
-    /// GraphQL variables, with placeholders.
+    /// GraphQL variables or a JSON body, with placeholders; with a body the call is POST, else GET.
     pub body: Option<serde_json::Value>,
     /// JSON pointer to the records, or to the one record; a reply that says "gone" means that there is none.
     pub records: String,

@@ -14,6 +14,7 @@ mod garbage;
 mod holds;
 mod hubspot;
 mod invariants;
+mod odoo;
 mod oscar;
 mod process;
 mod readme;

@@ -103,7 +103,7 @@ async fn answers(
 /// wants them. None: the form needs a value that this delivery does not have.
 fn item(wire: &Wire<'_>, call: &Call, batch: &Batch, delivery: &Delivery) -> Result<Option<Value>> {
     let id = delivery.id.as_ref().map(ExternalId::as_str);
-    let values = Values { id, body: Some(&delivery.body), ..Values::of(wire.cx) };
+    let values = Values { id, body: Some(&delivery.body), ..wire.values() };
     let mut item = match &batch.item {
         Some(form) => match template::json_whole(form, &values)? {
             Some(item) => item,

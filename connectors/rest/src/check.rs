@@ -340,11 +340,8 @@ impl Check<'_> {
                 self.wrong(&format!("{at}.lookup"), "only a create looks for what an earlier attempt made");
             }
             let known = Known { body: true, ..SETTINGS };
-            if lookup.path.is_none() && lookup.graphql.is_none() {
-                self.wrong(&format!("{at}.lookup"), "name the `path` to look at, or a `graphql` document");
-            }
-            if lookup.body.is_some() && lookup.graphql.is_none() {
-                self.wrong(&format!("{at}.lookup.body"), "a lookup by GET sends no body: use `params`");
+            if lookup.path.is_none() && lookup.graphql.is_none() && lookup.body.is_none() {
+                self.wrong(&format!("{at}.lookup"), "name the `path` to look at, a `graphql` document or a `body`");
             }
             self.request(&format!("{at}.lookup"), lookup.path.as_deref(), &lookup.params, lookup.body.as_ref(), known);
             self.pointer(&format!("{at}.lookup.records"), &lookup.records);
@@ -353,7 +350,10 @@ impl Check<'_> {
         if call.id_at.is_some() && !matches!(name, "update" | "delete") {
             self.wrong(&format!("{at}.id_at"), "only a record that is there has an id to send along");
         }
-        for pointer in call.wrap.iter().chain(&call.record).chain(&call.id_at) {
+        if call.read_back && stream.fetch.is_none() {
+            self.wrong(at, "`read_back` reads what was written, and the stream has no `fetch`");
+        }
+        for pointer in call.wrap.iter().chain(&call.record).chain(&call.id_at).chain(&call.id) {
             self.pointer(at, pointer);
         }
         if let Some(batch) = &call.batch {

@@ -12,7 +12,7 @@ use huiliu_core::manifest::{Ability, Manifest, Method, Paginate, Stream};
 use crate::check::{self, ManifestError};
 use crate::cursor::Position;
 use crate::failure::Verb;
-use crate::template::{self, Values};
+use crate::template;
 use crate::wire::{Draft, Wire, graphql_body};
 use crate::{batch, pull, push, receive};
 
@@ -44,7 +44,7 @@ impl RestConnector {
     fn check_draft(&self, wire: &Wire<'_>) -> Result<Option<Draft>> {
         let what = format!("check of {}", wire.cx.connection);
         if let Some(call) = &self.manifest.connector.check {
-            let values = Values::of(wire.cx);
+            let values = wire.values();
             let body = call.body.as_ref().map_or(Ok(None), |body| template::json(body, &values))?;
             let (method, body) = match &call.graphql {
                 Some(document) => (Method::Post, Some(graphql_body(document, body))),

@@ -143,7 +143,7 @@ pub fn draft(
         cursor: position.page.as_deref().or(first),
         stamp: stamp.as_deref(),
         until: until.as_deref(),
-        ..Values::of(wire.cx)
+        ..wire.values()
     };
     let mut url = wire.url(pull.path.as_deref(), &pull.params, &values)?;
     let mut body = match &pull.body {

@@ -20,7 +20,7 @@ pub async fn fetch(wire: &Wire<'_>, stream: &Stream, key: &RecordKey) -> Result<
 
 async fn read(wire: &Wire<'_>, name: &StreamName, stream: &Stream, id: &str) -> Result<Option<Record>> {
     let call = stream.fetch.as_ref().ok_or_else(|| ConnectorError::broken(format!("stream {name} has no `fetch`")))?;
-    let values = Values { id: Some(id), ..Values::of(wire.cx) };
+    let values = Values { id: Some(id), ..wire.values() };
     let mut draft = draft(wire, call, &values, Verb::Fetch, format!("fetch from {name} of {}", wire.cx.connection))?;
     draft.body = match (&call.graphql, &call.body) {
         (Some(document), variables) => Some(graphql_body(document, filled(variables.as_ref(), &values)?)),
@@ -53,7 +53,7 @@ pub async fn push(wire: &Wire<'_>, stream: &Stream, delivery: &Delivery) -> Resu
         return Ok(Receipt { id: made.id.clone(), version: made.version.clone(), stored: Some(made) });
     }
     let id = delivery.id.as_ref().map(ExternalId::as_str).or_else(|| message_id(wire, delivery));
-    let values = Values { id, body: Some(&delivery.body), ..Values::of(wire.cx) };
+    let values = Values { id, body: Some(&delivery.body), ..wire.values() };
     let what = format!("{word} in {name} of {} (delivery {})", wire.cx.connection, delivery.number);
     let mut draft = draft(wire, call, &values, Verb::Push(operation), what)?;
     draft.body = write_body(call, &values, delivery)?;
@@ -75,6 +75,13 @@ pub async fn push(wire: &Wire<'_>, stream: &Stream, delivery: &Delivery) -> Resu
         Err(ConnectorError::Gone { .. }) if operation == Operation::Delete => receipt_of_delete(delivery),
         Err(error) => Err(error),
         Ok(_) if operation == Operation::Delete => receipt_of_delete(delivery),
+        Ok(answer) if call.read_back => {
+            let receipt = receipt(wire, stream, call, delivery, answer)?;
+            // The write is done, whether or not it can be looked at.
+            let stored = read(wire, &delivery.stream, stream, receipt.id.as_str()).await.ok().flatten();
+            let version = stored.as_ref().and_then(|record| record.version.clone());
+            Ok(Receipt { stored, version, ..receipt })
+        }
         Ok(answer) => receipt(wire, stream, call, delivery, answer),
     }
 }
@@ -179,11 +186,11 @@ async fn look_up(wire: &Wire<'_>, stream: &Stream, lookup: &Lookup, delivery: &D
     let Some(wanted) = delivery.body.pointer(&lookup.match_at).filter(|value| !pointer::is_empty(value)) else {
         return Ok(None);
     };
-    let values = Values { body: Some(&delivery.body), ..Values::of(wire.cx) };
+    let values = Values { body: Some(&delivery.body), ..wire.values() };
     let name = &delivery.stream;
     let body = match &lookup.graphql {
         Some(document) => Some(graphql_body(document, filled(lookup.body.as_ref(), &values)?)),
-        None => None,
+        None => filled(lookup.body.as_ref(), &values)?,
     };
     let draft = Draft {
         what: format!("lookup in {name} of {} (delivery {})", wire.cx.connection, delivery.number),
@@ -191,7 +198,7 @@ async fn look_up(wire: &Wire<'_>, stream: &Stream, lookup: &Lookup, delivery: &D
         method: if body.is_some() { Method::Post } else { Method::Get },
         url: wire.url(lookup.path.as_deref(), &lookup.params, &values)?,
         headers: Vec::new(),
-        graphql: body.is_some(),
+        graphql: lookup.graphql.is_some(),
         body,
         idempotency_key: None,
     };
@@ -222,6 +229,9 @@ pub(crate) fn inner(call: &Call, mut reply: Value) -> Option<Value> {
 
 fn receipt(wire: &Wire<'_>, stream: &Stream, call: &Call, delivery: &Delivery, answer: Answer) -> Result<Receipt> {
     let Answer { value, response } = answer;
+    if let Some(id) = call.id.as_ref().and_then(|at| value.pointer(at)).and_then(pointer::text) {
+        return Ok(Receipt { id: ExternalId::from(id), stored: None, version: None });
+    }
     if let Some(body) = inner(call, value).filter(|body| record::id(stream, body).is_some()) {
         let stored = record::record(&delivery.stream, stream, body)?;
         return Ok(Receipt { id: stored.id.clone(), version: stored.version.clone(), stored: Some(stored) });

@@ -1,7 +1,10 @@
 //! Placeholders: `{config.x}`, `{secret.x}`, `{cursor}`, `{record.id}`, `{record.x}`, and in their places `{body}`,
 //! `{stamp}`, `{until}` and `{id}`. No expressions.
 
+use std::collections::BTreeMap;
+
 use huiliu_core::connector::{ConnectorError, Cx, Result};
+use huiliu_core::manifest::{Setting, SettingKind};
 use serde_json::{Map, Value};
 
 use crate::pointer;
@@ -54,12 +57,14 @@ pub struct Values<'a> {
     pub stamp: Option<&'a str>,
     /// The upper bound.
     pub until: Option<&'a str>,
+    /// The declared settings, where ids and whole numbers that stand alone are JSON numbers.
+    pub numbers: Option<&'a BTreeMap<String, Setting>>,
 }
 
 impl<'a> Values<'a> {
     /// Only settings and secrets.
     pub fn of(cx: &'a Cx) -> Self {
-        Self { cx, cursor: None, id: None, body: None, stamp: None, until: None }
+        Self { cx, cursor: None, id: None, body: None, stamp: None, until: None, numbers: None }
     }
 }
 
@@ -225,11 +230,20 @@ fn hole(name: &str) -> std::result::Result<Hole, String> {
 
 fn value(hole: &Hole, values: &Values<'_>) -> Result<Option<Value>> {
     let text = |text: &str| Some(Value::String(text.to_owned()));
+    // What is no number after all goes as the text that it is; the system says what is wrong with it.
+    let id = |id: &str| match values.numbers.and_then(|_| id.parse::<i64>().ok()) {
+        Some(number) => Some(Value::from(number)),
+        None => text(id),
+    };
+    let is_integer = |name: &str| {
+        values.numbers.and_then(|all| all.get(name)).is_some_and(|setting| setting.kind == SettingKind::Integer)
+    };
     Ok(match hole {
+        Hole::Config(name) if is_integer(name) => id(values.cx.setting(name)?),
         Hole::Config(name) => text(values.cx.setting(name)?),
         Hole::Secret(name) => text(values.cx.secret(name)?.expose()),
-        Hole::Cursor => values.cursor.and_then(text),
-        Hole::RecordId | Hole::Id => values.id.and_then(text),
+        Hole::Cursor => values.cursor.and_then(id),
+        Hole::RecordId | Hole::Id => values.id.and_then(id),
         Hole::Record(field) => {
             let pointer = format!("/{}", field.replace('.', "/"));
             values.body.and_then(|body| body.pointer(&pointer)).filter(|found| !pointer::is_empty(found)).cloned()

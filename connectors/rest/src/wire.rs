@@ -58,6 +58,12 @@ impl<'a> Wire<'a> {
         Ok(Self { manifest, cx, http: http(manifest, cx)? })
     }
 
+    /// What fills the placeholders of every call of this connection.
+    pub fn values(&self) -> Values<'a> {
+        let connector = &self.manifest.connector;
+        Values { numbers: connector.number_ids.then_some(&connector.config), ..Values::of(self.cx) }
+    }
+
     /// Base URL, path and query. A connection's setting `base_url` stands above the manifest's.
     pub fn url(&self, path: Option<&str>, params: &BTreeMap<String, String>, values: &Values<'_>) -> Result<Url> {
         let mut text = match self.cx.settings.get("base_url") {

@@ -4,6 +4,7 @@
 mod email;
 mod hubspot;
 mod kingdee;
+mod odoo;
 mod oscar;
 mod shopify;
 mod tryton;
@@ -46,6 +47,8 @@ pub async fn stage(name: &str) -> Option<Stage> {
         "email" => email::stage().await,
         "hubspot" => hubspot::stage().await,
         "kingdee" => kingdee::stage().await,
+        "odoo" => odoo::stage("odoo").await,
+        "odoo_rpc" => odoo::stage("odoo_rpc").await,
         "oscar" => oscar::stage().await,
         "shopify" => shopify::stage().await,
         "tryton" => tryton::stage().await,

@@ -82,6 +82,8 @@ impl Default for Hooks {
 impl Hooks {
     /// A sender without faults.
     pub fn new() -> Self {
+        // HTTP clients want a TLS provider even for plain loopback; whoever comes second finds it installed.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         #[allow(clippy::disallowed_methods)] // A stand-in for a vendor talks to loopback only.
         let client = reqwest::Client::new();
         Self { client, fault: Mutex::default(), held: Mutex::default(), tally: Mutex::default() }

@@ -75,14 +75,9 @@ async fn the_id_stands_among_the_changed_fields_and_a_cleared_one_stays_null() {
 fn mistakes_in_lookups_and_ids_are_named() {
     let cases = [
         (
-            "graphql = \"query find($mail: String!) { people(mail: $mail) { id mail } }\"",
+            "graphql = \"query find($mail: String!) { people(mail: $mail) { id mail } }\"\nbody = { mail = \"{record.mail}\" }\n",
             "",
             "name the `path` to look at",
-        ),
-        (
-            "graphql = \"query find($mail: String!) { people(mail: $mail) { id mail } }\"",
-            "path = \"/x\"",
-            "use `params`",
         ),
         ("record = \"/data/make\"", "record = \"/data/make\"\nid_at = \"/id\"", "only a record that is there"),
         ("id_at = \"/id\"", "id_at = \"id\"", "did you mean `/id`?"),

@@ -366,3 +366,38 @@ async fn a_marked_batch_may_be_answered_in_any_order() {
     assert_eq!(asked["inputs"][0], json!({ "id": "m0", "values": { "mail": "m0" }, "mark": format!("{:032x}", 0) }));
     assert_eq!(asked["inputs"].as_array().unwrap().len(), 4, "who has no address is left to be sent alone");
 }
+
+/// Systems of remote procedure calls take ids as numbers, answer a create with an id and a write with `true`; what they
+/// stored is read afterwards.
+#[tokio::test]
+async fn ids_may_be_numbers_and_what_was_written_is_read_back() {
+    let text = r#"number_ids = true
+config.user = { type = "integer", description = "A number.", default = "7" }
+[auth]
+kind = "bearer"
+token = "{secret.key}"
+[streams.customers]
+key = "/id"
+fetch = { method = "POST", path = "/read", record = "/0", body = { user = "{config.user}", shop = "{config.shop}", find = ["id", "=", "{record.id}"] } }
+create = { method = "POST", path = "/create", id = "/0", read_back = true, body = { vals_list = ["{body}"] } }
+update = { method = "POST", path = "/write", read_back = true, body = { ids = ["{record.id}"], vals = "{body}" } }
+"#;
+    let connector = connector(text);
+    let server = Server::start(|asked| match asked.path.as_str() {
+        "/create" => Answer::json(&json!([41])),
+        "/write" => Answer::json(&json!(true)),
+        _ => Answer::json(&json!([{ "id": 41, "name": "Kept" }])),
+    })
+    .await;
+    let mut cx = cx(&server);
+    let mut settings = (*cx.settings).clone();
+    settings.insert("user".to_owned(), "7".to_owned());
+    cx.settings = Arc::new(settings);
+    for (operation, id) in [(Operation::Create, None), (Operation::Update, Some("41"))] {
+        let receipt = connector.push(&cx, &delivery(operation, id, json!({ "name": "kept " }))).await.unwrap();
+        assert_eq!((receipt.id.as_str(), &receipt.stored.unwrap().body["name"]), ("41", &json!("Kept")));
+    }
+    let asked: Vec<Value> = server.asked().iter().map(crate::kit::Asked::json).collect();
+    assert_eq!(asked[1], json!({ "user": 7, "shop": "one", "find": ["id", "=", 41] }));
+    assert_eq!(asked[2], json!({ "ids": [41], "vals": { "name": "kept " } }));
+}
