@@ -68,15 +68,17 @@ fn nothing_is_left_lying() {
 /// Every connector folder has what the next reader looks for.
 #[test]
 fn connector_folders_are_complete() {
-    let all: Vec<String> = crate::tree::files().into_iter().map(|(path, _)| path).collect();
-    let has = |start: &str| all.iter().any(|path| path.starts_with(start));
+    let all = crate::tree::files();
+    let has = |start: &str| all.iter().any(|(path, _)| path.starts_with(start));
+    let is_manifest = |path: &str| path.starts_with("connectors/") && path.ends_with("/connector.toml");
     let mut mistakes = Vec::new();
-    for manifest in all.iter().filter(|path| path.starts_with("connectors/") && path.ends_with("/connector.toml")) {
+    for (manifest, text) in all.iter().filter(|(path, _)| is_manifest(path)) {
         let folder = manifest.trim_end_matches("connector.toml");
         let name = folder.trim_start_matches("connectors/").trim_end_matches('/');
-        for wanted in
-            [format!("{folder}README.md"), format!("{folder}fixtures/"), format!("mappings/systems/{name}.toml")]
-        {
+        // Two ways to speak with one system share what its records mean.
+        let shared = text.lines().find_map(|line| line.strip_prefix("mapping = \"")?.strip_suffix('"'));
+        let mapping = format!("mappings/systems/{}.toml", shared.unwrap_or(name));
+        for wanted in [format!("{folder}README.md"), format!("{folder}fixtures/"), mapping] {
             if !has(&wanted) {
                 mistakes.push(format!("{folder} lacks {wanted}"));
             }
