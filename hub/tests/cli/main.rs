@@ -4,5 +4,7 @@ mod connect;
 mod console;
 mod import;
 mod kit;
+mod language;
 mod operate;
 mod serve;
+mod terminal;
