@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::tree::{ending, none};
 
 /// Where messages to people come from.
-const SOURCES: &[&str] = &["hub/src/", "core/src/", "connectors/file/src/"];
+const SOURCES: &[&str] = &["hub/src/", "core/src/", "mappings/src/", "connectors/file/src/"];
 
 /// Files whose texts are not said to a person at the terminal, or not in a sentence.
 const EXCEPTIONS: &[(&str, &str)] = &[
@@ -16,6 +16,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("hub/src/example.rs", "comments of huiliu.toml, whose keys are English"),
     ("hub/src/metrics.rs", "descriptions for Prometheus"),
     ("hub/src/endpoints.rs", "answers to supervisors"),
+    ("mappings/src/lens/schema.rs", "the JSON Schema, which editors show beside English keys"),
     ("connectors/file/src/suggest.rs", "a mapping file, whose keys are English"),
 ];
 

@@ -203,6 +203,8 @@ impl<'a> Profile<'a> {
         let duplicates = duplicates(&self.kinds, self.identities);
         let columns = self.columns.into_iter().map(|column| {
             let (distinct, distinct_is_exact) = column.sketch.count();
+            // An estimate may be above what there is.
+            let distinct = distinct.min(column.filled);
             let bad = column.bad.into_iter().map(|((kind, code), (count, rows))| Bad { kind, code, count, rows });
             Column {
                 name: column.name,
