@@ -7,6 +7,7 @@ use std::sync::Arc;
 use huiliu_core::catalog::{Catalog, File};
 use huiliu_core::connector::Connector;
 use huiliu_core::manifest::{Driver, Manifest, place};
+use huiliu_dav::connector::Dav;
 use huiliu_email::connector::Email;
 use huiliu_kingdee::connector::Kingdee;
 use huiliu_mappings::diagnose::Diagnostic;
@@ -109,13 +110,14 @@ pub fn connector(manifest: &Manifest) -> Result<Arc<dyn Connector>, String> {
         return Ok(Arc::new(RestConnector::new(manifest).map_err(|told| told.to_string())?));
     }
     match manifest.connector.name.as_str() {
+        "carddav" | "caldav" => Ok(Arc::new(Dav::new(manifest)?)),
         "email" => Ok(Arc::new(Email::new(manifest))),
         "kingdee" => Ok(Arc::new(Kingdee::new(manifest))),
         "tryton" => Ok(Arc::new(Tryton::new(manifest))),
         "wecom" => Ok(Arc::new(WeCom::new(manifest))),
         name => Err(format!(
             "connectors/{name}/connector.toml says driver = \"rust\", but this program holds no Rust for it; it does for \
-             email, kingdee, tryton and wecom. A system that is only a manifest says driver = \"rest\""
+             caldav, carddav, email, kingdee, tryton and wecom. A system that is only a manifest says driver = \"rest\""
         )),
     }
 }

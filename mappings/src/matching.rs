@@ -249,6 +249,10 @@ fn judge<'a>(
             _ if conflict || other_kind => Verdict::Perhaps,
             sure => sure,
         };
+        // Anybody can write anybody's name and address into a form: a steward decides.
+        if rules.is_claim(record) || candidate.evidence.iter().all(|it| rules.is_claim(it)) {
+            verdict = verdict.min(Verdict::Perhaps);
+        }
     }
     Judged { candidate, features, why, verdict }
 }
@@ -264,9 +268,11 @@ fn judge_identities(
     let mine: BTreeSet<&Identity> = record.identities.iter().collect();
     let mut verdict = Verdict::Different;
     for identity in &mine {
-        let holders = candidate.evidence.iter().filter(|it| it.identities.contains(identity));
+        let holders = candidate.evidence.iter().flat_map(|it| {
+            it.identities.iter().filter(|known| rules.same(known, identity)).map(move |known| (it, known))
+        });
         // Who knows that a number is a switchboard knows more than who does not.
-        let Some(theirs) = holders.map(|it| rules.strength(identity, it)).min() else { continue };
+        let Some(theirs) = holders.map(|(it, known)| rules.strength(known, it)).min() else { continue };
         let strength = if entity == CUSTOMER { theirs.min(rules.strength(identity, record)) } else { Strength::Strong };
         let level = match strength {
             Strength::Strong => Level::Strong,

@@ -97,6 +97,24 @@ fn what_people_share_is_asked_about() {
 }
 
 #[test]
+fn a_claim_is_never_linked_by_itself() {
+    let form = "#submission=s1, #claimed_email=a@example.com";
+    check(form, "#email=a@example.com", "review");
+    check(&format!("{form}, display_name=李雷"), "#email=a@example.com, display_name=李雷", "review");
+    check(&format!("{form}, display_name=李雷"), "#email=a@example.com, display_name=韩梅梅", "create");
+    check(form, "#submission=s2, #claimed_email=a@example.com", "review");
+    check("#submission=s1, #claimed_phone=+8613800138000", "#phone=+8613800138000", "review");
+    check("#submission=s1, #claimed_email=info@example.com", "#email=info@example.com", "create");
+    let rich = "display_name=李雷, company=甲乙贸易, birth_date=1990-05-17";
+    check(&format!("#submission=s1, {rich}"), rich, "review");
+    // Once a steward has linked a form, what others prove still finds the customer.
+    let known = candidate(7, &["#email=a@example.com, display_name=李雷", form]);
+    let decision =
+        decide(&Rules::shipped(), "customer", &evidence("#email=a@example.com, display_name=李雷"), &[known]);
+    assert_eq!(word(&decision), "link");
+}
+
+#[test]
 fn a_switchboard_is_only_a_hint() {
     check("#phone=+8657188157808, display_name=李雷", "#phone=+8657188157808, display_name=李雷", "link");
     check("#phone=+8657188157808, display_name=李雷", "#phone=+8657188157808, display_name=韩梅梅", "create");

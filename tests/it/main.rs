@@ -6,6 +6,7 @@ mod batches;
 mod blocks;
 mod console;
 mod contract;
+mod dav;
 mod email;
 mod explain;
 mod files;

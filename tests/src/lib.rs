@@ -1,5 +1,6 @@
 //! The kit of the tests: stores of both kinds, small deployments to run the pipeline on, a receiver of events, a way in
-//! front of a twin that interferes, a real mail server, a real ERP and shops, and published SDKs as judges.
+//! front of a twin that interferes, a real mail server, address book, calendar, ERP and shops, and published SDKs as
+//! judges.
 
 pub mod dovecot;
 pub mod front;
@@ -8,6 +9,7 @@ pub mod kit;
 pub mod memory;
 pub mod oscar;
 pub mod postgres;
+pub mod radicale;
 pub mod receiver;
 pub mod server;
 pub mod tryton;

@@ -81,7 +81,7 @@ pub fn block_keys(rules: &Rules, entity: &str, evidence: &Evidence) -> Vec<i64> 
             Strength::Medium => 1,
             Strength::Weak => continue,
         };
-        ranked.push((rank, identity_hash(entity, identity)));
+        ranked.push((rank, hash(&[entity, rules.base(identity.kind.as_str()), &identity.value])));
     }
     if entity == CUSTOMER {
         let values = Values::of(rules, evidence);

@@ -28,6 +28,9 @@ pub(super) struct IdentityRule {
     pub conflicts: bool,
     #[serde(default)]
     pub shared: bool,
+    #[serde(default)]
+    pub claim: bool,
+    pub of: Option<String>,
 }
 
 /// What is compared.
@@ -204,6 +207,13 @@ impl Rules {
                 wrong(levels.span(), message);
             }
         }
+        for (kind, rule) in &parsed.identities {
+            // A claim of a claim would be compared with nothing.
+            let of = rule.of.as_deref().map(|of| parsed.identities.get(of));
+            if of.is_some_and(|of| of.is_none_or(|base| base.of.is_some())) {
+                wrong(0..0, format!("`identities.{kind}`: `of` names no kind of identity that stands for itself"));
+            }
+        }
         for block in parsed.blocks.iter().filter(|block| block.fields.get_ref().is_empty()) {
             wrong(block.fields.span(), "a block needs at least one field".to_owned());
         }
@@ -237,10 +247,26 @@ impl Rules {
         self.identities.get(kind)
     }
 
+    /// Whether these are the words of somebody who proved nothing: an identity of its record says so.
+    pub(super) fn is_claim(&self, evidence: &Evidence) -> bool {
+        let marked = |identity: &Identity| self.identity(identity.kind.as_str()).is_some_and(|rule| rule.claim);
+        evidence.identities.iter().any(marked)
+    }
+
+    /// The kind whose values a claimed identity is compared with; any other kind stands for itself.
+    pub(super) fn base<'a>(&'a self, kind: &'a str) -> &'a str {
+        self.identity(kind).and_then(|rule| rule.of.as_deref()).unwrap_or(kind)
+    }
+
+    /// Whether two identities name the same, claimed or not.
+    pub(super) fn same(&self, a: &Identity, b: &Identity) -> bool {
+        a.value == b.value && (a.kind == b.kind || self.base(a.kind.as_str()) == self.base(b.kind.as_str()))
+    }
+
     /// The strength of an identity in the mouth of this evidence, which may tell what kind of line a phone is.
     pub(super) fn strength(&self, identity: &Identity, evidence: &Evidence) -> Strength {
         let Some(rule) = self.identities.get(identity.kind.as_str()) else { return Strength::Weak };
-        match identity.kind.as_str() {
+        match self.base(identity.kind.as_str()) {
             "email" if self.is_shared_mailbox(&identity.value) => Strength::Weak,
             "phone" => match line_type(evidence, &identity.value) {
                 "landline" => rule.strength.min(self.phones.landline),

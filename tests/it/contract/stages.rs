@@ -1,6 +1,8 @@
 //! One stage a connector, one file each: its twin with people in it, and what is particular to the system. The checks
 //! are common.
 
+mod caldav;
+mod carddav;
 mod email;
 mod hubspot;
 mod kingdee;
@@ -44,6 +46,8 @@ pub struct Stage {
 pub async fn stage(name: &str) -> Option<Stage> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     Some(match name {
+        "caldav" => caldav::stage().await,
+        "carddav" => carddav::stage().await,
         "email" => email::stage().await,
         "hubspot" => hubspot::stage().await,
         "kingdee" => kingdee::stage().await,
