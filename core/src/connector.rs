@@ -305,12 +305,14 @@ pub struct Reply {
     pub content_type: &'static str,
     /// Body.
     pub body: Bytes,
+    /// More headers: name in lower case and value.
+    pub headers: Vec<(&'static str, String)>,
 }
 
 impl Reply {
     /// `200` with an empty text body.
     pub fn ok() -> Self {
-        Self { status: 200, content_type: "text/plain; charset=utf-8", body: Bytes::new() }
+        Self { status: 200, content_type: "text/plain; charset=utf-8", body: Bytes::new(), headers: Vec::new() }
     }
 }
 

@@ -785,6 +785,9 @@ pub enum Verify {
         /// address worthless.
         public_url: String,
     },
+    /// A form that people fill in. A browser holds no key, so nothing in the body can be signed; what is proven is that
+    /// the form was given out by us a little while ago: a signed token in the query of the form's address.
+    Form(Box<Form>),
     /// The connector's `open`.
     Connector {},
     /// Unsigned, and why that is right.
@@ -804,6 +807,38 @@ pub enum Ping {
         /// The field.
         field: String,
     },
+}
+
+/// `verify = { kind = "form", … }`: texts take placeholders.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Form {
+    /// The key that tokens are signed with.
+    pub secret: String,
+    /// Origins of pages that may hold the form, parted by commas: `https://www.shop.example`.
+    pub origins: String,
+    /// Inputs, parted by commas; a star marks one that must be filled in: `name, email*, message`.
+    pub fields: String,
+    /// Channels that may be consented to, parted by commas: `email, sms`.
+    pub consents: String,
+    /// What a person consents to, word for word; it is kept with each consent.
+    pub consent_text: String,
+    /// The version of that text.
+    pub consent_version: String,
+    /// The heading of the form.
+    pub title: String,
+    /// Where a browser is sent after a submission; empty: a page of ours says thank you.
+    pub thank_you: String,
+    /// The header in which a proxy of ours writes the caller's address; empty: callers come directly.
+    pub address_header: String,
+    /// An input that people do not see: what fills it in is no person.
+    pub trap: String,
+    /// Nobody fills a form in faster, in seconds.
+    pub seconds_min: u32,
+    /// A form is taken so long after it was given out, in seconds.
+    pub seconds_max: u32,
+    /// Submissions that one address may send in a minute; it may ask for ten times as many forms.
+    pub per_minute: u32,
 }
 
 /// Encodings of signatures.

@@ -21,6 +21,7 @@ mod show;
 mod status;
 mod steward;
 mod sync;
+mod webform;
 mod why;
 
 use std::io::Write as _;
@@ -80,6 +81,7 @@ enum Command {
     Connector(connector::Args),
     Console(console::Args),
     Schema(schema::Args),
+    Webform(webform::Args),
 }
 
 impl Cli {
@@ -122,6 +124,7 @@ fn command(cli: Cli, language: Language) -> Result<ExitCode, String> {
         Command::Connector(args) => connector::run(folder, &args, language),
         Command::Console(args) => console::run(folder, &args, language),
         Command::Map(args) => map::run(folder, &args, language),
+        Command::Webform(args) => webform::run(folder, &args, language),
         Command::Schema(args) => Ok(schema::run(&args)),
     }
 }

@@ -137,7 +137,9 @@ pub async fn serve_until(
     tasks.spawn(think(engine.clone(), bells, names, stopped));
     let app = endpoints::router(&engine, metrics).merge(hooks);
     tracing::info!(listen = %deployment.config.hub.listen, connections = engine.connections.len(), "serving");
-    let served = axum::serve(listener, app).with_graceful_shutdown(told_to_stop).await;
+    let served = axum::serve(listener, app.into_make_service_with_connect_info::<std::net::SocketAddr>())
+        .with_graceful_shutdown(told_to_stop)
+        .await;
     let _ = stop.send(true);
     while let Some(ended) = tasks.join_next().await {
         if let Err(error) = ended {

@@ -28,6 +28,7 @@ mod sync;
 mod timeline;
 mod tryton;
 mod vendure;
+mod webform;
 mod webhook;
 mod wecom;
 mod woocommerce;

@@ -1,10 +1,11 @@
 //! Who is knocking? Webhooks in: proven, kept, answered; what a record means is not known here.
 //!
 //! [`router`] serves `/hooks/{connection}` for the connections in [`hooks`]. A call is bounded and answered by
-//! [`receive`], its origin is proven by [`verify`] over the raw bytes, [`dedupe`] names the event, and the answer is
+//! [`receive`], its origin is proven by [`verify`] over the raw bytes (or, for what people fill in, by [`form`]), [`dedupe`] names the event, and the answer is
 //! sent only after the [`intake`] says that the call is kept for good.
 
 pub mod dedupe;
+pub mod form;
 pub mod hooks;
 pub mod intake;
 pub mod receive;

@@ -1,19 +1,21 @@
 //! One call, from the first byte to the answer: bound it, prove it, keep it, answer.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, FromRequest as _, OriginalUri, Path, Request, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest as _, OriginalUri, Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 use huiliu_core::connector::{RawRequest, Reply, Verified};
-use huiliu_core::manifest::{Verify, Webhook};
+use huiliu_core::manifest::{Form, Verify, Webhook};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::dedupe;
+use crate::form::{self, Limiter, Told};
 use crate::hooks::{Hook, Hooks};
 use crate::intake::{Appended, Arrived, Intake, IntakeError};
 use crate::verify::{self, Proven, Refusal};
@@ -40,15 +42,16 @@ struct Server {
     hooks: Hooks,
     inbox: Arc<dyn Intake>,
     in_flight_kib: Semaphore,
+    limiter: Limiter,
 }
 
-/// `/hooks/{connection}`: POST for events, GET only for the handshake of a sealed envelope.
+/// `/hooks/{connection}`: POST for events; GET for the handshake of a sealed envelope and for a form.
 pub fn router(hooks: Hooks, inbox: Arc<dyn Intake>) -> Router {
     let in_flight_kib = Semaphore::new(IN_FLIGHT_KIB_MAX as usize);
     Router::new()
         .route("/hooks/{connection}", any(answer))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(Arc::new(Server { hooks, inbox, in_flight_kib }))
+        .with_state(Arc::new(Server { hooks, inbox, in_flight_kib, limiter: Limiter::default() }))
 }
 
 async fn answer(
@@ -75,6 +78,7 @@ enum Outcome {
     Fresh(Reply),
     Repeat(Reply),
     Handshake(Reply),
+    Form(&'static str, Reply),
     Unknown,
     Method,
     HeadersTooLarge,
@@ -91,6 +95,8 @@ enum Outcome {
 async fn receive(server: &Server, hook: Option<&Hook>, target: String, request: Request) -> Outcome {
     let method = request.method().as_str().to_owned();
     let Some(headers) = lower_case(request.headers()) else { return Outcome::HeadersTooLarge };
+    // Known where the server was started so that it tells: `into_make_service_with_connect_info`.
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
     let (_memory, body) = match read(server, request).await {
         Ok(read) => read,
         Err(outcome) => return outcome,
@@ -99,6 +105,10 @@ async fn receive(server: &Server, hook: Option<&Hook>, target: String, request: 
         verify::pretend(&body);
         return Outcome::Unknown;
     };
+    if let Verify::Form(rule) = &webhook.verify {
+        let raw = RawRequest { method, target, headers, body };
+        return form(server, (hook, webhook, rule), raw, peer).await;
+    }
     let sealed = matches!(webhook.verify, Verify::Connector {});
     let is_post = method == "POST";
     let is_handshake = sealed && method == "GET";
@@ -112,6 +122,37 @@ async fn receive(server: &Server, hook: Option<&Hook>, target: String, request: 
         Ok(Proven::Message { verified, dedupe, reply }) => {
             let dedupe = dedupe.unwrap_or_else(|| dedupe::key(&webhook.dedupe, &verified));
             keep(server, arrived(hook, webhook, verified, dedupe), reply).await
+        }
+        Err(refusal) => Outcome::Refused(refusal),
+    }
+}
+
+/// A form answers people, and lets the pages of its origins read the answer.
+async fn form(
+    server: &Server,
+    (hook, webhook, rule): (&Hook, &Webhook, &Form),
+    raw: RawRequest,
+    peer: Option<IpAddr>,
+) -> Outcome {
+    if !["GET", "POST", "OPTIONS"].contains(&raw.method.as_str()) {
+        return Outcome::Method;
+    }
+    let desk = match form::Desk::new(rule, &hook.cx) {
+        Ok(desk) => desk,
+        Err(refusal) => return Outcome::Refused(refusal),
+    };
+    let shared = desk.shared(&raw);
+    let open = |mut reply: Reply| {
+        reply.headers.extend(shared.iter().cloned());
+        reply
+    };
+    match desk.receive(&server.limiter, raw, peer) {
+        Ok(Told::Answer(word, reply)) => Outcome::Form(word, open(reply)),
+        Ok(Told::Keep { verified, dedupe, done, again }) => {
+            match keep(server, arrived(hook, webhook, verified, dedupe), open(done)).await {
+                Outcome::Repeat(_) => Outcome::Repeat(open(again)),
+                other => other,
+            }
         }
         Err(refusal) => Outcome::Refused(refusal),
     }
@@ -179,6 +220,7 @@ fn arrived(hook: &Hook, webhook: &Webhook, verified: Verified, dedupe: String) -
         Verify::SharedToken { header, param, .. } => (header.as_deref(), param.as_deref()),
         Verify::Standard { .. } => (Some("webhook-signature"), None),
         Verify::HubspotV3 { .. } => (Some("x-hubspot-signature-v3"), None),
+        Verify::Form(_) => (None, Some("token")),
         Verify::Basic { .. } | Verify::Connector {} | Verify::None { .. } => (None, None),
     };
     headers.retain(|(name, _)| {
@@ -202,6 +244,7 @@ impl Outcome {
             Self::Fresh(_) => "fresh",
             Self::Repeat(_) => "repeat",
             Self::Handshake(_) => "handshake",
+            Self::Form(word, _) => word,
             Self::Unknown => "unknown",
             Self::Method => "method",
             Self::HeadersTooLarge => "headers_too_large",
@@ -222,7 +265,7 @@ impl Outcome {
     fn log(&self, connection: &str) {
         let outcome = self.word();
         match self {
-            Self::Fresh(_) | Self::Repeat(_) | Self::Handshake(_) | Self::Unknown => {
+            Self::Fresh(_) | Self::Repeat(_) | Self::Handshake(_) | Self::Form(..) | Self::Unknown => {
                 tracing::debug!(connection, outcome, "webhook answered");
             }
             Self::Refused(refusal @ Refusal::NotReady(_)) => {
@@ -244,7 +287,9 @@ impl Outcome {
     fn response(self) -> Response {
         let word = self.word();
         let (status, message) = match self {
-            Self::Fresh(reply) | Self::Repeat(reply) | Self::Handshake(reply) => return sent(reply),
+            Self::Fresh(reply) | Self::Repeat(reply) | Self::Handshake(reply) | Self::Form(_, reply) => {
+                return sent(reply);
+            }
             Self::Unknown => (StatusCode::NOT_FOUND, "No webhook is served at this address.".to_owned()),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "Send events with POST.".to_owned()),
             Self::HeadersTooLarge => (
@@ -292,5 +337,12 @@ fn refusal(status: StatusCode, word: &str, message: &str) -> Response {
 fn sent(reply: Reply) -> Response {
     // A connector's own status that is no HTTP status is a fault of ours, not an acceptance.
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    (status, [(header::CONTENT_TYPE, reply.content_type)], Body::from(reply.body)).into_response()
+    let mut response = (status, [(header::CONTENT_TYPE, reply.content_type)], Body::from(reply.body)).into_response();
+    for (name, value) in reply.headers {
+        // A setting that no header takes is left out; the page says the rest.
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().append(name, value);
+        }
+    }
+    response
 }

@@ -86,6 +86,8 @@ pub fn verify(connector: &dyn Connector, webhook: &Webhook, cx: &Cx, request: Ra
             let now_ms = cx.clock.now_us().div_euclid(1_000);
             hubspot_v3(&fill(cx, secret)?, &fill(cx, public_url)?, now_ms, &request)?;
         }
+        // A form has its own way in, which answers people.
+        Verify::Form(_) => return Err(unauthorized("This address takes a form.")),
         Verify::Connector {} => return open(connector, cx, request),
         Verify::None { reason: _ } => {}
     }
@@ -264,7 +266,18 @@ pub(crate) fn pretend(body: &[u8]) {
 }
 
 /// Fills `{config.x}` and `{secret.x}` in. An unset or empty secret never becomes an empty key.
-fn fill(cx: &Cx, template: &str) -> Result<String, Refusal> {
+pub(crate) fn fill(cx: &Cx, template: &str) -> Result<String, Refusal> {
+    let filled = fill_any(cx, template)?;
+    if filled.is_empty() {
+        return Err(Refusal::NotReady(
+            "the manifest's verify compares with an empty text, which proves nothing".into(),
+        ));
+    }
+    Ok(filled)
+}
+
+/// The same for what proves nothing and may be empty.
+pub(crate) fn fill_any(cx: &Cx, template: &str) -> Result<String, Refusal> {
     let mut filled = String::new();
     let mut rest = template;
     while let Some((before, tail)) = rest.split_once('{') {
@@ -286,11 +299,6 @@ fn fill(cx: &Cx, template: &str) -> Result<String, Refusal> {
         rest = after;
     }
     filled.push_str(rest);
-    if filled.is_empty() {
-        return Err(Refusal::NotReady(
-            "the manifest's verify compares with an empty text, which proves nothing".into(),
-        ));
-    }
     Ok(filled)
 }
 

@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn what_is_no_event_is_told_apart() {
         let reading = Reading::default();
-        assert_eq!(read("BEGIN:VCALENDAR\nBEGIN:VTODO\nUID:t\nEND:VTODO\nEND:VCALENDAR\n", &reading), None);
+        assert_eq!(read("BEGIN:VCALENDAR\nBEGIN:VJOURNAL\nUID:t\nEND:VJOURNAL\nEND:VCALENDAR\n", &reading), None);
         assert!(read("hello", &reading).unwrap()["unreadable"].is_string());
         let day =
             read("BEGIN:VCALENDAR\nBEGIN:VEVENT\nDTSTART;VALUE=DATE:20260202\nEND:VEVENT\nEND:VCALENDAR\n", &reading)

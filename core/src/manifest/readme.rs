@@ -144,6 +144,11 @@ fn incoming(page: &mut String, webhook: &Webhook) {
             "Standard Webhooks (`webhook-id`, `webhook-timestamp`, `webhook-signature`)".to_owned()
         }
         Verify::HubspotV3 { .. } => "HubSpot's signature v3 (`X-HubSpot-Signature-v3`)".to_owned(),
+        Verify::Form(form) => format!(
+            "a signed token in the query, given out with the form {} s to {} min before, and good once",
+            form.seconds_min,
+            form.seconds_max / 60
+        ),
         Verify::Connector {} => "the system's own sealed envelope".to_owned(),
         Verify::None { reason } => format!("nothing: {reason}"),
     };

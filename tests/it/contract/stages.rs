@@ -11,6 +11,7 @@ mod oscar;
 mod shopify;
 mod tryton;
 mod vendure;
+mod webform;
 mod webhook;
 mod wecom;
 mod woocommerce;
@@ -57,6 +58,7 @@ pub async fn stage(name: &str) -> Option<Stage> {
         "shopify" => shopify::stage().await,
         "tryton" => tryton::stage().await,
         "vendure" => vendure::stage().await,
+        "webform" => webform::stage(),
         "webhook" => webhook::stage().await,
         "wecom" => wecom::stage().await,
         "woocommerce" => woocommerce::stage().await,

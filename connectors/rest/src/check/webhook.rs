@@ -1,6 +1,6 @@
 //! What can be known about `[webhook]`.
 
-use huiliu_core::manifest::{Carries, Verify};
+use huiliu_core::manifest::{Carries, Form, Verify};
 use huiliu_mappings::diagnose::suggest;
 
 use super::{Check, SETTINGS};
@@ -21,6 +21,7 @@ impl Check<'_> {
                 self.text("webhook.verify.username", username, SETTINGS);
                 self.text("webhook.verify.password", password, SETTINGS);
             }
+            Verify::Form(form) => self.form(form),
             Verify::Connector {} => self.wrong("webhook.verify.kind", "`connector` needs a crate"),
             Verify::None { reason } => {
                 if reason.trim().is_empty() {
@@ -63,6 +64,21 @@ impl Check<'_> {
             if !form.contains("{id}") {
                 self.wrong(&format!("webhook.key_form.{stream}"), "it never says {id}");
             }
+        }
+    }
+
+    fn form(&mut self, form: &Form) {
+        let Form { secret, origins, fields, consents, consent_text, consent_version, title, thank_you, .. } = form;
+        for text in
+            [secret, origins, fields, consents, consent_text, consent_version, title, thank_you, &form.address_header]
+        {
+            self.text("webhook.verify", text, SETTINGS);
+        }
+        if form.seconds_min >= form.seconds_max || form.per_minute == 0 || form.trap.is_empty() {
+            self.wrong(
+                "webhook.verify",
+                "seconds_min must stand below seconds_max, and per_minute and trap say something",
+            );
         }
     }
 }
