@@ -3,8 +3,9 @@
 
 use std::borrow::Cow;
 
+use huiliu_rest::xml::character;
 use quick_xml::NsReader;
-use quick_xml::events::{BytesRef, Event};
+use quick_xml::events::Event;
 use quick_xml::name::ResolveResult;
 
 /// The namespace of WebDAV.
@@ -15,6 +16,9 @@ const DEPTH_MAX: usize = 32;
 
 /// Elements of one reply: 100,000 members with six elements each.
 const ELEMENTS_MAX: usize = 600_000;
+
+/// What is said of an entity that XML does not know by itself.
+const UNKNOWN: &str = "it uses an unknown entity";
 
 /// An element with its text and what is inside.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -160,7 +164,9 @@ pub fn document(body: &[u8]) -> Result<Element, String> {
             }
             Event::Text(piece) => say(&mut open, &piece.xml10_content()),
             Event::CData(piece) => say(&mut open, &piece.xml10_content()),
-            Event::GeneralRef(reference) => say(&mut open, character(&reference)?.encode_utf8(&mut [0; 4])),
+            Event::GeneralRef(reference) => {
+                say(&mut open, character(&reference).ok_or(UNKNOWN)?.encode_utf8(&mut [0; 4]))
+            }
             Event::DocType(_) => return Err("it declares a document type".to_owned()),
             Event::Eof => return Err("it is cut off".to_owned()),
             Event::Comment(_) | Event::Decl(_) | Event::PI(_) => None,
@@ -200,22 +206,6 @@ fn say(open: &mut [Element], piece: &str) -> Option<Element> {
         inner.text.push_str(piece);
     }
     None
-}
-
-/// The predefined entities and character references; nothing else can be declared, so nothing else can expand.
-fn character(reference: &BytesRef<'_>) -> Result<char, String> {
-    let unknown = || "it uses an unknown entity".to_owned();
-    if let Some(known) = reference.resolve_char_ref().map_err(|_| unknown())? {
-        return Ok(known);
-    }
-    match &**reference {
-        "lt" => Ok('<'),
-        "gt" => Ok('>'),
-        "amp" => Ok('&'),
-        "apos" => Ok('\''),
-        "quot" => Ok('"'),
-        _ => Err(unknown()),
-    }
 }
 
 fn short(name: &str) -> String {

@@ -30,3 +30,4 @@ pub mod address;
 pub mod http;
 pub mod pointer;
 pub mod template;
+pub mod xml;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use huiliu_rest::xml::character;
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
@@ -13,6 +14,9 @@ const DEPTH_MAX: usize = 8;
 
 /// Elements of one callback. A chat update lists at most some hundred members.
 const ELEMENTS_MAX: usize = 10_000;
+
+/// What is said of an entity that XML does not know by itself.
+const UNKNOWN: &str = "the callback uses an unknown entity";
 
 /// The fields of a callback by name. Only the first level counts; what is nested deeper is not needed by anybody.
 pub type Fields = BTreeMap<String, String>;
@@ -70,28 +74,12 @@ fn xml(text: &str) -> Result<Fields, String> {
             }
             Event::Text(piece) => content.push_str(&piece.xml10_content()),
             Event::CData(piece) => content.push_str(&piece),
-            Event::GeneralRef(reference) => content.push(character(&reference)?),
+            Event::GeneralRef(reference) => content.push(character(&reference).ok_or(UNKNOWN)?),
             Event::DocType(_) => return Err("the callback declares a document type".to_owned()),
             Event::Eof if open.is_empty() && elements > 0 => return Ok(fields),
             Event::Eof => return Err("the callback is cut off".to_owned()),
             Event::Empty(_) | Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
         }
-    }
-}
-
-/// The predefined entities and character references; nothing else can be declared, so nothing else can expand.
-fn character(reference: &quick_xml::events::BytesRef<'_>) -> Result<char, String> {
-    let unknown = || "the callback uses an unknown entity".to_owned();
-    if let Some(known) = reference.resolve_char_ref().map_err(|_| unknown())? {
-        return Ok(known);
-    }
-    match &**reference {
-        "lt" => Ok('<'),
-        "gt" => Ok('>'),
-        "amp" => Ok('&'),
-        "apos" => Ok('\''),
-        "quot" => Ok('"'),
-        _ => Err(unknown()),
     }
 }
 
