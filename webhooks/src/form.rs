@@ -389,7 +389,7 @@ fn with_header(told: Told, name: &'static str, value: String) -> Told {
             reply.headers.push((name, value));
             Told::Answer(word, reply)
         }
-        other => other,
+        keep @ Told::Keep { .. } => keep,
     }
 }
 
