@@ -260,7 +260,7 @@ async fn an_hour_of_polling_without_changes_moves_nothing() {
     let radicale = Arc::new(server().await);
     let rad = radicale.clone();
     blocking(move || {
-        rad.put(&[card("lin", "林晓月", "lin@example.org", ""), card("han", "韩梅梅", "han@example.org", "")])
+        rad.put(&[card("lin", "林晓月", "lin@example.org", ""), card("han", "韩梅梅", "han@example.org", "")]);
     })
     .await;
     let clock = Clock::manual(DAY_ONE_US);

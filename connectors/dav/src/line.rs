@@ -361,7 +361,7 @@ mod tests {
         );
         assert_eq!(lines.lines[2].types(), ["home", "cell"]);
         assert_eq!(lines.lines[3].text(), "林晓\nx");
-        assert_eq!(lines.components("VCARD"), [1..5]);
+        assert_eq!(lines.component("VCARD", |_| true), Some(1..5));
     }
 
     #[test]
