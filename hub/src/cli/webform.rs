@@ -28,7 +28,7 @@ pub struct Args {
 /// Prints it.
 pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, String> {
     let engine = deployment::open(folder)?.engine;
-    let connection = super::connection(&engine, &args.name)?;
+    let connection = super::connection(&engine, &args.name, language)?;
     let webhook = connection.connector.as_ref().and_then(|it| it.manifest().webhook.as_ref());
     let Some(Verify::Form(rule)) = webhook.map(|webhook| &webhook.verify) else {
         let name = &args.name;
