@@ -1,0 +1,267 @@
+//! From a webhook in to the push out, through the real `huiliu serve`, beside what the machine itself can do;
+//! benches/README.md says how to read it.
+
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::StatusCode;
+use clap::Parser;
+use huiliu_core::clock::Clock;
+use huiliu_core::secrets::Secret;
+use huiliu_rest::sign;
+use serde_json::{Value, json};
+
+/// Sends signed events at a steady rate and waits for what the hub sends out: half of them make customers, half change
+/// one that is known.
+#[derive(Parser)]
+struct Cli {
+    /// The program to measure.
+    #[arg(long, default_value = "target/release/huiliu")]
+    hub: PathBuf,
+    /// Events a second, sent when they are due whether the earlier ones were answered or not.
+    #[arg(long, default_value_t = 50)]
+    rate: u32,
+    /// Seconds that count.
+    #[arg(long, default_value_t = 30)]
+    seconds: u32,
+    /// Seconds before that.
+    #[arg(long, default_value_t = 5)]
+    warm: u32,
+}
+
+const KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+/// When each event was due, and when it arrived at the other end, by number.
+type Times = Arc<Mutex<HashMap<u32, Instant>>>;
+
+fn main() -> ExitCode {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let ran = tokio::runtime::Runtime::new().map_err(text).and_then(|runtime| runtime.block_on(run(&Cli::parse())));
+    match ran {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(told) => {
+            eprintln!("latency-bench: {told}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: &Cli) -> Result<(), String> {
+    let arrived = Times::default();
+    let receiver = listen(arrived.clone()).await?;
+    let folder = tempfile::tempdir().map_err(text)?;
+    let port = free_port()?;
+    prepare(cli, folder.path(), port, &receiver)?;
+    let hub = Hub(Command::new(&cli.hub).arg("-C").arg(folder.path()).arg("serve").stderr(Stdio::null()).spawn());
+    let child = hub.0.as_ref().map_err(|error| format!("{}: {error}", cli.hub.display()))?.id();
+    let client = client()?;
+    ready(&client, port).await?;
+    let url = format!("http://127.0.0.1:{port}/hooks/events");
+    let floor = fsync_floor(folder.path())?;
+    let direct = direct(&client, &receiver, cli).await?;
+    arrived.lock().unwrap_or_else(PoisonError::into_inner).clear();
+
+    let before = processor_us(child);
+    let (due, answers) = load(&client, &url, cli).await;
+    let all = cli.rate * (cli.warm + cli.seconds);
+    let lost = wait_for(&arrived, all).await;
+    let used = processor_us(child).saturating_sub(before);
+    let counted = cli.rate * cli.warm..all;
+    let arrived = arrived.lock().unwrap_or_else(PoisonError::into_inner);
+    let push: Vec<Duration> =
+        counted.clone().filter_map(|it| Some(arrived.get(&it)?.duration_since(due[&it]))).collect();
+    let ack: Vec<Duration> = counted.filter_map(|it| Some(answers.get(&it)?.duration_since(due[&it]))).collect();
+    println!("{} events/s for {} s, SQLite, one hub, load and receiver on the same machine", cli.rate, cli.seconds);
+    println!("{:28}{:>10}{:>10}{:>10}", "ms", "p50", "p99", "max");
+    row("commit to SQLite (FULL)", floor);
+    row("load to receiver, directly", direct);
+    row("webhook answered, durable", ack);
+    row("webhook in to push out", push);
+    println!("processor time of the hub: {} us an event; {lost} of {all} events did not arrive", used / u64::from(all));
+    if lost == 0 { Ok(()) } else { Err("events were lost".to_owned()) }
+}
+
+/// The hub, ended with this program.
+struct Hub(std::io::Result<Child>);
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        if let Ok(child) = &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn row(name: &str, mut times: Vec<Duration>) {
+    times.sort_unstable();
+    let at = |share: usize| times.get((times.len() * share / 1000).min(times.len().saturating_sub(1)));
+    let ms = |time: Option<&Duration>| time.map_or(f64::NAN, |it| it.as_secs_f64() * 1e3);
+    println!("{name:28}{:>10.2}{:>10.2}{:>10.2}", ms(at(500)), ms(at(990)), ms(times.last()));
+}
+
+/// A deployment with one sender and one receiver, who is told of everybody.
+fn prepare(cli: &Cli, folder: &Path, port: u16, receiver: &str) -> Result<(), String> {
+    let config = format!(
+        "[hub]\nlisten = '127.0.0.1:{port}'\n\
+         [connections.events]\nconnector = 'webhook'\nwrites = false\n\
+         [connections.target]\nconnector = 'webhook'\nnetwork = 'private'\nconfig.url = '{receiver}'\n\
+         creates = ['customers']\n"
+    );
+    std::fs::write(folder.join("huiliu.toml"), config).map_err(text)?;
+    command(cli, folder, &["secret", "events", "webhook"], KEY)?;
+    command(cli, folder, &["secret", "target", "webhook"], KEY)?;
+    command(cli, folder, &["secret", "target", "signing"], KEY)?;
+    command(cli, folder, &["go-live", "target", "--yes"], "")
+}
+
+fn command(cli: &Cli, folder: &Path, words: &[&str], input: &str) -> Result<(), String> {
+    let mut command = Command::new(&cli.hub);
+    command.arg("-C").arg(folder).args(words).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| format!("{}: {error}", cli.hub.display()))?;
+    let mut stdin = child.stdin.take().ok_or("no way in")?;
+    stdin.write_all(input.as_bytes()).map_err(text)?;
+    drop(stdin);
+    let ended = child.wait_with_output().map_err(text)?;
+    if ended.status.success() {
+        return Ok(());
+    }
+    Err(format!("huiliu {}: {}", words.join(" "), String::from_utf8_lossy(&ended.stderr)))
+}
+
+fn free_port() -> Result<u16, String> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").map_err(text)?;
+    Ok(listener.local_addr().map_err(text)?.port())
+}
+
+#[allow(clippy::disallowed_methods)] // The load, not the hub: it speaks to this machine only, and bodies are not read.
+fn client() -> Result<reqwest::Client, String> {
+    reqwest::Client::builder().timeout(Duration::from_secs(10)).build().map_err(text)
+}
+
+async fn ready(client: &reqwest::Client, port: u16) -> Result<(), String> {
+    for _ in 0..200 {
+        let asked = client.get(format!("http://127.0.0.1:{port}/readyz")).send().await;
+        if asked.is_ok_and(|reply| reply.status().is_success()) {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Err("the hub did not become ready within 4 s".to_owned())
+}
+
+/// The other end: notes when an event arrives, by the number in its title.
+async fn listen(arrived: Times) -> Result<String, String> {
+    async fn take(State(arrived): State<Times>, body: Bytes) -> StatusCode {
+        let now = Instant::now();
+        let event: Value = serde_json::from_slice(&body).unwrap_or_default();
+        if let Some(number) = event.pointer("/data/title").and_then(Value::as_str).and_then(|it| it.parse().ok()) {
+            arrived.lock().unwrap_or_else(PoisonError::into_inner).entry(number).or_insert(now);
+        }
+        StatusCode::NO_CONTENT
+    }
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(text)?;
+    let address = listener.local_addr().map_err(text)?;
+    tokio::spawn(async move {
+        let _ = axum::serve(listener, Router::new().fallback(take).with_state(arrived)).await;
+    });
+    Ok(format!("http://{address}/events"))
+}
+
+/// An odd event changes somebody whom an even one made this many events before: long after that was pushed, so that each
+/// event has its own push.
+const APART: u32 = 400;
+
+/// The event of a number: even ones make a customer, odd ones change one.
+fn event(number: u32) -> String {
+    let makes = number.is_multiple_of(2) || number < APART;
+    let person = if makes { number } else { number - APART - 1 };
+    let stamp = jiff::Timestamp::from_second(1_767_225_600 + i64::from(number)).unwrap_or_default();
+    json!({ "type": if makes { "customer.created" } else { "customer.updated" }, "data": {
+        "id": format!("c-{person}"), "updated_at": stamp.to_string(), "kind": "person",
+        "display_name": format!("Person {person}"), "title": number.to_string(),
+        "emails": { "main": format!("person{person}@example.com") },
+        "phones": { "mobile": format!("+86138{person:08}") } } })
+    .to_string()
+}
+
+fn signed(client: &reqwest::Client, url: &str, number: u32) -> Result<reqwest::RequestBuilder, String> {
+    let (id, body, seconds) = (format!("evt-{number}"), event(number), Clock::System.now().as_second());
+    let signature = sign::standard_webhook(&Secret::new(KEY), &id, seconds, body.as_bytes()).map_err(text)?;
+    let request = client.post(url).header("webhook-id", id).header("webhook-timestamp", seconds.to_string());
+    Ok(request.header("webhook-signature", signature).header("content-type", "application/json").body(body))
+}
+
+/// Sends every event when it is due; returns when each was due and when it was answered.
+async fn load(client: &reqwest::Client, url: &str, cli: &Cli) -> (HashMap<u32, Instant>, HashMap<u32, Instant>) {
+    let began = Instant::now();
+    let (mut due, mut calls) = (HashMap::new(), tokio::task::JoinSet::new());
+    for number in 0..cli.rate * (cli.warm + cli.seconds) {
+        let at = began + Duration::from_secs(1) * number / cli.rate;
+        tokio::time::sleep_until(at.into()).await;
+        due.insert(number, at);
+        let Ok(request) = signed(client, url, number) else { continue };
+        calls.spawn(async move {
+            let answered = request.send().await.is_ok_and(|reply| reply.status().is_success());
+            (number, answered.then(Instant::now))
+        });
+    }
+    let answers = calls.join_all().await;
+    (due, answers.into_iter().filter_map(|(number, at)| Some((number, at?))).collect())
+}
+
+/// Waits until everything arrived; returns what did not within ten seconds.
+async fn wait_for(arrived: &Times, all: u32) -> u32 {
+    let count = || u32::try_from(arrived.lock().unwrap_or_else(PoisonError::into_inner).len()).unwrap_or(u32::MAX);
+    for _ in 0..200 {
+        if count() >= all {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    all.saturating_sub(count())
+}
+
+/// The same calls straight to the receiver: what the machine, its network and this program take.
+async fn direct(client: &reqwest::Client, receiver: &str, cli: &Cli) -> Result<Vec<Duration>, String> {
+    let mut times = Vec::new();
+    for number in 0..cli.rate * 3 {
+        let began = Instant::now();
+        signed(client, receiver, number)?.send().await.map_err(text)?;
+        times.push(began.elapsed());
+        tokio::time::sleep(Duration::from_secs(1) / cli.rate).await;
+    }
+    Ok(times)
+}
+
+/// One row a commit, each on disk before it returns.
+fn fsync_floor(folder: &Path) -> Result<Vec<Duration>, String> {
+    let database = rusqlite::Connection::open(folder.join("floor.db")).map_err(text)?;
+    let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE it (body TEXT);";
+    database.execute_batch(pragmas).map_err(text)?;
+    let mut times = Vec::new();
+    for number in 0..300 {
+        let began = Instant::now();
+        database.execute("INSERT INTO it (body) VALUES (?1)", [event(number)]).map_err(text)?;
+        times.push(began.elapsed());
+    }
+    Ok(times)
+}
+
+/// Processor time of a process in microseconds.
+fn processor_us(child: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+    let after = stat.rsplit(')').next().unwrap_or("").split_whitespace();
+    after.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum::<u64>() * 10_000
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
