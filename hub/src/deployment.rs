@@ -129,7 +129,7 @@ fn file_lenses(folder: &Path, name: &str, given: &config::Connection, model: &Mo
     let path = folder.join(mapping);
     let file = path.display().to_string();
     let text = std::fs::read_to_string(&path).map_err(|error| {
-        format!("{file}: cannot be read: {error}\nrun `huiliu import FILE --suggest > {file}` to have one proposed")
+        format!("{file}: cannot be read: {error}\nrun `huiliu import FILE --suggest --connection {name}` to have one proposed")
     })?;
     let lenses = Lens::parse_file(&file, &text, model).map_err(|told| lines(&told))?;
     Ok(lenses.into_iter().map(Arc::new).collect())

@@ -2,14 +2,16 @@
 
 use std::fmt::Write as _;
 
-use huiliu_core::manifest::{Ability, Manifest, Setting};
+use huiliu_core::manifest::{Ability, Manifest, Setting, SettingKind};
+
+use crate::config::Network;
 
 /// What stands where a person must write.
 const FILL_IN: &str = "…";
 
 /// The table of a connection. A value in `given` is written; a required one that is not stands as `…`. What is optional is
 /// commented out with `# `, prose with `## `.
-pub fn table(name: &str, manifest: &Manifest, given: impl Fn(&str) -> Option<String>) -> String {
+pub fn table(name: &str, manifest: &Manifest, given: impl Fn(&str) -> Option<String>, network: Network) -> String {
     let connector = &manifest.connector;
     let title = connector.title_zh.as_ref().map_or(connector.title.clone(), |zh| format!("{} {zh}", connector.title));
     let mut text = format!("## {title}: {}\n[connections.{}]\n", one_line(&connector.about), key(name));
@@ -19,6 +21,14 @@ pub fn table(name: &str, manifest: &Manifest, given: impl Fn(&str) -> Option<Str
         let fill_in = value.clone().or_else(|| what.default.clone()).unwrap_or_else(|| FILL_IN.to_owned());
         let comment = if value.is_none() && what.default.is_some() { "# " } else { "" };
         let _ = writeln!(text, "{comment}config.{} = {}  # {}", key(setting), quoted(&fill_in), describe(what));
+    }
+    let comment = match network {
+        Network::Private => Some(""),
+        Network::Public if connector.config.values().any(|it| it.kind == SettingKind::Url) => Some("# "),
+        Network::Public => None,
+    };
+    if let Some(comment) = comment {
+        let _ = writeln!(text, "{comment}network = \"private\"  # private addresses may be called too");
     }
     for (stream, what) in manifest.streams.iter().filter(|(_, what)| what.can(Ability::Pull)) {
         let every = what.every.as_deref().unwrap_or("5m");
@@ -44,10 +54,19 @@ pub fn table(name: &str, manifest: &Manifest, given: impl Fn(&str) -> Option<Str
     text
 }
 
-/// The same, every line commented out: `# ` makes it what [`table`] gives.
+/// The table of a source of files; `row_key` is the column that names a row.
+pub fn file_table(name: &str, mapping: &str, row_key: Option<&str>) -> String {
+    let mut text = format!("[connections.{}]\nconnector = \"file\"\nmapping = {}\n", key(name), quoted(mapping));
+    if let Some(column) = row_key {
+        let _ = writeln!(text, "key = {}  # the column that names a row", quoted(column));
+    }
+    text
+}
+
+/// The table with every line commented out: `# ` makes it what [`table`] gives.
 pub fn commented(name: &str, manifest: &Manifest) -> String {
     let mut text = String::new();
-    for line in table(name, manifest, |_| None).lines() {
+    for line in table(name, manifest, |_| None, Network::Public).lines() {
         let comment = if line.starts_with('#') { "" } else { "# " };
         let _ = writeln!(text, "{comment}{line}");
     }

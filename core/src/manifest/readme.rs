@@ -51,23 +51,25 @@ fn connect(page: &mut String, manifest: &Manifest) {
     let connector = &manifest.connector;
     let name = &connector.name;
     heading(page, "How to connect", "如何连接");
-    line(page, "In `huiliu.toml`:\n\n```toml");
+    let sign_in = if let Some(Auth::Oauth2Code { .. }) = manifest.auth { ", signs in with a browser" } else { "" };
+    let inside = connector.config.values().any(|it| it.kind == SettingKind::Url);
+    let inside = if inside { "; in your own network add --network private" } else { "" };
+    line(
+        page,
+        &format!(
+            "```sh\nhuiliu connect {name} --connector {name}    # asks for what it needs{sign_in}, and tries it{inside}\n\
+             huiliu sync {name}       # reads; nothing is written yet\n\
+             huiliu go-live {name}    # shows what would be written, then asks\n```"
+        ),
+    );
+    line(page, "\nThe first command writes into `huiliu.toml`, or finds there:\n\n```toml");
     line(page, &format!("[connections.{name}]\nconnector = \"{name}\""));
     let required: BTreeMap<&String, &Setting> =
         connector.config.iter().filter(|(_, setting)| setting.default.is_none()).collect();
     for (key, setting) in required {
         line(page, &format!("config.{key} = \"{}\"", setting.values.first().map_or("…", String::as_str)));
     }
-    line(page, "```\n\nThen:\n\n```sh");
-    let sign_in = if let Some(Auth::Oauth2Code { .. }) = manifest.auth { ", signs in with a browser" } else { "" };
-    line(
-        page,
-        &format!(
-            "huiliu connect {name}    # asks for the secrets{sign_in}, and tries them\n\
-             huiliu sync {name}       # reads; nothing is written yet\n\
-             huiliu go-live {name}    # shows what would be written, then asks\n```"
-        ),
-    );
+    line(page, "```");
 }
 
 fn settings(page: &mut String, connector: &ConnectorSection) {

@@ -1,9 +1,9 @@
 //! `huiliu connect`: settings, secrets, sign-in, check, in this order.
 
 mod answers;
+mod network;
 mod sign_in;
 
-use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -16,6 +16,7 @@ use huiliu_rest::oauth;
 
 use self::answers::Answers;
 use super::{connection, runtime};
+use crate::config::Network;
 use crate::deployment::{self, Deployment};
 use crate::language::Language;
 use crate::{config, connectors, example, say};
@@ -24,6 +25,7 @@ use crate::{config, connectors, example, say};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   huiliu connect shop --connector shopify      # writes the table into huiliu.toml, then asks for the secrets
+  huiliu connect erp --connector odoo --network private   # a system of your own network
   huiliu connect shop                          # asks for what is missing, then checks
   huiliu connect shop --again                  # new secrets, or a new sign-in
   printf 'access_token=%s\\n' \"$TOKEN\" | huiliu connect shop   # without a terminal: name=value, one a line
@@ -35,6 +37,10 @@ pub struct Args {
     /// Add a connection of this connector to huiliu.toml; its settings are asked for, or read as config.NAME=value.
     #[arg(long)]
     connector: Option<String>,
+    /// Which addresses a connection that is added may call; without this a person is asked where a setting leads into a
+    /// private network.
+    #[arg(long, value_enum)]
+    network: Option<Network>,
     /// Ask for every secret and sign in again, also where there is one.
     #[arg(long)]
     again: bool,
@@ -48,8 +54,10 @@ pub struct Args {
 pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, String> {
     let name = args.name.as_str();
     let mut answers = Answers::open(language)?;
-    if !config::read(folder)?.connections.contains_key(name) {
-        add(folder, args, &mut answers, language)?;
+    match (config::read(folder)?.connections.get(name), args.network) {
+        (None, _) => add(folder, args, &mut answers, language)?,
+        (Some(known), Some(asked)) if known.network != asked => return Err(network::elsewhere(name, asked, language)),
+        (Some(_), _) => {}
     }
     let at = deployment::open(folder)?;
     let known = connection(&at.engine, name, language)?;
@@ -100,26 +108,30 @@ fn add(folder: &Path, args: &Args, answers: &mut Answers, language: Language) ->
                 "huiliu.toml 中没有连接 `{name}`；运行 `huiliu connect {name} --connector 连接器` 添加。可用连接器：{names}"
             ));
         };
-        let table = example::table(name, &system.manifest, |_| None);
+        let table = example::table(name, &system.manifest, |_| None, args.network.unwrap_or_default());
         return Err(say!(
             language,
             "huiliu.toml has no connection `{name}`; add this table, or let `huiliu connect {name} --connector {name}` write it:\n\n{table}",
             "huiliu.toml 中没有连接 `{name}`；请加入下表，或运行 `huiliu connect {name} --connector {name}` 自动写入：\n\n{table}"
         ));
     };
+    if wanted == "file" {
+        return Err(say!(
+            language,
+            "a source of files is added with its mapping: `huiliu import FILE --suggest --connection {name}`",
+            "文件来源与映射一起添加：`huiliu import 文件 --suggest --connection {name}`"
+        ));
+    }
     let system = catalog.system(wanted)?;
     let mut given = std::collections::BTreeMap::new();
     for (setting, what) in &system.manifest.connector.config {
         let value = answers.setting(setting, what)?;
         given.extend(value.map(|value| (setting.clone(), value)));
     }
-    let table = example::table(name, &system.manifest, |setting| given.get(setting).cloned());
-    let path = folder.join("huiliu.toml");
-    let shown = path.display().to_string();
-    let text = std::fs::read_to_string(&path).map_err(|error| format!("{shown}: {error}"))?;
-    config::parse(&shown, &format!("{text}\n{table}"))?;
-    let mut file = std::fs::OpenOptions::new().append(true).open(&path).map_err(|error| format!("{shown}: {error}"))?;
-    file.write_all(format!("\n{table}").as_bytes()).map_err(|error| format!("{shown}: {error}"))?;
+    let network = network::chosen(name, &system.manifest, &given, args.network, answers)?;
+    let table = example::table(name, &system.manifest, |setting| given.get(setting).cloned(), network);
+    config::append(folder, &table)?;
+    let shown = folder.join("huiliu.toml").display().to_string();
     println!("{}", say!(language, "added [connections.{name}] to {shown}", "已把 [connections.{name}] 写入 {shown}"));
     Ok(())
 }

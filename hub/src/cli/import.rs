@@ -1,5 +1,6 @@
 //! `huiliu import`.
 
+mod begin;
 mod preview;
 mod profile;
 
@@ -9,10 +10,11 @@ use std::process::ExitCode;
 
 use huiliu_file::read::{self, Kind, Options};
 use huiliu_file::workbook;
+use huiliu_mappings::diagnose::suggest;
 use huiliu_mappings::lens::Lens;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{no_connection, yes};
+use super::yes;
 use crate::deployment::{self, Deployment};
 use crate::import::{self, Imported, Source};
 use crate::language::Language;
@@ -22,7 +24,8 @@ use crate::say;
 #[derive(clap::Args)]
 #[allow(clippy::struct_excessive_bools)] // Each is a flag of the command line.
 #[command(after_help = "Examples:
-  huiliu import members.csv --suggest > mappings/members.toml
+  huiliu import members.csv --suggest                          # a mapping proposed from the headers
+  huiliu import members.csv --suggest --connection members     # writes it, and the table in huiliu.toml
   huiliu import members.csv --profile                          # gaps, bad formats, duplicates; needs no deployment
   huiliu import members.csv --connection members --dry-run     # what would happen; writes nothing
   huiliu import members.csv --connection members               # on a terminal it asks, in a script it imports
@@ -42,7 +45,7 @@ pub struct Args {
     /// The sheet of a workbook; otherwise the first one.
     #[arg(long)]
     sheet: Option<String>,
-    /// Print a proposed mapping file and stop.
+    /// Print a proposed mapping file and stop; with --connection write it, and the table in huiliu.toml if there is none.
     #[arg(long)]
     suggest: bool,
     /// Show gaps, bad formats and duplicates and stop; without --connection as the proposed mapping sees them.
@@ -66,8 +69,7 @@ pub struct Args {
 pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, String> {
     let options = Options { sheet: args.sheet.as_deref() };
     if args.suggest {
-        suggest(&args.file, options, language)?;
-        return Ok(ExitCode::SUCCESS);
+        return begin::suggest(folder, args, options, language);
     }
     other_sheets(args, language)?;
     if args.profile {
@@ -136,7 +138,14 @@ impl Bar {
 fn source<'a>(at: &'a Deployment, args: &'a Args, language: Language) -> Result<Source<'a>, String> {
     let connection = args.connection.as_deref().unwrap_or_default();
     let given = at.config.connections.get(connection);
-    let given = given.ok_or_else(|| no_connection(&at.engine, connection, language))?;
+    let given = given.ok_or_else(|| {
+        let hint = language.told(&suggest(connection, at.config.connections.keys().map(String::as_str)));
+        say!(
+            language,
+            "huiliu.toml has no connection `{connection}`{hint}; `huiliu import FILE --suggest --connection {connection}` adds it",
+            "huiliu.toml 中没有连接 `{connection}`{hint}；运行 `huiliu import 文件 --suggest --connection {connection}` 添加"
+        )
+    })?;
     let key = given.key.as_deref();
     Ok(Source { path: &args.file, sheet: args.sheet.as_deref(), connection, stream: &args.stream, key })
 }
@@ -155,22 +164,6 @@ fn other_sheets(args: &Args, language: Language) -> Result<(), String> {
                 language,
                 "the workbook has {count} sheets ({all}); `{first}` is read, --sheet NAME reads another one",
                 "工作簿有 {count} 个工作表（{all}）；读取的是 `{first}`，用 --sheet 名称 可读取其他工作表"
-            )
-        );
-    }
-    Ok(())
-}
-
-fn suggest(file: &Path, options: Options<'_>, language: Language) -> Result<(), String> {
-    let headers = read::headers(file, options)?;
-    print!("{}", huiliu_file::suggest::mapping(&headers));
-    if let Some(key) = huiliu_file::suggest::key_column(&headers) {
-        eprintln!(
-            "{}",
-            say!(
-                language,
-                "the column `{key}` seems to name the rows: write key = {key:?} into the connection",
-                "列 `{key}` 似乎是每行的编号：请在连接中写入 key = {key:?}"
             )
         );
     }

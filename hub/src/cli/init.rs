@@ -36,8 +36,10 @@ pub fn run(args: &Args, language: Language) -> Result<ExitCode, String> {
         "{}",
         say!(
             language,
-            "made {path}; edit it, then run `huiliu -C {folder} check`",
-            "已生成 {path}；编辑后请运行 `huiliu -C {folder} check`"
+            "made {path}; `huiliu -C {folder} connect NAME --connector CONNECTOR` adds a system, `huiliu -C {folder} import \
+             FILE --suggest --connection NAME` a source of files",
+            "已生成 {path}；`huiliu -C {folder} connect 名称 --connector 连接器` 添加系统，`huiliu -C {folder} import 文件 --suggest \
+             --connection 名称` 添加文件来源"
         )
     );
     Ok(ExitCode::SUCCESS)

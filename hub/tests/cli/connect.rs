@@ -155,6 +155,22 @@ fn a_new_table_is_shown_or_written() {
     assert!(told.contains("config.shop is missing"), "{told}");
     assert_eq!(folder.read("huiliu.toml"), "[hub]\n", "nothing is written before it is whole");
 
+    // An address of this machine is called only if somebody says that it is meant.
+    let shop = "config.base_url=http://127.0.0.1:9/api\nconfig.username=hub\npassword=x\n";
+    let told = folder.tell(&["connect", "till", "--connector", "oscar"], shop).err();
+    assert!(told.contains("add `--network private`"), "{told}");
+    let told = folder.tell(&["--lang", "zh", "connect", "till", "--connector", "oscar"], shop).err();
+    assert!(told.contains("请加上 `--network private`"), "{told}");
+    assert_eq!(folder.read("huiliu.toml"), "[hub]\n", "nothing is written before it is allowed");
+    let told = folder.tell(&["connect", "till", "--connector", "oscar", "--network", "private"], shop).err();
+    assert!(told.contains("could not be asked"), "nothing listens there: {told}");
+    assert!(folder.read("huiliu.toml").contains("\nnetwork = \"private\""), "{}", folder.read("huiliu.toml"));
+    let told = folder.run(&["connect", "till", "--network", "public"]).err();
+    assert!(told.contains("write `network = \"public\"` into [connections.till]"), "{told}");
+    let told = folder.run(&["connect", "rows", "--connector", "file"]).err();
+    assert!(told.contains("`huiliu import FILE --suggest --connection rows`"), "{told}");
+    folder.write("huiliu.toml", "[hub]\n");
+
     // A sender of events needs a key and no network.
     let key = format!("whsec_{}", BASE64_STANDARD.encode([7; 32]));
     let said = folder.tell(&["connect", "events", "--connector", "webhook"], &format!("webhook={key}\n")).out();

@@ -201,3 +201,33 @@ fn a_sheet_is_chosen_by_name() {
     let told = folder.run(&["import", &file, "--connection", "cmr"]).err();
     assert!(told.contains("did you mean `crm`?"), "{told}");
 }
+
+#[test]
+fn a_source_of_files_is_begun_by_one_command() {
+    let folder = Folder::new("[hub]\n");
+    folder.write("members.csv", "编号,姓名,邮箱\n1,李雷,li@example.com\n");
+    let file = folder.path().join("members.csv").display().to_string();
+    let told = folder.run(&["import", &file, "--connection", "members"]).err();
+    assert!(told.contains("--suggest --connection members` adds it"), "{told}");
+    let proposed = folder.run(&["import", &file, "--suggest"]).out();
+    let begin = ["import", file.as_str(), "--suggest", "--connection", "members"];
+    let said = folder.run(&begin).out();
+    assert!(said.contains("added [connections.members]") && said.contains("--dry-run"), "{said}");
+    assert_eq!(folder.read("mappings/members.toml"), proposed);
+    assert!(folder.read("huiliu.toml").ends_with(
+        "[connections.members]\nconnector = \"file\"\nmapping = \"mappings/members.toml\"\nkey = \"编号\"  # the column that names a row\n"
+    ));
+    // What is there is never written over.
+    folder.write("mappings/members.toml", "[rows]\nentity = 'customer'\n[rows.fields]\ndisplay_name = '/姓名'\n");
+    let (config, told) = (folder.read("huiliu.toml"), folder.run(&begin).err());
+    assert!(told.contains("cannot be written"), "{told}");
+    assert_eq!(folder.read("huiliu.toml"), config);
+    assert!(folder.read("mappings/members.toml").contains("display_name = '/姓名'"));
+    let done = folder.run(&["import", &file, "--connection", "members"]).out();
+    assert!(done.contains("1 rows: 1 golden records made"), "{done}");
+    for taken in ["shopify", "a/b", ".x"] {
+        let told = folder.run(&["import", &file, "--suggest", "--connection", taken]).err();
+        assert!(told.contains("cannot name a source of files"), "{told}");
+    }
+    assert_eq!(folder.read("huiliu.toml"), config);
+}

@@ -79,6 +79,7 @@ fn every_command_speaks_chinese_when_it_works() {
     let commands: &[&[&str]] = &[
         &["init", &made],
         &["import", &members, "--profile"],
+        &["import", &members, "--suggest", "--connection", "branch"],
         &["import", &members, "--connection", "members", "--dry-run"],
         &["import", &members, "--connection", "members"],
         &["status"],
@@ -123,6 +124,9 @@ fn every_command_speaks_chinese_when_it_fails() {
     let commands: &[&[&str]] = &[
         &["init", &config],
         &["import", &nowhere, "--connection", "members"],
+        &["import", &members, "--suggest", "--connection", "members"],
+        &["import", &members, "--suggest", "--connection", "shop"],
+        &["import", &members, "--suggest", "--connection", "tryton"],
         &["import", &odd, "--connection", "members"],
         &["import", &bad, "--connection", "members"],
         &["import", &members, "--connection", "membrs"],
@@ -154,6 +158,8 @@ fn every_command_speaks_chinese_when_it_fails() {
         &["connector", "record", "shp", "customers"],
         &["connect", "shop"],
         &["connect", "till"],
+        &["connect", "till", "--connector", "file"],
+        &["connect", "shop", "--network", "private"],
         &["go-live", "shp"],
     ];
     for args in commands {

@@ -191,9 +191,10 @@ fn every_commented_example_is_a_table_that_parses() {
     assert!(ran.status.success());
     let text = std::fs::read_to_string(made.join("huiliu.toml")).unwrap();
     let as_made = config::parse("huiliu.toml", &text).unwrap();
-    assert_eq!(as_made.connections.keys().collect::<Vec<_>>(), ["members"]);
+    assert!(as_made.connections.is_empty(), "{text}");
     let whole =
         config::parse("huiliu.toml", &example::uncommented(&text)).unwrap_or_else(|told| panic!("{told}\n{text}"));
+    assert_eq!(whole.connections["members"].connector, "file");
     let catalog = connectors::catalog(&Model::shipped()).unwrap();
     for (name, system) in catalog.systems() {
         let table = whole.connections.get(name).unwrap_or_else(|| panic!("no example of {name}"));

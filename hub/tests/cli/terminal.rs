@@ -63,6 +63,7 @@ fn connect_asks_for_settings_and_secrets_in_english() {
     let turns = [
         ("config.account: ", ""),
         ("A value is needed.", "http://127.0.0.1:9"),
+        ("May till call private addresses? [y/N] ", "n"),
         ("secret.token: ", ""),
         ("A value is needed; it is not shown", "s3cret"),
     ];
@@ -71,6 +72,7 @@ fn connect_asks_for_settings_and_secrets_in_english() {
     assert!(seen.contains("added [connections.till]"), "{seen}");
     assert!(seen.contains("secret.token: missing"), "{seen}");
     assert!(!seen.contains("s3cret"), "a secret is not shown while it is typed: {seen}");
+    assert!(!folder.read("huiliu.toml").contains("\nnetwork ="), "{}", folder.read("huiliu.toml"));
     assert!(seen.contains("The system does not answer as expected"), "{seen}");
     let (_, seen) = at_terminal(&folder, &["connect", "till", "--again"], &[("(Enter keeps the sealed one): ", "")]);
     assert!(seen.contains("secret.token: sealed"), "{seen}");
@@ -82,12 +84,14 @@ fn connect_asks_for_settings_and_secrets_in_chinese() {
     let turns = [
         ("config.account: ", ""),
         ("必须填写。", "http://127.0.0.1:9"),
+        ("允许 till 访问内网地址吗？[y/N] ", "是"),
         ("secret.token: ", ""),
         ("必须填写；输入时不会显示。", "s3cret"),
     ];
     let (fine, seen) = at_terminal(&folder, &["--lang", "zh", "connect", "till", "--connector", "till"], &turns);
     assert!(!fine && seen.contains("已把 [connections.till] 写入") && seen.contains("secret.token: 缺少"), "{seen}");
-    assert!(!seen.contains("s3cret") && seen.contains("系统的应答不符合预期"), "{seen}");
+    assert!(folder.read("huiliu.toml").contains("\nnetwork = \"private\""), "{}", folder.read("huiliu.toml"));
+    assert!(!seen.contains("s3cret") && seen.contains("暂时无法访问该系统"), "nothing listens there: {seen}");
     let (_, seen) =
         at_terminal(&folder, &["--lang", "zh", "connect", "till", "--again"], &[("（回车保留已封存的值）: ", "")]);
     assert!(seen.contains("secret.token: 已封存"), "{seen}");

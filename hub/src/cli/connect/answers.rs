@@ -56,6 +56,11 @@ impl Answers {
         }
     }
 
+    /// Whether somebody sits there who may be asked what no manifest knows of.
+    pub fn has_person(&self) -> bool {
+        matches!(self, Self::Person(_))
+    }
+
     /// The value of a setting; none: the default stands, or the person must fill it in later.
     pub fn setting(&mut self, name: &str, what: &Setting) -> Result<Option<String>, String> {
         match self {
