@@ -167,6 +167,11 @@ fn every_command_speaks_chinese_when_it_fails() {
         assert!(!fine, "{args:?} works: {said}");
         is_chinese(args, &said);
     }
+}
+
+#[test]
+fn a_mistake_in_the_configuration_is_told_in_chinese() {
+    let folder = deployment();
     for (config, word) in [
         ("[hub]\nstor = 'x'\n", "未知的键"),
         ("[hub]\nstore = 'mysql:x'\n", "sqlite:路径"),
