@@ -9,6 +9,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
 
 /// What happens to one call.
@@ -27,8 +28,18 @@ pub enum Fate {
 #[derive(Default)]
 struct Inner {
     target: String,
-    fates: VecDeque<Fate>,
+    /// With the word that a call must carry to meet the fate, if any.
+    fates: VecDeque<(Option<String>, Fate)>,
     passed: usize,
+}
+
+impl Inner {
+    /// The first fate that is meant for a call with this body.
+    fn fate(&mut self, body: &[u8]) -> Option<Fate> {
+        let carries = |word: &str| body.windows(word.len()).any(|part| part == word.as_bytes());
+        let at = self.fates.iter().position(|(word, _)| word.as_deref().is_none_or(carries))?;
+        self.fates.remove(at).map(|(_, fate)| fate)
+    }
 }
 
 /// See the module. It stops when it is dropped.
@@ -46,10 +57,15 @@ fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
 const BODY_BYTES_MAX: usize = 1 << 20;
 
 async fn pass(State(inner): State<Arc<Mutex<Inner>>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    #[allow(clippy::disallowed_methods)] // Bounded.
+    let Ok(body) = axum::body::to_bytes(body, BODY_BYTES_MAX).await else {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    };
     let (fate, target) = {
         let mut inner = lock(&inner);
         inner.passed += 1;
-        (inner.fates.pop_front(), inner.target.clone())
+        (inner.fate(&body), inner.target.clone())
     };
     match &fate {
         Some(Fate::Answer(status, body)) => {
@@ -59,23 +75,23 @@ async fn pass(State(inner): State<Arc<Mutex<Inner>>>, request: Request) -> Respo
         }
         Some(Fate::Stall(wait)) => tokio::time::sleep(*wait).await,
         Some(Fate::Delay(wait)) => {
-            tokio::time::sleep(*wait).await;
-            return forward(&target, request).await;
+            let wait = *wait;
+            // It is on its way, whether or not the caller lives to hear the answer.
+            let sent = tokio::spawn(async move {
+                tokio::time::sleep(wait).await;
+                forward(&target, parts, body).await
+            });
+            return sent.await.unwrap_or_else(|_| StatusCode::BAD_GATEWAY.into_response());
         }
         Some(Fate::LoseAnswer) | None => {
-            let answer = forward(&target, request).await;
+            let answer = forward(&target, parts, body).await;
             return if fate.is_some() { StatusCode::GATEWAY_TIMEOUT.into_response() } else { answer };
         }
     }
     StatusCode::GATEWAY_TIMEOUT.into_response()
 }
 
-async fn forward(target: &str, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    #[allow(clippy::disallowed_methods)] // Bounded.
-    let Ok(body) = axum::body::to_bytes(body, BODY_BYTES_MAX).await else {
-        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
-    };
+async fn forward(target: &str, parts: Parts, body: Bytes) -> Response {
     let path = parts.uri.path_and_query().map_or("/", |it| it.as_str());
     #[allow(clippy::disallowed_methods)] // Loopback to a twin.
     let client = reqwest::Client::new();
@@ -118,7 +134,17 @@ impl Front {
 
     /// The next call meets this fate, once; fates queue up.
     pub fn meet(&self, fate: Fate) {
-        lock(&self.inner).fates.push_back(fate);
+        lock(&self.inner).fates.push_back((None, fate));
+    }
+
+    /// The next call whose body carries this word meets this fate, once.
+    pub fn meet_with(&self, word: &str, fate: Fate) {
+        lock(&self.inner).fates.push_back((Some(word.to_owned()), fate));
+    }
+
+    /// How many fates wait for their call.
+    pub fn waiting(&self) -> usize {
+        lock(&self.inner).fates.len()
     }
 
     /// Fates that no call has met are taken back.

@@ -121,6 +121,18 @@ impl Radicale {
         entries.filter(|entry| entry.path().is_file() && noted(&entry.path())).count() as u64
     }
 
+    /// The text of a member of the collection `people`, as its file shows.
+    pub fn stored(&self, member: &str) -> Option<String> {
+        std::fs::read_to_string(self.folder("people").join(member)).ok()
+    }
+
+    /// The texts of all members of the collection `people`, as its files show.
+    pub fn all(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.folder("people")).into_iter().flatten().flatten();
+        let cards = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|it| it == "vcf"));
+        cards.filter_map(|path| std::fs::read_to_string(path).ok()).collect()
+    }
+
     fn folder(&self, collection: &str) -> PathBuf {
         self.dir.path().join("data/collection-root").join(USERNAME).join(collection)
     }

@@ -2,6 +2,7 @@
 //! installs it. People in it work through Proteus, the client library of Tryton's authors, over XML-RPC, which has nothing
 //! in common with our connector.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -29,7 +30,7 @@ const CLIENT: &str = include_str!("tryton/client.py");
 /// A running server. It ends when this is dropped.
 pub struct Tryton {
     server: Server,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Tryton {
@@ -60,7 +61,7 @@ impl Tryton {
             command.arg("-c").arg(&file).args(["-d", DATABASE]);
             command
         });
-        Self { server, _folder: folder }
+        Self { server, folder }
     }
 
     /// Ends it as a power cut does; its database stays.
@@ -71,6 +72,11 @@ impl Tryton {
     /// Starts it again after [`Tryton::kill`], on the same port and database.
     pub fn restart(&self) {
         self.server.restart();
+    }
+
+    /// The file of its SQLite database, to be looked into.
+    pub fn database(&self) -> PathBuf {
+        self.folder.path().join("tryton.sqlite")
     }
 
     /// What the server wrote to its log.
