@@ -74,20 +74,6 @@ print(json.dumps({'fn': of('fn'), 'title': of('title'), 'email': [e.value for e 
   'labels': [[l.group, l.value] for l in card.contents.get('x-ablabel', [])]}))
 ";
 
-/// A person changes one property with `vobject`, as an address book program does.
-const EDIT: &str = r"
-import vobject
-reply = call('GET', '/hub/' + ask['path'])
-card = vobject.readOne(reply.text)
-for name, value in ask['values'].items():
-    if hasattr(card, name):
-        getattr(card, name).value = value
-    else:
-        card.add(name).value = value
-call('PUT', '/hub/' + ask['path'], data=card.serialize().encode(), headers={'If-Match': reply.headers['ETag'], 'Content-Type': 'text/vcard'})
-print('null')
-";
-
 async fn seen(radicale: &Arc<Radicale>, path: &str) -> Value {
     let (radicale, path) = (radicale.clone(), path.to_owned());
     blocking(move || radicale.person(VOBJECT, json!({ "path": path }))).await
@@ -95,7 +81,7 @@ async fn seen(radicale: &Arc<Radicale>, path: &str) -> Value {
 
 async fn edited(radicale: &Arc<Radicale>, path: &str, values: Value) {
     let (radicale, path) = (radicale.clone(), path.to_owned());
-    blocking(move || radicale.person(EDIT, json!({ "path": path, "values": values }))).await;
+    blocking(move || radicale.edit(&path, &values)).await;
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn make(world: &World, source: &str, edit: &Edit, number: usize, known: &Known) 
             world.erp.person(&json!([["party.party", "write", [party], { "contact_mechanisms": write }]]));
         }
         "shop" => world.edit_account(&known.email, &json!({ "email": email })),
-        "book" => world.edit_card("zhaomin.vcf", &json!({ "email": email, "tel": mobile })),
+        "book" => world.book.edit("people/zhaomin.vcf", &json!({ "email": email, "tel": mobile })),
         "crm" => world.edit_contact(&known.email, &json!({ "email": email, "mobilephone": mobile })),
         _ => world.edit_wecom("赵敏", mobile, &format!("第{number}次回访")),
     }

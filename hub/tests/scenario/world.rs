@@ -228,11 +228,6 @@ impl World {
         self.book.put(&[(format!("people/{email}.vcf"), text)]);
     }
 
-    /// Somebody changes properties of a card, as an address book program does: whoever was faster is read again.
-    pub fn edit_card(&self, member: &str, values: &Value) {
-        self.book.person(EDIT_CARD, json!({ "path": format!("/hub/people/{member}"), "values": values }));
-    }
-
     /// Somebody edits the HubSpot contact with this address.
     pub fn edit_contact(&self, email: &str, values: &Value) {
         let all = self.crm.snapshot("contacts");
@@ -360,23 +355,6 @@ pub fn same(one: &str, other: &str) -> bool {
     let plain = |text: &str| text.chars().filter(|it| it.is_alphanumeric() || "@.".contains(*it)).collect::<String>();
     plain(one).ends_with(&plain(other))
 }
-
-/// Changes properties with `vobject`.
-const EDIT_CARD: &str = r"
-import vobject
-for attempt in range(5):
-    reply = call('GET', ask['path'])
-    card = vobject.readOne(reply.text)
-    for name, value in ask['values'].items():
-        if hasattr(card, name):
-            getattr(card, name).value = value
-        else:
-            card.add(name).value = value
-    headers = {'If-Match': reply.headers['ETag'], 'Content-Type': 'text/vcard'}
-    if call('PUT', ask['path'], (200, 201, 204, 412), data=card.serialize().encode(), headers=headers).status_code != 412:
-        break
-print('null')
-";
 
 /// Every card, read with `vobject`.
 const CARDS: &str = r#"
