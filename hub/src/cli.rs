@@ -91,6 +91,13 @@ impl Cli {
     }
 }
 
+impl Cli {
+    /// Whether logs are evidence in this command, and so are kept instead of shown.
+    pub fn keeps_logs(&self) -> bool {
+        matches!(&self.command, Command::Connector(args) if args.keeps_logs())
+    }
+}
+
 /// Runs what was asked. An error is a text for the person at the terminal, in her language.
 pub fn run(cli: Cli) -> Result<ExitCode, String> {
     let language = cli.lang.unwrap_or_else(Language::of_environment);

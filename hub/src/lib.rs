@@ -2,14 +2,16 @@
 //!
 //! [`cli`] is the command line, one file a command. [`config`] reads the deployment folder, [`connectors`] lists what
 //! ships, [`deployment`] puts an engine together, [`hooks`] lets webhooks in, [`import`] and [`export`] bring files in and
-//! out, [`run`] keeps the stages going, [`console`] shows pages, [`live`] takes a connection from observing to live, [`endpoints`], [`metrics`] and
-//! [`logs`] say how it does, [`show`] answers who and why, [`demo`] plays a day with pretended systems, [`language`] is
+//! out, [`run`] keeps the stages going, [`console`] shows pages, [`live`] takes a connection from observing to live,
+//! [`endpoints`], [`metrics`] and [`logs`] say how it does, [`show`] answers who and why, [`demo`] plays a day with
+//! pretended systems, [`contract`] holds connectors to their promises, [`invent`] replaces people by invented ones, [`language`] is
 //! Chinese or English, [`table`] draws columns, and [`example`] writes tables of huiliu.toml.
 
 pub mod cli;
 pub mod config;
 pub mod connectors;
 pub mod console;
+pub mod contract;
 pub mod demo;
 pub mod deployment;
 pub mod endpoints;
@@ -17,6 +19,7 @@ pub mod example;
 pub mod export;
 pub mod hooks;
 pub mod import;
+pub mod invent;
 pub mod language;
 pub mod live;
 pub mod logs;

@@ -12,7 +12,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    logs::start(cli.log_format, cli.log_level());
+    if !cli.keeps_logs() {
+        logs::start(cli.log_format, cli.log_level());
+    }
     // One TLS provider for the whole process: two compiled in would make the first connection panic.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match cli::run(cli) {

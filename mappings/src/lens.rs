@@ -155,6 +155,24 @@ impl Lens {
         self.fields.iter().find(|rule| rule.field == *field).map(|rule| read::given(rule, given))
     }
 
+    /// Pointers of the values that are read at one place and written at another: from, to.
+    pub fn moved(&self) -> impl Iterator<Item = (String, String)> {
+        let both = self
+            .fields
+            .iter()
+            .filter(|rule| rule.writes())
+            .filter_map(|rule| Some((rule.from.as_ref()?, rule.to.as_ref()?)));
+        both.filter(|(from, to)| from != to).map(|(from, to)| (from.to_string(), to.to_string()))
+    }
+
+    /// Pointers of the values that are words of the system's own.
+    pub fn worded(&self) -> impl Iterator<Item = String> {
+        self.fields
+            .iter()
+            .filter(|rule| !rule.words.is_empty())
+            .filter_map(|rule| Some(rule.from.as_ref()?.to_string()))
+    }
+
     /// The record in canonical words, and what could not be mapped.
     pub fn map(&self, body: &Value) -> (MappedRecord, Vec<Issue>) {
         read::map(self, body)

@@ -2,24 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use huiliu_core::clock::Clock;
-use huiliu_core::connection::{Connection, State};
+use huiliu_core::connection::Connection;
 use huiliu_core::engine::Engine;
 use huiliu_core::explain;
-use huiliu_core::manifest::Ability;
-use huiliu_core::pipeline::{plan, process, pull, push};
 use huiliu_core::secrets::Secret;
 use huiliu_core::store::db::Result;
-use huiliu_core::store::{Store, Tx, deliveries, goldens, inbox, links, streams};
+use huiliu_core::store::{Store, Tx, goldens, links};
+use huiliu_hub::contract::pump;
 use huiliu_mappings::model::Model;
-use huiliu_mappings::{matching, merge};
 use huiliu_tests::kit;
 use serde_json::{Value, json};
-
-/// Systems that agree do so within a second or two; a throttled one needs its vendor's wait.
-const SETTLE_MAX: Duration = Duration::from_secs(60);
 
 /// A connection `name` to a shipped system, as the hub would make it.
 pub fn shipped(
@@ -55,87 +49,36 @@ pub struct Hub {
 impl Hub {
     /// Takes connections in and lets them be written.
     pub async fn live(store: Store, clock: Clock, connections: impl IntoIterator<Item = Connection>) -> Self {
-        let engine = Engine::new(store, matching::Rules::shipped(), merge::Rules::shipped(), connections, clock);
-        let hub = Self { engine };
-        let names: Vec<(String, String)> =
-            hub.engine.connections.values().map(|it| (it.name.as_str().to_owned(), it.system.clone())).collect();
-        hub.write(move |tx| {
-            for (name, system) in &names {
-                streams::introduce(tx, name, system, 0)?;
-                streams::set_state(tx, name, State::Live, None, 0)?;
-            }
-            Ok(())
-        })
-        .await;
-        hub
+        Self { engine: pump::live(store, clock, connections).await.expect("the store works") }
     }
 
     /// Lets webhooks in on a loopback port; the answer is the address before `/hooks/`.
     pub async fn listen(&self) -> String {
-        let hooks = huiliu_hub::hooks::router(&self.engine, || {}).expect("the intake starts");
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        tokio::spawn(async move { axum::serve(listener, hooks).await });
-        format!("http://{address}")
+        pump::listen(&self.engine).await.expect("the intake starts")
     }
 
     pub async fn read<T: Send + 'static>(&self, ask: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static) -> T {
-        let store = self.engine.store.clone();
-        tokio::task::spawn_blocking(move || store.read(ask).expect("read")).await.expect("no panic")
+        pump::read(&self.engine, ask).await.expect("read")
     }
 
     pub async fn write<T: Send + 'static>(&self, act: impl FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static) -> T {
-        let store = self.engine.store.clone();
-        tokio::task::spawn_blocking(move || store.write(act).expect("write")).await.expect("no panic")
+        pump::write(&self.engine, act).await.expect("write")
     }
 
     /// Pulls every stream once; the answer is what went wrong.
     pub async fn pull(&self) -> Vec<String> {
-        let mut told = Vec::new();
-        for connection in self.engine.connections.values() {
-            let Some(connector) = &connection.connector else { continue };
-            for (name, _) in connector.manifest().streams.iter().filter(|(_, stream)| stream.can(Ability::Pull)) {
-                let pulled =
-                    pull::stream(&self.engine, connection, &name.as_str().into(), 1).await.expect("the store works");
-                told.extend(pulled.error);
-            }
-        }
-        told
+        pump::pull(&self.engine).await.expect("the store works")
     }
 
     /// Fetches what was hinted, thinks, writes; the answer is how much moved.
     pub async fn think(&self) -> usize {
-        for connection in self.engine.connections.values() {
-            pull::fetches(&self.engine, connection).await.expect("the store works");
-        }
-        let here = self.engine.clone();
-        let thought = tokio::task::spawn_blocking(move || {
-            process::batch(&here).expect("process").changes + plan::batch(&here).expect("plan").1
-        });
-        let mut moved = thought.await.expect("no panic");
-        for connection in self.engine.connections.values() {
-            moved += push::batch(&self.engine, connection).await.expect("the store works");
-        }
-        moved
+        let thought = pump::think(&self.engine).await.expect("the store works");
+        thought + pump::push(&self.engine).await.expect("the store works")
     }
 
     /// Until nothing waits and nothing moves, pulls or not; the answer is what went wrong on the way.
     pub async fn settle(&self, pulls: bool) -> Vec<String> {
-        let (started, mut all) = (Instant::now(), Vec::new());
-        while started.elapsed() < SETTLE_MAX {
-            let told = if pulls { self.pull().await } else { Vec::new() };
-            let quiet = self.think().await == 0 && told.is_empty();
-            all.extend(told);
-            let waits = self.read(|tx| {
-                let backlog = inbox::backlog(tx, "process")? + inbox::fetches_waiting(tx)?;
-                Ok(backlog > 0 || deliveries::next_due_us(tx)?.is_some())
-            });
-            if quiet && !waits.await {
-                return all;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("the systems never agree: {all:?}");
+        pump::settle(&self.engine, pulls).await.expect("the systems agree")
     }
 
     /// Living golden records of an entity, oldest first, with the names of their links.

@@ -3,10 +3,8 @@
 //! judges.
 
 pub mod dovecot;
-pub mod front;
 pub mod judge;
 pub mod kit;
-pub mod memory;
 pub mod oscar;
 pub mod postgres;
 pub mod radicale;
@@ -14,3 +12,5 @@ pub mod receiver;
 pub mod server;
 pub mod tryton;
 pub mod vendure;
+
+pub use huiliu_twins::{front, memory};

@@ -1,7 +1,6 @@
 //! `huiliu connector`: for those who write connectors.
 
 mod check;
-mod invent;
 mod new;
 mod record;
 
@@ -14,8 +13,9 @@ use crate::language::Language;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   huiliu connector new till                    # connectors/till and mappings/till.toml, with comments
-  huiliu connector record till customers       # fixtures from a connection, with invented values
-  huiliu connector check connectors/till       # what is missing or wrong")]
+  huiliu connector record till customers       # fixtures from a connection, with invented people
+  huiliu connector check connectors/till       # what is missing or wrong
+  huiliu connector check --write connectors/till   # and what its calls send, for comparison")]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
@@ -26,6 +26,13 @@ enum Command {
     Check(check::Args),
     New(new::Args),
     Record(record::Args),
+}
+
+impl Args {
+    /// Whether logs are evidence here, and so are kept instead of shown.
+    pub fn keeps_logs(&self) -> bool {
+        matches!(self.command, Command::Check(_))
+    }
 }
 
 /// Runs what was asked.

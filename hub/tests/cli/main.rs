@@ -6,5 +6,7 @@ mod import;
 mod kit;
 mod language;
 mod operate;
+mod own;
+mod record;
 mod serve;
 mod terminal;

@@ -1,5 +1,5 @@
 //! One stage a connector, one file each: its twin with people in it, and what is particular to the system. The checks
-//! are common.
+//! are common. A system that is only a manifest needs none: it is rehearsed by its manifest and fixtures.
 
 mod caldav;
 mod carddav;
@@ -16,8 +16,10 @@ mod webhook;
 mod wecom;
 mod woocommerce;
 
+use std::path::Path;
+
 use huiliu_core::connection::Connection;
-use huiliu_core::connector::{Delivery, Operation};
+use huiliu_hub::contract;
 use huiliu_tests::front::Front;
 use serde_json::Value;
 
@@ -43,7 +45,7 @@ pub struct Stage {
     pub writes: Box<dyn Fn() -> u64>,
 }
 
-/// The stage of a connector; a connector without one fails the suite.
+/// The stage of a connector. None: it has no other than its rehearsal.
 pub async fn stage(name: &str) -> Option<Stage> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     Some(match name {
@@ -66,18 +68,23 @@ pub async fn stage(name: &str) -> Option<Stage> {
     })
 }
 
-/// A delivery of the suite.
-pub fn delivery(stream: &str, body: &Value, attempt: u32) -> Delivery {
-    Delivery {
-        number: 1,
-        operation: Operation::Create,
-        stream: stream.into(),
-        id: None,
-        body: body.clone(),
-        base: Value::Null,
-        base_version: None,
-        idempotency_key: "00112233445566778899aabbccddeeff".to_owned(),
-        attempt,
+impl Stage {
+    /// As the contract's checks take it; `folder` is the connector's.
+    pub fn with(self, folder: &Path) -> contract::Stage {
+        let (count, refusals) = (self.count, self.refusals.iter());
+        contract::Stage {
+            connection: self.connection,
+            front: self.front,
+            bad_secret: self.bad_secret.map(|(name, wrong)| (name.to_owned(), wrong.to_owned())),
+            refusals: refusals.map(|(body, kind)| (200, (*body).to_owned(), (*kind).to_owned())).collect(),
+            paged: self.paged.iter().map(|stream| (*stream).to_owned()).collect(),
+            creates: self.create.into_iter().map(|(stream, body)| (stream.to_owned(), body)).collect(),
+            count: Box::new(move |_| count()),
+            field: self.field.map(str::to_owned),
+            writes: self.writes,
+            rehearsal: None,
+            folder: folder.to_owned(),
+        }
     }
 }
 

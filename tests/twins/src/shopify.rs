@@ -284,24 +284,33 @@ impl ShopifyTwin {
         Ok(gid("Order", id))
     }
 
-    /// A person at the shop changes an order.
+    /// A person at the shop changes an order; `cancelled` ends it.
     ///
     /// # Errors
     /// When there is no such order.
     pub async fn edit_order(&self, gid: &str, input: &Value) -> Result<(), String> {
         let now_s = self.inner.now_s();
         let id = id_of("Order", gid).ok_or("not the id of an order")?;
-        let event = {
+        let events = {
             let mut state = self.inner.lock();
             let mut order = state.shop.orders.get(&id).cloned().ok_or("there is no such order")?;
+            let was_paid = order.status == "PAID";
             order.take(input, &mut || state.shop.number());
+            let cancels = input["cancelled"] == true;
+            if cancels {
+                order.cancelled_at_s = Some(now_s);
+            }
             order.updated_at_s = now_s;
+            let is_paid = order.status == "PAID";
             state.shop.orders.insert(id, order);
             state.shop.touched(id);
             state.act();
-            state.order_part("orders/updated", id, now_s)
+            let mut topics = vec!["orders/updated"];
+            topics.extend((is_paid && !was_paid).then_some("orders/paid"));
+            topics.extend(cancels.then_some("orders/cancelled"));
+            topics.into_iter().map(|topic| state.order_part(topic, id, now_s)).collect()
         };
-        self.inner.send(vec![event]).await;
+        self.inner.send(events).await;
         Ok(())
     }
 

@@ -8,7 +8,7 @@
 //! [sanitize_text_field], `error` objects inside a batch's answer, an unsigned ping, and deliveries of one webhook
 //! within one second that share their id [class-wc-webhook]. Decided here: a save that changes nothing keeps the stamp.
 
-mod oauth;
+pub(crate) mod oauth;
 mod server;
 mod shop;
 

@@ -3,14 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use huiliu_core::manifest::Manifest;
-use huiliu_mappings::lens::{Lens, laws};
-use serde_json::Value;
+use huiliu_core::manifest::{Driver, place};
 
+use crate::both;
+use crate::cli::runtime;
+use crate::contract::files::{self, Told};
+use crate::contract::{Both, Check, Wrong, log, rehearse, requests};
 use crate::language::Language;
-use crate::{connectors, deployment, say};
 
-/// Checks a connector's folder: manifest, mapping, fixtures, and the laws on them; says what is missing.
+/// Holds a connector's folder to the contract: its files, the mapping laws, and every promise against a rehearsal, a
+/// stand-in made of the manifest and the fixtures alone. No network and no compiler is needed.
 #[derive(clap::Args)]
 pub struct Args {
     /// The folder that holds connector.toml.
@@ -18,132 +20,105 @@ pub struct Args {
     /// The mapping file; without it `mappings/NAME.toml` or `mappings/systems/NAME.toml` beside `connectors/`.
     #[arg(long)]
     mapping: Option<PathBuf>,
+    /// Also write what the declared calls send to fixtures/requests, to be compared with the vendor's page.
+    #[arg(long)]
+    write: bool,
 }
 
 /// Tells every mistake; fails if there is one.
 pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, String> {
-    let told = examine(folder, &args.connector, args.mapping.as_deref())?;
+    log::listen();
+    let told = files::examine(folder, &args.connector, args.mapping.as_deref())?;
     for line in &told.fine {
-        println!("{}", language.told(line));
+        println!("{}", line.pick(language));
     }
-    for line in &told.wrong {
-        let line = language.told(line);
-        println!("{}", say!(language, "wrong: {line}", "错误：{line}"));
+    let mut mistakes = told.wrong.clone();
+    if mistakes.is_empty() {
+        // A manifest or mapping with mistakes would only repeat them in other words.
+        mistakes = runtime()?.block_on(keeps(&told, args, language))?;
     }
-    let count = told.wrong.len();
-    println!("{}", say!(language, "{count} mistake(s)", "{count} 处错误"));
-    Ok(if told.wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    for mistake in &mistakes {
+        println!("{}: {}", language.pick("wrong", "错误"), mistake.pick(language));
+    }
+    let count = mistakes.len();
+    println!("{}", both!("{count} mistake(s)", "{count} 处错误").pick(language));
+    Ok(if count == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What was found.
-#[derive(Default)]
-pub struct Told {
-    /// What is there.
-    pub fine: Vec<String>,
-    /// What is wrong or missing, each with its place and what to do.
-    pub wrong: Vec<String>,
-}
-
-/// Looks at everything that can be known without a connection.
-pub fn examine(deployment: &Path, folder: &Path, mapping: Option<&Path>) -> Result<Told, String> {
-    let mut told = Told::default();
-    let file = folder.join("connector.toml");
-    let (path, text) = connectors::read(&file).map_err(|told| deployment::lines(&told))?;
-    let manifest = match Manifest::parse(&path, &text) {
-        Ok(manifest) => manifest,
-        Err(mistake) => {
-            told.wrong.push(mistake.to_string());
-            return Ok(told);
-        }
-    };
-    let name = manifest.connector.name.clone();
-    let is_named = folder.canonicalize().is_ok_and(|path| path.file_name().is_some_and(|it| *it == *name));
-    if !is_named {
-        told.wrong.push(format!("{path}: connector.name is `{name}`; it bears the name of its folder"));
+/// Every promise on a stage of its own; what is wrong comes back.
+async fn keeps(told: &Told, args: &Args, language: Language) -> Result<Vec<Both>, String> {
+    let Some(manifest) = &told.manifest else { return Ok(Vec::new()) };
+    if manifest.connector.driver == Driver::Rust {
+        let name = &manifest.connector.name;
+        let line = both!(
+            "{name} is a crate: tests/it/contract holds it to the contract on its own stage",
+            "{name} 由 Rust 实现：tests/it/contract 在其专用环境中检查约定"
+        );
+        println!("{}", line.pick(language));
+        return Ok(Vec::new());
     }
-    told.wrong.extend(connectors::unfit(&path, &text).iter().map(ToString::to_string));
-    told.fine.push(format!("{path}: {} stream(s)", manifest.streams.len()));
-    let lenses = match mapping.map(Path::to_owned).or_else(|| mapping_of(folder, &name)) {
-        Some(mapping) => lenses(deployment, &mapping, &manifest, &mut told)?,
-        None => {
-            told.wrong.push(format!("there is no mappings/{name}.toml: records would be kept and mean nothing"));
-            Vec::new()
-        }
-    };
-    for stream in manifest.streams.keys() {
-        records(folder, stream, &lenses, &mut told);
-    }
-    let calls = files(&folder.join("fixtures/webhook"));
-    if manifest.webhook.is_some() && calls.is_empty() {
-        told.wrong
-            .push(format!("{}/fixtures/webhook/ holds no recorded call, and [webhook] is declared", folder.display()));
-    }
-    Ok(told)
-}
-
-/// `mappings/NAME.toml` of a deployment, or `mappings/systems/NAME.toml` of the program's source.
-fn mapping_of(folder: &Path, name: &str) -> Option<PathBuf> {
-    let root = folder.canonicalize().ok()?.parent()?.parent()?.to_owned();
-    let places =
-        [root.join("mappings").join(format!("{name}.toml")), root.join(format!("mappings/systems/{name}.toml"))];
-    places.into_iter().find(|path| path.is_file())
-}
-
-fn lenses(deployment: &Path, mapping: &Path, manifest: &Manifest, told: &mut Told) -> Result<Vec<Lens>, String> {
-    let (path, text) = connectors::read(mapping).map_err(|told| deployment::lines(&told))?;
-    let lenses = match Lens::parse_file(&path, &text, &deployment::model(deployment)?) {
-        Ok(lenses) => lenses,
-        Err(mistakes) => {
-            told.wrong.extend(mistakes.iter().map(ToString::to_string));
-            return Ok(Vec::new());
-        }
-    };
-    for lens in lenses.iter().filter(|lens| !manifest.streams.contains_key(lens.stream())) {
-        told.wrong.push(format!("{path}: the connector has no stream `{}`", lens.stream()));
-    }
-    told.fine.push(format!("{path}: {} table(s)", lenses.len()));
-    Ok(lenses)
-}
-
-/// The JSON files of a folder, by name; none if it is not there.
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut found: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|it| it == "json")).collect();
-    found.sort();
-    found
-}
-
-fn records(folder: &Path, stream: &str, lenses: &[Lens], told: &mut Told) {
-    let found = files(&folder.join("fixtures").join(stream));
-    if found.is_empty() {
-        told.wrong.push(format!(
-            "{}/fixtures/{stream}/ holds no record; write one, or run `huiliu connector record CONNECTION {stream}`",
-            folder.display()
-        ));
-    }
-    for path in &found {
-        let name = path.display();
-        let body: Value = match connectors::read(path).map(|(_, text)| serde_json::from_str(&text)) {
-            Ok(Ok(body)) => body,
-            Ok(Err(error)) => {
-                told.wrong.push(format!("{name}: it is not JSON: {error}"));
-                continue;
+    let folder = &args.connector;
+    let mut mistakes = Vec::new();
+    if args.write {
+        match requests::made(folder, manifest, &told.lenses).await {
+            Ok(files) => {
+                for name in requests::write(folder, &files)? {
+                    println!(
+                        "{}",
+                        both!("wrote fixtures/requests/{name}", "已写入 fixtures/requests/{name}").pick(language)
+                    );
+                }
             }
-            Err(mistakes) => {
-                told.wrong.push(deployment::lines(&mistakes));
-                continue;
+            Err(wrong) => return Ok(vec![placed(&wrong, told)]),
+        }
+    }
+    for check in Check::ALL {
+        let found = match rehearse::stage(folder, manifest, &told.lenses).await {
+            Ok(stage) => {
+                let found = check.run(&stage).await;
+                // A request that the manifest does not account for explains the rest.
+                let strange = stage.rehearsal.as_ref().and_then(|it| it.strange().first().cloned());
+                found.map_err(|wrong| match strange {
+                    Some(call) => Wrong {
+                        says: Both {
+                            en: format!("{} (no call of the manifest looks like {call})", wrong.says.en),
+                            zh: format!("{}（清单中没有形如 {call} 的调用）", wrong.says.zh),
+                        },
+                        ..wrong
+                    },
+                    None => wrong,
+                })
             }
+            Err(wrong) => Err(wrong),
         };
-        for lens in lenses.iter().filter(|lens| lens.stream() == stream && lens.reads(&body)) {
-            let (mapped, issues) = lens.map(&body);
-            told.wrong.extend(issues.iter().map(|issue| format!("{name}: {}: {}", issue.at, issue.message)));
-            told.wrong.extend(laws::broken(lens, &body).iter().map(|law| format!("{name}: {law}")));
-            if mapped.fields.is_empty() {
-                told.wrong.push(format!("{name}: [{}] finds nothing in it", lens.name()));
+        let promise = check.promise();
+        match found {
+            Ok(said) => println!("{}: {}", promise.pick(language), said.pick(language)),
+            Err(wrong) => {
+                let at = placed(&wrong, told);
+                mistakes.push(Both {
+                    en: format!("{} [{}]", at.en, promise.en),
+                    zh: format!("{} [{}]", at.zh, promise.zh),
+                });
             }
         }
     }
-    if !found.is_empty() {
-        told.fine.push(format!("fixtures/{stream}: {} record(s)", found.len()));
+    Ok(mistakes)
+}
+
+/// With file and line, where the place is one of the manifest.
+fn placed(wrong: &Wrong, told: &Told) -> Both {
+    let (file, text) = &told.text;
+    if wrong.at.is_empty() {
+        return wrong.says.clone();
     }
+    if wrong.at.starts_with("fixtures/") {
+        let folder = file.trim_end_matches("connector.toml");
+        let at = &wrong.at;
+        return Both {
+            en: format!("{folder}{at}: {}", wrong.says.en), zh: format!("{folder}{at}：{}", wrong.says.zh)
+        };
+    }
+    let at = |says: &str| place::mistake(file, text, &format!("{}: {says}", wrong.at)).to_string();
+    Both { en: at(&wrong.says.en), zh: at(&wrong.says.zh) }
 }

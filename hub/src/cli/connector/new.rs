@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use crate::language::Language;
 use crate::say;
 
-/// Begins a connector in the deployment: a commented manifest, a mapping and a fixture that pass `connector check`.
+/// Begins a connector in the deployment: a commented manifest, a mapping and fixtures that pass `connector check`.
 #[derive(clap::Args)]
 pub struct Args {
     /// The connector's name: small letters, digits and underscores.
@@ -16,8 +16,9 @@ pub struct Args {
 const MANIFEST: &str = include_str!("templates/connector.toml");
 const MAPPING: &str = include_str!("templates/mapping.toml");
 const FIXTURE: &str = include_str!("templates/person.json");
+const CALL: &str = include_str!("templates/call.json");
 
-/// Writes three files; never over one that exists.
+/// Writes four files, never over one that exists.
 pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, String> {
     let name = args.name.as_str();
     let plain = name.starts_with(|c: char| c.is_ascii_lowercase())
@@ -26,33 +27,38 @@ pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, S
         return Err(say!(
             language,
             "`{name}` is no name for a connector: small letters, digits and underscores, a letter first",
-            "`{name}` 不能作为连接器名称：只能用小写字母、数字和下划线，并以字母开头"
+            "`{name}` 不能作为连接器名：只用小写字母、数字和下划线，以字母开头"
         ));
     }
     let files = [
         (folder.join("connectors").join(name).join("connector.toml"), MANIFEST),
         (folder.join("mappings").join(format!("{name}.toml")), MAPPING),
         (folder.join("connectors").join(name).join("fixtures/customers/person.json"), FIXTURE),
+        (folder.join("connectors").join(name).join("fixtures/webhook/customer_updated.json"), CALL),
     ];
     if let Some((path, _)) = files.iter().find(|(path, _)| path.exists()) {
-        return Err(format!("{} exists already; nothing was changed", path.display()));
+        let path = path.display();
+        return Err(say!(language, "{path} exists already; nothing was changed", "{path} 已存在；未做任何改动"));
     }
     for (path, text) in &files {
-        let wrong = |error: std::io::Error| format!("{}: cannot be written: {error}", path.display());
+        let wrong = |error: std::io::Error| {
+            let path = path.display();
+            say!(language, "{path}: cannot be written: {error}", "{path}：无法写入：{error}")
+        };
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).map_err(wrong)?;
         }
         std::fs::write(path, text.replace("NAME", name)).map_err(wrong)?;
         let path = path.display();
-        println!("{}", say!(language, "made {path}", "已生成 {path}"));
+        println!("{}", say!(language, "made {path}", "已创建 {path}"));
     }
-    let folder = folder.display();
+    let at = folder.display();
     println!(
         "{}",
         say!(
             language,
-            "edit them, then run `huiliu -C {folder} connector check {folder}/connectors/{name}`",
-            "编辑后请运行 `huiliu -C {folder} connector check {folder}/connectors/{name}`"
+            "edit them, then run `huiliu -C {at} connector check --write {at}/connectors/{name}`",
+            "请编辑这些文件，然后运行 `huiliu -C {at} connector check --write {at}/connectors/{name}`"
         )
     );
     Ok(ExitCode::SUCCESS)
@@ -60,35 +66,44 @@ pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, S
 
 #[cfg(test)]
 mod tests {
-    use super::super::check::examine;
+    use crate::contract::files::examine;
+
     use super::*;
 
-    #[test]
-    fn what_is_begun_passes_the_check_and_is_never_overwritten() {
+    fn begun() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
-        let args = Args { name: "till".to_owned() };
-        run(folder.path(), &args, Language::En).unwrap();
-        let connector = folder.path().join("connectors/till");
-        let told = examine(folder.path(), &connector, None).unwrap();
-        assert_eq!(told.wrong, Vec::<String>::new());
-        assert_eq!(told.fine.len(), 3, "{:?}", told.fine);
-        assert!(run(folder.path(), &args, Language::En).unwrap_err().contains("exists already"));
-        assert!(
-            run(folder.path(), &Args { name: "../till".to_owned() }, Language::En).unwrap_err().contains("no name")
-        );
+        run(folder.path(), &Args { name: "till".to_owned() }, Language::En).unwrap();
+        folder
+    }
+
+    #[test]
+    fn what_is_begun_is_sound_and_never_overwritten() {
+        let folder = begun();
+        let told = examine(folder.path(), &folder.path().join("connectors/till"), None).unwrap();
+        assert_eq!(told.wrong, []);
+        assert_eq!(told.fine.len(), 4, "{:?}", told.fine);
+        let again = |name: &str| run(folder.path(), &Args { name: name.to_owned() }, Language::En).unwrap_err();
+        assert!(again("till").contains("exists already") && again("../till").contains("no name"));
     }
 
     #[test]
     fn the_check_says_what_is_wrong_and_what_is_missing() {
-        let folder = tempfile::tempdir().unwrap();
-        run(folder.path(), &Args { name: "till".to_owned() }, Language::En).unwrap();
+        let folder = begun();
         let connector = folder.path().join("connectors/till");
         let file = connector.join("connector.toml");
         let edit =
             |from: &str, to: &str| std::fs::write(&file, MANIFEST.replace("NAME", "till").replace(from, to)).unwrap();
-        let told = || examine(folder.path(), &connector, None).unwrap().wrong.join("\n");
+        let told = || {
+            let wrong = examine(folder.path(), &connector, None).unwrap().wrong;
+            wrong.into_iter().map(|says| says.en).collect::<Vec<_>>().join("\n")
+        };
+        let line = MANIFEST.lines().position(|line| line.contains("{secret.token}")).unwrap() + 1;
         edit("{secret.token}", "{secret.tokn}");
-        assert!(told().contains("did you mean `token`?") && told().contains("connector.toml:19:"), "{}", told());
+        assert!(
+            told().contains("did you mean `token`?") && told().contains(&format!("connector.toml:{line}:")),
+            "{}",
+            told()
+        );
         edit("[streams.customers]", "[streams.customer]");
         assert!(
             told().contains("no stream `customers`") && told().contains("fixtures/customer/ holds no record"),

@@ -4,22 +4,29 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
+use huiliu_core::connection::Connection;
 use huiliu_core::connector::Received;
 use huiliu_core::manifest::Ability;
+use huiliu_core::secrets::Secret;
 use huiliu_mappings::diagnose::suggest;
+use huiliu_mappings::lens::laws;
 
-use super::invent::Invent;
-use crate::cli::{connection, runtime};
+use crate::cli::runtime;
+use crate::contract::rehearse;
+use crate::deployment;
+use crate::invent::Invent;
 use crate::language::Language;
-use crate::{deployment, say};
+use crate::say;
 
-/// Pulls one page of a stream and writes fixtures: personal values are replaced by invented ones of the same form.
+/// Pulls one page of each stream and writes fixtures: personal values are replaced by invented ones of the same form, and
+/// the same person becomes the same invented person in all of them.
 #[derive(clap::Args)]
 pub struct Args {
     /// A connection of huiliu.toml.
     connection: String,
-    /// The stream.
-    stream: String,
+    /// The streams.
+    #[arg(required = true)]
+    streams: Vec<String>,
 }
 
 /// Records of one recording: enough to see the forms that a system uses, few enough to be read by a person.
@@ -31,33 +38,80 @@ const FILES_MAX: usize = 1000;
 /// Pulls, invents, writes; never over a file that exists.
 pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, String> {
     let at = deployment::open(folder)?;
-    let Args { connection: name, stream } = args;
-    let known = connection(&at.engine, name, language)?;
-    let (en, zh) = ("a source of files has nothing to pull; import the file", "文件来源没有可拉取的内容；请导入文件");
-    let connector = known.connector.as_ref().ok_or(language.pick(en, zh))?;
-    let streams = &connector.manifest().streams;
-    if !streams.get(stream).is_some_and(|it| it.can(Ability::Pull)) {
-        let hint = suggest(stream, streams.keys().map(String::as_str));
-        let (system, hint) = (&known.system, language.told(&hint));
+    let known = super::super::connection(&at.engine, &args.connection)?;
+    let mut invent = Invent::default();
+    let mut broken = Vec::new();
+    for stream in &args.streams {
+        broken.extend(one(folder, known, stream, &mut invent, language)?);
+    }
+    println!(
+        "{}",
+        language.pick(
+            "read them before you pass them on: what looks like a word of the system's own language was kept",
+            "转交之前请先通读：看似系统自身用语的内容被保留了下来"
+        )
+    );
+    broken.sort();
+    broken.dedup();
+    for law in &broken {
+        println!("{}", say!(language, "the mapping breaks a law on them: {law}", "映射在这些记录上违反规则：{law}"));
+    }
+    Ok(if broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Records one stream; the answer is which laws the mapping breaks on the fixtures.
+fn one(
+    folder: &Path,
+    known: &Connection,
+    stream: &str,
+    invent: &mut Invent,
+    language: Language,
+) -> Result<Vec<String>, String> {
+    let (name, system) = (&known.name, &known.system);
+    let connector = known.connector.as_ref().ok_or_else(|| {
+        language
+            .pick("a source of files has nothing to pull; import the file", "文件来源无法拉取；请直接导入文件")
+            .to_owned()
+    })?;
+    let manifest = connector.manifest();
+    if !manifest.streams.get(stream).is_some_and(|it| it.can(Ability::Pull)) {
+        let hint = suggest(stream, manifest.streams.keys().map(String::as_str));
         return Err(say!(
             language,
             "`{system}` has no stream `{stream}` that can be pulled{hint}",
             "`{system}` 没有可拉取的数据流 `{stream}`{hint}"
         ));
     }
-    let page = runtime()?.block_on(connector.pull(&known.cx, &stream.as_str().into(), None));
+    let page = runtime()?.block_on(connector.pull(&known.cx, &stream.into(), None));
     let page = page.map_err(|error| format!("{}: {error}", error.kind()))?;
     let records = page.items.into_iter().filter_map(|item| match item {
         Received::Record(record) => Some(record.body),
         _ => None,
     });
-    let target = folder.join("connectors").join(&known.system).join("fixtures").join(stream);
-    std::fs::create_dir_all(&target).map_err(|error| format!("{}: cannot be made: {error}", target.display()))?;
-    let invent = Invent::default();
-    let mut written = 0;
+    let target = folder.join("connectors").join(system).join("fixtures").join(stream);
+    std::fs::create_dir_all(&target).map_err(|error| {
+        let target = target.display();
+        say!(language, "{target}: cannot be made: {error}", "{target}：无法创建：{error}")
+    })?;
+    let kept = rehearse::kept(manifest, &known.lenses, stream);
+    let secrets: Vec<&str> =
+        known.cx.secrets.values().map(Secret::expose).filter(|secret| !secret.is_empty()).collect();
+    let (mut written, mut broken) = (0, Vec::new());
     for mut body in records.take(RECORDS_MAX) {
-        invent.replace(&mut body);
-        let path = write_new(&target, &format!("{body:#}\n"))?;
+        invent.replace(&mut body, &kept);
+        let text = format!("{body:#}\n");
+        // Letters and digits are others by now; a secret that still shows was taken for the system's own words.
+        if secrets.iter().any(|secret| text.contains(secret)) {
+            return Err(say!(
+                language,
+                "a record of {name}/{stream} holds a secret of the connection; nothing more was written",
+                "{name}/{stream} 的记录中含有该连接的密钥；不再写入"
+            ));
+        }
+        for lens in known.lenses.iter().filter(|lens| lens.stream() == stream && lens.reads(&body)) {
+            broken.extend(laws::broken(lens, &body));
+        }
+        let path = write_new(&target, &text)?;
         println!("{}", say!(language, "wrote {path}", "已写入 {path}"));
         written += 1;
     }
@@ -68,12 +122,7 @@ pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, S
             "{name}/{stream} 的第一页没有记录；未写入任何内容"
         ));
     }
-    let (en, zh) = (
-        "read them before you pass them on: what looks like a word of the system's own language was kept",
-        "传给他人之前请先检查：看起来属于系统自身用语的词被保留了",
-    );
-    println!("{}", language.pick(en, zh));
-    Ok(ExitCode::SUCCESS)
+    Ok(broken)
 }
 
 /// Writes under the first free name.

@@ -36,14 +36,7 @@ pub(super) fn check(
     if get("oauth_signature_method") != Some("HMAC-SHA256") {
         return Err("Invalid signature - signature method is invalid.");
     }
-    let mut pairs: Vec<(&str, &str)> = params.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    pairs.retain(|(name, _)| *name != "oauth_signature");
-    pairs.sort_unstable();
-    let joined: Vec<String> = pairs.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
-    let text = format!("{method}&{}&{}", encode(address), encode(&joined.join("&")));
-    let mut mac = Hmac::<Sha256>::new_from_slice(format!("{CONSUMER_SECRET}&").as_bytes()).expect("any length");
-    mac.update(text.as_bytes());
-    if get("oauth_signature") != Some(STANDARD.encode(mac.finalize().into_bytes()).as_str()) {
+    if get("oauth_signature") != Some(signature(method, address, params, CONSUMER_SECRET).as_str()) {
         return Err("Invalid signature - provided signature does not match.");
     }
     let stamp = get("oauth_timestamp").and_then(|stamp| stamp.parse::<i64>().ok());
@@ -54,6 +47,18 @@ pub(super) fn check(
         return Err("Invalid nonce - nonce has already been used.");
     }
     Ok(())
+}
+
+/// The signature of a call by RFC 5849 without a token: HMAC-SHA256 over method, address and sorted parameters.
+pub(crate) fn signature(method: &str, address: &str, params: &[(String, String)], secret: &str) -> String {
+    let mut pairs: Vec<(&str, &str)> = params.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    pairs.retain(|(name, _)| *name != "oauth_signature");
+    pairs.sort_unstable();
+    let joined: Vec<String> = pairs.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
+    let text = format!("{method}&{}&{}", encode(address), encode(&joined.join("&")));
+    let mut mac = Hmac::<Sha256>::new_from_slice(format!("{secret}&").as_bytes()).expect("any length");
+    mac.update(text.as_bytes());
+    STANDARD.encode(mac.finalize().into_bytes())
 }
 
 /// PHP's `rawurlencode`.

@@ -68,8 +68,12 @@ async fn fixtures_are_what_is_read_and_told() {
     }
     assert!(twin.delete_order(&known).await);
     twin.delete_customer(&meimei).await.unwrap();
+    twin.edit_order(&guest, &json!({ "status": "PAID" })).await.unwrap();
+    twin.edit_order(&guest, &json!({ "cancelled": true })).await.unwrap();
     let heard = heard.lock().unwrap();
-    for topic in ["customers/create", "customers/update", "customers/delete", "orders/create", "orders/delete"] {
+    let customers = ["customers/create", "customers/update", "customers/delete"];
+    let orders = ["orders/create", "orders/updated", "orders/paid", "orders/cancelled", "orders/delete"];
+    for topic in customers.into_iter().chain(orders) {
         let call = heard.iter().find(|call| call.header("x-shopify-topic") == topic).unwrap();
         let found = json!({ "method": "POST", "target": "/hooks/shopify", "headers": call.headers, "body": call.body, "now": NOW + 60 });
         check(&format!("webhook/{}.json", topic.replace('/', "_")), &found);

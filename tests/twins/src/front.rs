@@ -53,6 +53,9 @@ fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
     inner.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The header that tells whom the caller called: a signature may cover it.
+pub const FRONT_HOST: &str = "x-called-host";
+
 /// A call of a test is small; a larger one is a mistake, in bytes.
 const BODY_BYTES_MAX: usize = 1 << 20;
 
@@ -96,7 +99,9 @@ async fn forward(target: &str, parts: Parts, body: Bytes) -> Response {
     #[allow(clippy::disallowed_methods)] // Loopback to a twin.
     let client = reqwest::Client::new();
     let mut headers = parts.headers;
-    headers.remove("host");
+    if let Some(host) = headers.remove("host") {
+        headers.insert(FRONT_HOST, host);
+    }
     let sent = client.request(parts.method, format!("{target}{path}")).headers(headers).body(body).send().await;
     let Ok(reply) = sent else { return StatusCode::BAD_GATEWAY.into_response() };
     let (status, mut headers) = (reply.status(), reply.headers().clone());

@@ -1,4 +1,4 @@
-//! Everything that our crates log in this process, at every level.
+//! Everything that our crates log in this process, at every level, kept instead of shown.
 
 use std::io;
 use std::sync::{Mutex, Once, PoisonError};
@@ -18,12 +18,14 @@ impl io::Write for Keep {
     }
 }
 
-/// Begins to keep; a second call changes nothing.
+/// Begins to keep; a second call changes nothing. Whoever logs elsewhere already goes on doing so, and nothing is kept.
 pub fn listen() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let filter = tracing_subscriber::EnvFilter::new("huiliu=trace");
-        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(|| Keep).init();
+        let kept = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(|| Keep);
+        // It fails only where somebody logs already.
+        let _ = kept.try_init();
     });
 }
 
