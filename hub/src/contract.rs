@@ -204,7 +204,7 @@ fn pulled(manifest: &Manifest) -> Vec<String> {
 pub const IDEMPOTENCY_KEY: &str = "00112233445566778899aabbccddeeff";
 
 /// A create of the suite.
-fn create(stream: &str, body: &Value, attempt: u32) -> Delivery {
+pub fn create(stream: &str, body: &Value, attempt: u32) -> Delivery {
     Delivery {
         number: 1,
         operation: Operation::Create,

@@ -61,10 +61,6 @@ impl Hub {
         pump::read(&self.engine, ask).await.expect("read")
     }
 
-    pub async fn write<T: Send + 'static>(&self, act: impl FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static) -> T {
-        pump::write(&self.engine, act).await.expect("write")
-    }
-
     /// Pulls every stream once; the answer is what went wrong.
     pub async fn pull(&self) -> Vec<String> {
         pump::pull(&self.engine).await.expect("the store works")

@@ -57,6 +57,72 @@ fn a_promise_that_is_not_kept_names_its_line() {
     assert!(said.out.contains("person.json: it has no id at /number"), "{said:?}");
 }
 
+const PAGING: &str = "paginate = { kind = \"cursor\", from = \"/next\", param = \"after\" }";
+const AUTH: &str = "kind = \"bearer\"\ntoken = \"{secret.token}\"";
+const VERIFY: &str =
+    "{ kind = \"hmac_sha256\", header = \"X-Signature\", encoding = \"hex\", secret = \"{secret.webhook}\" }";
+const CREATE: &str = "create = { method = \"POST\", path = \"/customers\", idempotency_header = \"Idempotency-Key\" }";
+
+/// A manifest of other kinds: how pages follow, how calls prove themselves, how a create is known again, how it calls us.
+const KINDS: [[&str; 4]; 5] = [
+    [
+        "paginate = { kind = \"page\", param = \"page\", size = 50, size_param = \"per_page\" }",
+        "kind = \"api_key\"\nparam = \"key\"\nvalue = \"{secret.token}\"",
+        "create = { method = \"POST\", path = \"/customers\", wrap = \"/customer\", lookup = { path = \"/search\", params = { email = \"{record.email}\" }, records = \"/found\", match_at = \"/email\" } }",
+        "{ kind = \"shared_token\", param = \"token\", secret = \"{secret.webhook}\" }",
+    ],
+    [
+        "paginate = { kind = \"offset\", param = \"skip\", size = 50 }",
+        "kind = \"basic\"\nusername = \"hub\"\npassword = \"{secret.token}\"",
+        "create = { method = \"PUT\", path = \"/customers/by/{record.email}\", batch = { path = \"/many\", size = 10, items = \"/made\", results = \"/made\" } }",
+        "{ kind = \"basic\", username = \"till\", password = \"{secret.webhook}\" }",
+    ],
+    [
+        "paginate = { kind = \"link_header\" }",
+        "kind = \"oauth2_client\"\ntoken_url = \"https://{config.account}.example.com/token\"\nclient = { id = \"app\", secret = \"{secret.token}\" }",
+        "create = { method = \"POST\", path = \"/customers\", body = { key = \"{record.email}\", data = \"{body}\" } }",
+        "{ kind = \"standard\", secret = \"{secret.webhook}\" }",
+    ],
+    [
+        "paginate = { kind = \"page\", param = \"page\", first = 0, size = 50, pages_header = \"X-Pages\" }",
+        "kind = \"oauth1\"\nconsumer_key = \"app\"\nconsumer_secret = \"{secret.token}\"",
+        CREATE,
+        "{ kind = \"none\", reason = \"it stands in the same room\" }",
+    ],
+    [
+        "paginate = { kind = \"none\" }",
+        "kind = \"oauth2_code\"\nauthorize_url = \"https://{config.account}.example.com/sign-in\"\ntoken_url = \"https://{config.account}.example.com/token\"\nclient = { id = \"app\", secret = \"{secret.token}\", send = \"post\" }",
+        CREATE,
+        "{ kind = \"hmac_sha256\", header = \"X-Signature\", encoding = \"base64\", prefix = \"sha256=\", secret = \"{secret.webhook}\" }",
+    ],
+];
+
+#[test]
+fn every_kind_can_be_rehearsed() {
+    let folder = Folder::new("");
+    folder.run(&["connector", "new", "till"]).out();
+    let connector = folder.path().join("connectors/till").display().to_string();
+    let good = folder.read("connectors/till/connector.toml");
+    for [paging, auth, create, verify] in KINDS {
+        let mut text = good.clone();
+        for (from, to) in [(PAGING, paging), (AUTH, auth), (CREATE, create), (VERIFY, verify)] {
+            assert!(text.contains(from), "{from}");
+            text = text.replace(from, to);
+        }
+        folder.write("connectors/till/connector.toml", &text);
+        let said = folder.run(&["connector", "check", "--write", &connector]);
+        assert!(said.fine, "{paging}\n{auth}\n{create}\n{verify}\n{said:?}");
+    }
+    // Deletions that are listed, and those that a record says of itself.
+    let listed = "[streams.customers.deletes]\nkey = \"/id\"\npull = { path = \"/gone\" }\n\n[webhook]";
+    let marked = "delete = { method = \"DELETE\", path = \"/customers/{record.id}\" }\ndeleted_when = { at = \"/gone\", equals = \"yes\" }\n\n[webhook]";
+    for deletes in [listed, marked] {
+        folder.write("connectors/till/connector.toml", &good.replace("\n[webhook]", &format!("\n{deletes}")));
+        let said = folder.run(&["connector", "check", "--write", &connector]);
+        assert!(said.fine, "{deletes}\n{said:?}");
+    }
+}
+
 /// A till's server: lists, reads, makes and changes customers.
 fn till(customers: &Arc<Mutex<Vec<Value>>>) -> u16 {
     let customers = customers.clone();

@@ -20,6 +20,7 @@ use std::path::Path;
 
 use huiliu_core::connection::Connection;
 use huiliu_hub::contract;
+pub use huiliu_hub::contract::create as delivery;
 use huiliu_tests::front::Front;
 use serde_json::Value;
 

@@ -275,14 +275,15 @@ async fn serve(
     }
     let body: Value = serde_json::from_slice(&raw).unwrap_or_default();
     note(&mut inner, &method, &target, &headers, &body);
-    let address = format!("{}{}", inner.called(&headers), uri.path());
+    let called = inner.called(&headers);
+    let address = format!("{called}{}", uri.path());
     let call = gate::Call { method: method.as_str(), address: &address, headers: &headers, query: &query, body: &raw };
     if !gate::admits(inner.manifest.auth.as_ref(), &inner.known, &inner.tokens, &call) {
         return answered(401, &[], &json!({ "message": "the credentials are wrong" }));
     }
     let path = unescaped(uri.path());
-    let Inner { manifest, known, moved, base, book, strange, .. } = &mut *inner;
-    let asked = Asked { method: method.as_str(), path, base: base.as_str(), call, body };
+    let Inner { manifest, known, moved, book, strange, .. } = &mut *inner;
+    let asked = Asked { method: method.as_str(), path, base: &called, call, body };
     let mut desk = Desk { manifest, known, moved, book };
     match desk.answer(&asked) {
         Some(answer) => answered(answer.status, &answer.headers, &answer.body),
