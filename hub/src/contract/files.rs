@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::{Both, Wrong, calls, fixtures, wrong};
 use crate::both;
+use crate::language::Language;
 use crate::{connectors, deployment};
 
 /// What was found.
@@ -27,9 +28,9 @@ pub struct Told {
 }
 
 impl Told {
-    /// A diagnosis is written in English; its place and the words it names are the same in both.
+    /// A diagnosis is written in English, and told in Chinese.
     fn mistake(&mut self, told: &str) {
-        self.wrong.push(both!("{told}", "{told}"));
+        self.wrong.push(Both { en: told.to_owned(), zh: Language::Zh.told(told) });
     }
 }
 
@@ -38,7 +39,7 @@ impl Told {
 /// # Errors
 /// It cannot be read.
 pub fn manifest(folder: &Path) -> Result<Manifest, Wrong> {
-    let told = |told: String| wrong("connector.toml", both!("{told}", "{told}"));
+    let told = |told: String| wrong("connector.toml", Both { zh: Language::Zh.told(&told), en: told });
     let (path, text) = connectors::read(&folder.join("connector.toml")).map_err(|it| told(deployment::lines(&it)))?;
     Manifest::parse(&path, &text).map_err(|it| told(it.to_string()))
 }
@@ -75,7 +76,9 @@ pub fn examine(at: &Path, folder: &Path, mapping: Option<&Path>) -> Result<Told,
         ));
     }
     told.fine.push(both!("{path}: {count} stream(s)", "{path}：{count} 个数据流", count = manifest.streams.len()));
-    match mapping.map(Path::to_owned).or_else(|| mapping_of(folder, &name)) {
+    // Two ways to speak with one system mean the same.
+    let means = manifest.connector.mapping.as_ref().unwrap_or(&name);
+    match mapping.map(Path::to_owned).or_else(|| mapping_of(folder, means)) {
         Some(mapping) => lenses(at, &mapping, &manifest, &mut told)?,
         None => told.wrong.push(both!(
             "there is no mappings/{name}.toml: records would be kept and mean nothing",

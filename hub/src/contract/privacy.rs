@@ -91,7 +91,8 @@ pub async fn privacy(manifest: &Manifest, stage: &Stage) -> Found {
         let _ = by.push(&stage.connection.cx, &create(stream, body, 1)).await;
     }
     let logged = log::text();
-    if !logged.contains("huiliu") {
+    let calls = !pulled(manifest).is_empty() || !stage.creates.is_empty();
+    if calls && !logged.contains("huiliu") {
         return Err(broke("nothing was logged"));
     }
     for (name, secret) in stage.connection.cx.secrets.iter() {

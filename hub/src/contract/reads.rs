@@ -253,16 +253,16 @@ pub async fn refusals(manifest: &Manifest, stage: &Stage) -> Found {
         cases.extend(MALFORMED.map(|body| (200, body.to_owned(), "broken".to_owned())));
     }
     cases.extend(stage.refusals.iter().cloned());
-    // A token that is refused is renewed and tried once more.
-    let renews = matches!(manifest.auth, Some(Auth::Oauth2Code { .. } | Auth::Oauth2Client { .. }));
     for (status, body, kind) in &cases {
-        for _ in 0..if renews && *status == 401 { 2 } else { 1 } {
+        // A session may be over: who logs in again and is refused again, believes it.
+        for _ in 0..if kind == "unauthorized" { 2 } else { 1 } {
             front.meet(Fate::Answer(*status, body.clone().into()));
         }
         let told = match poke(manifest, stage, &*by).await {
             Some(Err(error)) => error.kind(),
             Some(Ok(())) | None => "success",
         };
+        front.forget();
         if told != kind {
             return Err(wrong(
                 "connector.errors",

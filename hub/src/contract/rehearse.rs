@@ -135,12 +135,23 @@ fn bad_secret(manifest: &Manifest, rehearsal: &Rehearsal) -> Option<(String, Str
         Auth::Oauth2Code { client, .. } | Auth::Oauth2Client { client, .. } => {
             client.secret.iter().map(String::as_str).chain([client.id.as_str()]).collect()
         }
+        Auth::Login { body, .. } => body.iter().flat_map(texts).collect(),
         Auth::Connector {} | Auth::None { .. } => Vec::new(),
     };
     let named = |template: &str| Some(template.split_once("{secret.")?.1.split_once('}')?.0.to_owned());
     let name = templates.into_iter().find_map(named)?;
     let good = rehearsal.secrets().get(&name).cloned()?;
     Some((name, good.chars().rev().collect()))
+}
+
+/// The texts in a JSON value.
+fn texts(value: &Value) -> Vec<&str> {
+    match value {
+        Value::String(text) => vec![text],
+        Value::Array(list) => list.iter().flat_map(texts).collect(),
+        Value::Object(map) => map.values().flat_map(texts).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// The replies that the manifest's own rules name, with the kind that the first fitting rule gives them.

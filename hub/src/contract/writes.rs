@@ -265,7 +265,9 @@ pub async fn conflicts(stage: &Stage) -> Found {
     rival(&connection, &*by, &link, field).await?;
     pump::push(&engine).await.map_err(broke)?;
     let kinds = watched.kinds.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    if !kinds.contains(&"conflict") {
+    // Members of a batch cannot be written on a condition: there the later write stands, field by field.
+    let batched = by.manifest().batch_size(&at, Operation::Update) > 1;
+    if !batched && !kinds.contains(&"conflict") {
         return Err(wrong(
             format!("streams.{at}.update"),
             both!(
@@ -289,6 +291,12 @@ pub async fn conflicts(stage: &Stage) -> Found {
         return Err(wrong(
             format!("streams.{at}"),
             both!("after the conflict the systems disagree about {field}", "冲突之后各系统的 {field} 不一致"),
+        ));
+    }
+    if batched {
+        return Ok(both!(
+            "{field} edited on both sides at once; written in batches, so the later write stands",
+            "两边同时修改 {field}；批量写入，以后写的为准"
         ));
     }
     Ok(both!("{field} edited on both sides at once", "两边同时修改 {field}"))

@@ -8,8 +8,10 @@
 
 pub mod answer;
 pub mod book;
+pub mod calls;
 pub mod gate;
 pub mod hooks;
+pub mod pages;
 pub mod pattern;
 
 use std::collections::BTreeMap;
@@ -192,13 +194,18 @@ fn staged(manifest: &Manifest, base: &str) -> Manifest {
         *token_url = format!("{base}{TOKEN_PATH}");
     }
     let short = |paginate: &mut Option<Paginate>| {
-        if let Some(Paginate::Page { size, .. } | Paginate::Offset { size, .. }) = paginate {
+        if let Some(Paginate::Page { size, .. } | Paginate::Offset { size, .. } | Paginate::Keyset { size, .. }) =
+            paginate
+        {
             *size = PAGE as u64;
         }
     };
     short(&mut manifest.defaults.paginate);
     for stream in manifest.streams.values_mut() {
         short(&mut stream.paginate);
+        if let Some(changes) = &mut stream.changes {
+            short(&mut changes.paginate);
+        }
         if let Some(deletes) = &mut stream.deletes {
             short(&mut deletes.paginate);
         }
@@ -274,6 +281,9 @@ async fn serve(
         return token(&mut inner, &headers, &raw);
     }
     let body: Value = serde_json::from_slice(&raw).unwrap_or_default();
+    if let Some(answer) = log_in(&mut inner, &method, uri.path(), &body) {
+        return answer;
+    }
     note(&mut inner, &method, &target, &headers, &body);
     let called = inner.called(&headers);
     let address = format!("{called}{}", uri.path());
@@ -309,6 +319,31 @@ fn note(inner: &mut Inner, method: &Method, target: &str, headers: &HeaderMap, b
         target = if kept.is_empty() { path.to_owned() } else { format!("{path}?{}", kept.join("&")) };
     }
     inner.seen.push(Request { method: method.to_string(), target, headers, body: body.clone() });
+}
+
+/// Opens a session, if this is the call that asks for one.
+fn log_in(inner: &mut Inner, method: &Method, path: &str, body: &Value) -> Option<Response> {
+    let Some(Auth::Login { path: at, graphql, body: template, token, .. }) = &inner.manifest.auth else { return None };
+    let wanted = format!("/{}", at.as_deref().unwrap_or_default().trim_start_matches('/'));
+    let asks = graphql.as_ref().map_or(at.is_some(), |document| body["query"] == document.as_str());
+    if *method != Method::POST || path != wanted || !asks {
+        return None;
+    }
+    let given = if graphql.is_some() { &body["variables"] } else { body };
+    let wanted = template.as_ref().map(|template| pattern::settled_json(template, &inner.known)).unwrap_or_default();
+    if !wanted.is_null() && *given != wanted {
+        return Some(answered(401, &[], &json!({ "message": "the credentials are wrong" })));
+    }
+    let session = inner.tokens.session();
+    let mut reply = json!({});
+    Some(match token.split_once(':') {
+        Some(("body", place)) => {
+            book::put(&mut reply, place, Value::from(session));
+            answered(200, &[], &reply)
+        }
+        Some((_, name)) => answered(200, &[(name.to_owned(), session)], &reply),
+        None => answered(500, &[], &reply),
+    })
 }
 
 fn token(inner: &mut Inner, headers: &HeaderMap, raw: &[u8]) -> Response {

@@ -38,7 +38,7 @@ const FILES_MAX: usize = 1000;
 /// Pulls, invents, writes; never over a file that exists.
 pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, String> {
     let at = deployment::open(folder)?;
-    let known = super::super::connection(&at.engine, &args.connection)?;
+    let known = super::super::connection(&at.engine, &args.connection, language)?;
     let mut invent = Invent::default();
     let mut broken = Vec::new();
     for stream in &args.streams {
@@ -75,7 +75,7 @@ fn one(
     })?;
     let manifest = connector.manifest();
     if !manifest.streams.get(stream).is_some_and(|it| it.can(Ability::Pull)) {
-        let hint = suggest(stream, manifest.streams.keys().map(String::as_str));
+        let hint = language.told(&suggest(stream, manifest.streams.keys().map(String::as_str)));
         return Err(say!(
             language,
             "`{system}` has no stream `{stream}` that can be pulled{hint}",

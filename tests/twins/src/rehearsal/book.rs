@@ -169,7 +169,8 @@ impl Book {
     }
 }
 
-fn number(id: &str) -> Value {
+/// An id as a number, if it is one.
+pub fn number(id: &str) -> Value {
     serde_json::from_str::<serde_json::Number>(id).map_or_else(|_| Value::from(id), Value::Number)
 }
 

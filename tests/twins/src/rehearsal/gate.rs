@@ -29,6 +29,14 @@ impl Tokens {
         refresh
     }
 
+    /// A session's token.
+    pub fn session(&mut self) -> String {
+        self.number += 1;
+        let session = format!("rehearsal-session-{}", self.number);
+        self.access = Some(session.clone());
+        session
+    }
+
     /// The reply to a token request: status and body.
     pub fn issue(
         &mut self,
@@ -110,6 +118,10 @@ pub fn admits(auth: Option<&Auth>, known: &BTreeMap<String, String>, tokens: &To
         Some(Auth::Oauth2Code { .. } | Auth::Oauth2Client { .. }) => {
             let bearer = call.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
             bearer.is_some() && bearer == tokens.access.as_deref()
+        }
+        Some(Auth::Login { header, prefix, .. }) => {
+            let given = call.header(header).and_then(|value| value.strip_prefix(prefix.as_str()));
+            given.is_some() && given == tokens.access.as_deref()
         }
         Some(Auth::StandardWebhook { secret }) => {
             let (id, stamp) = (call.header("webhook-id"), call.header("webhook-timestamp"));

@@ -81,7 +81,15 @@ pub fn signed(manifest: &Manifest, known: &BTreeMap<String, String>, call: &Valu
             set("webhook-id", id.to_owned());
             set("webhook-timestamp", stamp);
         }
-        Some(Verify::Connector {} | Verify::None { .. }) | None => {}
+        Some(Verify::HubspotV3 { secret, public_url }) => {
+            let address = format!("{}{target}", settled(public_url, known).trim_end_matches('/'));
+            let stamp = (second(call) * 1_000).to_string();
+            let mac = hmac(settled(secret, known).as_bytes(), &[b"POST", address.as_bytes(), &body, stamp.as_bytes()]);
+            set("x-hubspot-signature-v3", BASE64_STANDARD.encode(mac));
+            set("x-hubspot-request-timestamp", stamp);
+        }
+        // A form's token is given out by the hub itself.
+        Some(Verify::Form(_) | Verify::Connector {} | Verify::None { .. }) | None => {}
     }
     Signed { target, headers, body }
 }

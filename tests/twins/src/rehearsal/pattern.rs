@@ -37,6 +37,18 @@ pub fn settled(template: &str, known: &BTreeMap<String, String>) -> String {
     pieces(template).into_iter().map(fill).collect()
 }
 
+/// The same in every text of a JSON value.
+pub fn settled_json(template: &Value, known: &BTreeMap<String, String>) -> Value {
+    match template {
+        Value::String(text) => Value::String(settled(text, known)),
+        Value::Array(list) => list.iter().map(|item| settled_json(item, known)).collect(),
+        Value::Object(map) => {
+            Value::Object(map.iter().map(|(name, item)| (name.clone(), settled_json(item, known))).collect())
+        }
+        other => other.clone(),
+    }
+}
+
 /// Whether a text is this template filled in; a placeholder takes at least one character.
 pub fn text(template: &str, given: &str, bound: &mut Bound) -> bool {
     let pieces = pieces(template);
@@ -67,6 +79,8 @@ pub fn json(template: &Value, given: Option<&Value>, bound: &mut Bound) -> bool 
                     bound.insert((*name).to_owned(), given.clone());
                     true
                 }
+                // A setting that is a whole number may stand as one.
+                (_, Some(Value::Number(given))) => text(template, &given.to_string(), bound),
                 (_, Some(given)) => given.as_str().is_some_and(|given| text(template, given, bound)),
                 (_, None) => has_holes(template),
             }
@@ -75,7 +89,7 @@ pub fn json(template: &Value, given: Option<&Value>, bound: &mut Bound) -> bool 
             template.iter().all(|(name, part)| json(part, given.get(name), bound))
         }
         (Value::Object(template), None) => template.is_empty() || template.values().any(|part| json(part, None, bound)),
-        (Value::Array(template), Some(Value::Array(given))) => {
+        (Value::Array(template), Some(Value::Array(given))) if given.len() <= template.len() => {
             template.iter().enumerate().all(|(at, part)| json(part, given.get(at), bound))
         }
         (Value::Array(template), None) => template.iter().any(|part| json(part, None, bound)),
