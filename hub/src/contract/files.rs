@@ -108,7 +108,9 @@ fn lenses(at: &Path, mapping: &Path, manifest: &Manifest, told: &mut Told) -> Re
     let lenses = match Lens::parse_file(&path, &text, &deployment::model(at)?) {
         Ok(lenses) => lenses,
         Err(mistakes) => {
-            mistakes.iter().for_each(|mistake| told.mistake(&mistake.to_string()));
+            for mistake in &mistakes {
+                told.mistake(&mistake.to_string());
+            }
             return Ok(());
         }
     };

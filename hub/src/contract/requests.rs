@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use huiliu_core::clock::Clock;
 use huiliu_core::connector::{Connector, Cursor, Delivery, ExternalId, Operation, RecordKey};
 use huiliu_core::manifest::{Ability, Driver, Manifest};
 use huiliu_mappings::lens::Lens;
@@ -23,6 +24,9 @@ pub type Files = BTreeMap<String, Value>;
 /// Records in a stream: one page and a little more.
 const RECORDS: usize = 3;
 
+/// 2026-06-01 in microseconds: some calls say when they are made, and a fixture must say the same every time.
+const NOW_US: i64 = 1_780_272_000_000_000;
+
 /// What the calls of a system send.
 ///
 /// # Errors
@@ -37,7 +41,8 @@ pub async fn made(folder: &Path, manifest: &Manifest, lenses: &[Arc<Lens>]) -> R
         let mut cast = cast.clone();
         cast.records.insert(name.clone(), vec![record.clone(); RECORDS]);
         let rehearsal = Rehearsal::start(manifest, cast).await.map_err(broke)?;
-        let connection = rehearse::connection(&rehearsal, lenses, &rehearsal.base_url())?;
+        let mut connection = rehearse::connection(&rehearsal, lenses, &rehearsal.base_url())?;
+        connection.cx.clock = Clock::manual(NOW_US);
         let by = connection.connector.clone().ok_or_else(|| broke("no connector"))?;
         let desk =
             Desk { rehearsal: &rehearsal, by: &*by, connection: &connection, stream: name, record: &record, lens };

@@ -68,13 +68,13 @@ const KINDS: [[&str; 4]; 5] = [
     [
         "paginate = { kind = \"page\", param = \"page\", size = 50, size_param = \"per_page\" }",
         "kind = \"api_key\"\nparam = \"key\"\nvalue = \"{secret.token}\"",
-        "create = { method = \"POST\", path = \"/customers\", wrap = \"/customer\", lookup = { path = \"/search\", params = { email = \"{record.email}\" }, records = \"/found\", match_at = \"/email\" } }",
+        "create = { method = \"POST\", path = \"/customers\", wrap = \"/customer\", lookup = { path = \"/search\", params = { email = \"{record.email}\" }, records = \"/found\", match_at = \"/email\" }, batch = { path = \"/many\", size = 10, items = \"/made\", results = \"/made\" } }",
         "{ kind = \"shared_token\", param = \"token\", secret = \"{secret.webhook}\" }",
     ],
     [
         "paginate = { kind = \"offset\", param = \"skip\", size = 50 }",
         "kind = \"basic\"\nusername = \"hub\"\npassword = \"{secret.token}\"",
-        "create = { method = \"PUT\", path = \"/customers/by/{record.email}\", batch = { path = \"/many\", size = 10, items = \"/made\", results = \"/made\" } }",
+        "create = { method = \"PUT\", path = \"/customers/by/{record.email}\" }",
         "{ kind = \"basic\", username = \"till\", password = \"{secret.webhook}\" }",
     ],
     [
@@ -177,7 +177,8 @@ fn a_deployments_own_connector_is_served_end_to_end() {
         folder.tell(&["secret", name, "webhook"], KEY).out();
     }
     folder.run(&["check", "--reach"]).out();
-    folder.run(&["sync"]).out();
+    folder.run(&["sync", "east"]).out();
+    folder.run(&["sync", "west"]).out();
     folder.run(&["go-live", "west", "--yes"]).out();
     let hub = folder.serve(port, &[]);
     until("the second till has the customer", || {
@@ -196,7 +197,7 @@ fn a_deployments_own_connector_is_served_end_to_end() {
     let body = r#"{"id":"1"}"#;
     let mut mac = Hmac::<sha2::Sha256>::new_from_slice(KEY.as_bytes()).expect("a key");
     mac.update(body.as_bytes());
-    let signature: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let signature = mac.finalize().into_bytes().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
     let call = |signature: &str| {
         let headers = [("X-Signature", signature), ("X-Delivery", "d-1"), ("X-Topic", "customer.updated")];
         hub.call("POST", "/hooks/east", &headers, body).0

@@ -138,7 +138,9 @@ pub fn admits(auth: Option<&Auth>, known: &BTreeMap<String, String>, tokens: &To
 pub fn hmac(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
     // A key of any length can be used.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return Vec::new() };
-    parts.iter().for_each(|part| mac.update(part));
+    for part in parts {
+        mac.update(part);
+    }
     mac.finalize().into_bytes().to_vec()
 }
 

@@ -28,9 +28,12 @@ pub fn page(
     bound: &Bound,
 ) -> Answer {
     let variables = list.pull.graphql.as_ref().map_or(&asked.body, |_| &asked.body["variables"]);
-    let given = |param: &str| match param.starts_with('/') {
-        true => at(variables, param).and_then(plain),
-        false => asked.call.param(param).map(str::to_owned),
+    let given = |param: &str| {
+        if param.starts_with('/') {
+            at(variables, param).and_then(plain)
+        } else {
+            asked.call.param(param).map(str::to_owned)
+        }
     };
     let since = list.pull.since.as_ref().and_then(|since| {
         let stamp = match &since.param {
