@@ -103,7 +103,7 @@ fn every_command_speaks_chinese_when_it_works() {
         is_chinese(args, &said);
     }
     let till = path("connectors/till");
-    let (fine, said) = say(&folder, &["connector", "check", &till], "");
+    let (fine, said) = say(&folder, &["connector", "check", "--write", &till], "");
     assert!(fine, "{said}");
     is_chinese(&["connector", "check"], &said);
     let (fine, said) = say(&folder, &["secret", "shop", "access_token"], "x\n");

@@ -38,7 +38,7 @@ pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, S
         mistakes = runtime()?.block_on(keeps(&told, args, language))?;
     }
     for mistake in &mistakes {
-        println!("{}: {}", language.pick("wrong", "错误"), mistake.pick(language));
+        println!("{}{}", language.pick("wrong: ", "错误："), mistake.pick(language));
     }
     let count = mistakes.len();
     println!("{}", both!("{count} mistake(s)", "{count} 处错误").pick(language));
@@ -93,12 +93,15 @@ async fn keeps(told: &Told, args: &Args, language: Language) -> Result<Vec<Both>
         };
         let promise = check.promise();
         match found {
-            Ok(said) => println!("{}: {}", promise.pick(language), said.pick(language)),
+            Ok(said) => {
+                let colon = language.pick(": ", "：");
+                println!("{}{colon}{}", promise.pick(language), said.pick(language));
+            }
             Err(wrong) => {
                 let at = placed(&wrong, told);
                 mistakes.push(Both {
                     en: format!("{} [{}]", at.en, promise.en),
-                    zh: format!("{} [{}]", at.zh, promise.zh),
+                    zh: format!("{}【{}】", at.zh, promise.zh),
                 });
             }
         }
