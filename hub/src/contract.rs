@@ -71,7 +71,9 @@ pub fn wrong(at: impl Into<String>, says: Both) -> Wrong {
 
 /// The stage itself failed: the store, a port.
 fn broke(told: impl std::fmt::Display) -> Wrong {
-    wrong("", both!("the check itself could not run: {told}", "检查本身无法进行：{told}"))
+    let en = told.to_string();
+    let zh = Language::Zh.told(&en);
+    wrong("", both!("the check itself could not run: {en}", "检查本身无法进行：{zh}"))
 }
 
 /// A connector on its stage.

@@ -123,8 +123,19 @@ fn is_sentence(text: &str) -> bool {
 /// Whether what stands before says that no person reads it, or that she reads it in her language.
 fn is_elsewhere(before: &str, text: &str) -> bool {
     let statement = before.rsplit([';', '}']).next().unwrap_or_default();
-    let calls =
-        ["say!(", "pick(", "tracing::", "info_span!(", "#[command(", "#[arg(", "metrics::", ".expect(", "debug_assert"];
+    let calls = [
+        "say!(",
+        "both!(",
+        "Both {",
+        "pick(",
+        "tracing::",
+        "info_span!(",
+        "#[command(",
+        "#[arg(",
+        "metrics::",
+        ".expect(",
+        "debug_assert",
+    ];
     calls.iter().any(|call| statement.contains(call))
         || statement.contains("Language::En")
         || statement.contains("(en, zh)")

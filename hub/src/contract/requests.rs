@@ -43,7 +43,7 @@ pub async fn made(folder: &Path, manifest: &Manifest, lenses: &[Arc<Lens>]) -> R
         let rehearsal = Rehearsal::start(manifest, cast).await.map_err(broke)?;
         let mut connection = rehearse::connection(&rehearsal, lenses, &rehearsal.base_url())?;
         connection.cx.clock = Clock::manual(NOW_US);
-        let by = connection.connector.clone().ok_or_else(|| broke("no connector"))?;
+        let by = connection.connector.clone().ok_or_else(|| broke("the stage has no connector"))?;
         let desk =
             Desk { rehearsal: &rehearsal, by: &*by, connection: &connection, stream: name, record: &record, lens };
         for ability in [Ability::Pull, Ability::Fetch, Ability::Create, Ability::Update, Ability::Delete] {
