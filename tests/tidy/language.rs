@@ -159,6 +159,8 @@ fn is_elsewhere(before: &str, text: &str) -> bool {
         .iter()
         .any(|word| text.contains(word))
         || text.starts_with("text/")
+        // A table of TOML.
+        || (text.starts_with('[') && text.contains("]\\n"))
 }
 
 fn catalog() -> BTreeSet<String> {

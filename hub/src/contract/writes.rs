@@ -86,8 +86,7 @@ pub async fn retries(manifest: &Manifest, stage: &Stage) -> Found {
 pub fn neighbour(field: &str) -> std::result::Result<(Arc<Memory>, Connection), Wrong> {
     let memory = Arc::new(Memory::new(false));
     let own = [("given_name", "given"), ("display_name", "display"), ("legal_name", "legal")];
-    let mut text = String::from("[customers]\nentity = 'customer'\n");
-    text.push_str("[customers.fields]\n");
+    let mut text = "[customers]\nentity = 'customer'\n[customers.fields]\n".to_owned();
     for (name, place) in own.into_iter().filter(|(name, _)| *name != field).chain([(field, "value")]) {
         text.push_str(&format!("{name} = '/{place}'\n"));
     }
