@@ -127,15 +127,18 @@ const PLAN_LOCK: i64 = 0x706c_616e_0001;
 pub fn queue(engine: &Engine, tx: &mut Tx<'_>, planned: &[Planned]) -> Result<()> {
     let targets: BTreeSet<(&str, &str, i64, Option<&str>)> = planned.iter().map(target).collect();
     let open = deliveries::open_of(tx, planned.iter().map(|one| one.golden).collect::<BTreeSet<_>>())?;
-    let replaced = open.iter().filter(|one| one.state == "pending" && targets.contains(&target(one)));
-    let replaced: Vec<i64> = replaced.map(|one| one.delivery.number).collect();
-    deliveries::drop_pending(tx, replaced)?;
-    // A create that was tried before, under whatever number, may have reached the target: its successor looks first.
+    let replaced: Vec<&Planned> =
+        open.iter().filter(|one| one.state == "pending" && targets.contains(&target(one))).collect();
+    deliveries::drop_pending(tx, replaced.iter().map(|one| one.delivery.number))?;
+    // What was tried before, under whatever number, may have reached the target, or a part of it: its successor looks
+    // first, and finishes what was begun.
+    let begun: BTreeSet<_> = replaced.iter().filter(|one| one.delivery.attempt > 0).map(|one| target(one)).collect();
     let creates = planned.iter().filter(|one| one.delivery.operation == Operation::Create);
     let tried = deliveries::tried_creates(tx, creates.map(|one| one.golden).collect::<BTreeSet<_>>())?;
     let mut planned = planned.to_vec();
     for one in &mut planned {
-        one.delivery.attempt = u32::from(tried.contains(&one.delivery.idempotency_key));
+        let again = tried.contains(&one.delivery.idempotency_key) || begun.contains(&target(one));
+        one.delivery.attempt = u32::from(again);
     }
     deliveries::put(tx, &planned, engine.clock.now_us())
 }

@@ -2,7 +2,8 @@
 //!
 //! A line is one record as its own system shows it, empty parts left out: a party's name, e-mail and mobile; an account's
 //! family and given name and e-mail; a card's FN, N, e-mail, mobile, company and title; a contact's names, e-mail, mobile,
-//! company and title; a WeCom customer's name, noted mobile and company.
+//! company and title, a company's name and phone; a WeCom customer's name, noted mobile and company; a Kingdee customer's
+//! name, short name, phone and whether it is approved (C).
 
 use serde_json::json;
 
@@ -46,6 +47,7 @@ pub fn arrive(world: &mut World) {
     erp.make_party("韩梅梅", &[("email", "mei.han@example.com"), ("mobile", "+86-138-0013-8003")]);
     erp.make_party("赵敏", &[("email", "zhao.min@example.com"), ("mobile", "+86 13800138004")]);
     erp.make_party("李雷", &[("email", "li.lei.1990@example.org")]);
+    erp.make_party("示例明远茶业有限公司", &[("phone", "+86 571 8765 4321")]);
 
     let shop = &world.shop;
     let accounts = [
@@ -74,6 +76,12 @@ pub fn arrive(world: &mut World) {
         card("lilei", "Lei Li", "Li;Lei", "lei.li@example.com", "(+86) 138 0013 8002"),
         card("meimei", "Han Meimei", "Han;Meimei", "mei.han@example.com", "86 13800138003"),
         card("zhaomin", "赵敏", "赵;敏", "zhao.min@example.com", "138 0013 8004"),
+        (
+            "people/mingyuan.vcf".to_owned(),
+            "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:mingyuan\r\nFN:示例明远茶业 有限责任公司\r\nN:;;;;\r\n\
+             X-ADDRESSBOOKSERVER-KIND:org\r\nTEL;TYPE=WORK:0571 8765 4321\r\nEND:VCARD\r\n"
+                .to_owned(),
+        ),
     ]);
 
     let contact = |given: &str, family: &str, email: &str, mobile: &str, more: (&str, &str)| {
@@ -91,6 +99,11 @@ pub fn arrive(world: &mut World) {
     contact("敏", "赵", "zhao.min@example.com", "+8613800138004", ("", ""));
     contact("雷", "李", "li.lei.1990@example.org", "", ("", ""));
 
+    let company = json!({ "name": "示例明远茶业有限责任公司", "phone": "0571-87654321" });
+    world.crm.put("companies", &company).expect("a company");
+    let customer = json!({ "FName": "示例明远茶业有限公司", "FShortName": "明远", "FPhone": "(0571) 8765-4321" });
+    world.books.put_customer(&customer);
+
     for (name, mobile) in
         [("欧阳娜娜", "138 0013 8001"), ("李雷", "13800138002"), ("韩梅梅", "13800138003"), ("赵敏", "13800138004")]
     {
@@ -106,15 +119,19 @@ pub const AT_FIRST: &str = "\
 book: Han Meimei | Han;Meimei | mei.han@example.com | 86 13800138003
 book: Lei Li | Li;Lei | lei.li@example.com | (+86) 138 0013 8002
 book: OUYANG Nana | OUYANG;Nana | NANA.OUYANG@example.com | 138-0013-8001
+book: 示例明远茶业 有限责任公司 | 0571 8765 4321
 book: 赵敏 | 赵;敏 | zhao.min@example.com | 138 0013 8004
+books: 示例明远茶业有限公司 | 明远 | (0571) 8765-4321 | C
 crm: Han Meimei | mei.han@example.com | 138 0013 8003
 crm: LI LEI | lei.li@example.com | +86-138-0013-8002 | 旧公司
 crm: Ouyang Nana | nana.ouyang@example.com | 13800138001 | Buyer
 crm: 李 雷 | li.lei.1990@example.org
+crm: 示例明远茶业有限责任公司 | 0571-87654321
 crm: 赵 敏 | zhao.min@example.com | +8613800138004
 erp: 李雷 | lei.li@example.com | +86 138 0013 8002
 erp: 李雷 | li.lei.1990@example.org
 erp: 欧阳娜娜 | Nana.Ouyang@Example.com | +86 138 0013 8001
+erp: 示例明远茶业有限公司 | +86 571 8765 4321
 erp: 赵敏 | zhao.min@example.com | +86 138 0013 8004
 erp: 韩梅梅 | mei.han@example.com | +86 138 0013 8003
 shop: 李 雷 | Lei.Li@example.com
@@ -136,18 +153,22 @@ book: Huiliu Example Trading
 book: 李雷 | 李;雷 | lei.li@example.com | (+86) 138 0013 8002 | 旧公司
 book: 李雷 | 李;雷 | li.lei.1990@example.org
 book: 欧阳娜娜 | 欧阳;娜娜 | NANA.OUYANG@example.com | 138-0013-8001 | Buyer
+book: 示例明远茶业有限公司 | 0571 8765 4321
 book: 赵敏 | 赵;敏 | zhao.min@example.com | 138 0013 8004
 book: 韩梅梅 | 韩;梅梅 | mei.han@example.com | 86 13800138003
+books: 示例明远茶业有限公司 | 明远 | (0571) 8765-4321 | C
 crm: Account Hub | hub@shop.example
 crm: 李 雷 | lei.li@example.com | +86-138-0013-8002 | 旧公司
 crm: 李 雷 | li.lei.1990@example.org
 crm: 欧阳 娜娜 | nana.ouyang@example.com | 13800138001 | Buyer
+crm: 示例明远茶业有限公司 | 0571-87654321
 crm: 赵 敏 | zhao.min@example.com | +8613800138004
 crm: 韩 梅梅 | mei.han@example.com | 138 0013 8003
 erp: hub@shop.example
 erp: 李雷 | lei.li@example.com | +86 138 0013 8002
 erp: 李雷 | li.lei.1990@example.org
 erp: 欧阳娜娜 | Nana.Ouyang@Example.com | +86 138 0013 8001
+erp: 示例明远茶业有限公司 | +86 571 8765 4321
 erp: 赵敏 | zhao.min@example.com | +86 138 0013 8004
 erp: 韩梅梅 | mei.han@example.com | +86 138 0013 8003
 shop: 李 雷 | Lei.Li@example.com
@@ -188,6 +209,12 @@ pub const EDITED: &[(&str, &str)] = &[
         "crm: 李 雷 | lei.li@example.com | +86-138-0013-8002 | 甲公司",
     ),
     ("wecom: 李雷 | 13800138002 | 旧公司", "wecom: 李雷 | 13800138002 | 甲公司"),
+    ("crm: 示例明远茶业有限公司 | 0571-87654321", "crm: 示例明远茶业有限公司 | 0571-87650000"),
+    (
+        "books: 示例明远茶业有限公司 | 明远 | (0571) 8765-4321 | C",
+        "books: 示例明远茶业有限公司 | 明远 | +8657187650000 | C",
+    ),
+    ("book: 示例明远茶业有限公司 | 0571 8765 4321", "book: 示例明远茶业有限公司 | +8657187650000"),
 ];
 
 /// Whoever was on the way when a server or the hub died is there once.

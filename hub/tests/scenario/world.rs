@@ -10,6 +10,7 @@ use huiliu_tests::radicale::{self, Radicale};
 use huiliu_tests::tryton::{self, Tryton};
 use huiliu_twins::hooks::Fault;
 use huiliu_twins::hubspot::HubspotTwin;
+use huiliu_twins::kingdee::{self, KingdeeTwin};
 use huiliu_twins::wecom::{CALLBACK_TOKEN, CORP_ID, CORP_SECRET, Customer, ENCODING_AES_KEY, WecomTwin};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -19,16 +20,16 @@ use crate::kit::{self, Folder, Serving};
 /// Nothing takes longer on a busy machine, a server's death with the waits that follow included.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Streams that are pulled: two of the ERP, two of the shop, the cards, the mails, three of WeCom, three of HubSpot.
-const STREAMS: usize = 12;
+/// Streams that are pulled: two of the ERP, two of the shop, the cards, the mails, three of WeCom and of HubSpot, two of Kingdee.
+const STREAMS: usize = 14;
 
 /// The WeCom member whose customers they are.
 pub const MEMBER: &str = "zhang";
 
-/// Names as the ERP has them, or the shop; a company as HubSpot has it; the rest as it was said last.
+/// Names as the ERP has them, or the shop, or the books; a company as HubSpot has it; the rest as it was said last.
 const SURVIVE: &str = "default = ['most_recent']\n[customer]\ntags = ['union']\ndisplay_name = ['prefer:erp', 'most_recent']\n\
      given_name = ['prefer:shop', 'most_recent']\nfamily_name = ['prefer:shop', 'most_recent']\n\
-     company = ['prefer:crm', 'most_recent']\n";
+     company = ['prefer:crm', 'most_recent']\nlegal_name = ['prefer:books', 'most_recent']\n";
 
 /// See the module.
 pub struct World {
@@ -40,6 +41,7 @@ pub struct World {
     pub mailbox: Dovecot,
     pub wecom: Arc<WecomTwin>,
     pub crm: HubspotTwin,
+    pub books: KingdeeTwin,
     hub: Option<Serving>,
     folder: Folder,
     port: u16,
@@ -64,9 +66,10 @@ impl World {
         });
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.expect("a runtime");
-        let (erp_front, book_front, wecom, crm) = runtime.block_on(async {
+        let (erp_front, book_front, wecom, crm, books) = runtime.block_on(async {
             let crm = HubspotTwin::start().await.expect("a port");
-            (Front::of(&erp.url()).await, Front::of(&book.url()).await, WecomTwin::start().await, crm)
+            let books = KingdeeTwin::start().await.expect("a port");
+            (Front::of(&erp.url()).await, Front::of(&book.url()).await, WecomTwin::start().await, crm, books)
         });
         let port = kit::free_port();
         let hub = format!("http://127.0.0.1:{port}");
@@ -77,8 +80,21 @@ impl World {
         crm.set_webhook(&format!("{hub}/hooks/crm"), &format!("{hub}/hooks/crm"));
         crm.hooks().set_fault(Fault::Repeat);
         let folder = Folder::new(&format!("[hub]\nlisten = '127.0.0.1:{port}'\n"));
-        let world =
-            Self { erp, erp_front, shop, book, book_front, mailbox, wecom, crm, hub: None, folder, port, runtime };
+        let world = Self {
+            erp,
+            erp_front,
+            shop,
+            book,
+            book_front,
+            mailbox,
+            wecom,
+            crm,
+            books,
+            hub: None,
+            folder,
+            port,
+            runtime,
+        };
         world.deploy(&hub);
         world
     }
@@ -107,7 +123,10 @@ impl World {
              config = {{ corp_id = '{CORP_ID}', base_url = '{wecom}' }}\n\
              [connections.crm]\nconnector = 'hubspot'\nnetwork = 'private'\ncreates = ['contacts']\n\
              every = {{ contacts = '1s', companies = '1h', deals = '1h' }}\n\
-             config = {{ base_url = '{api}', public_url = '{hub}' }}\n",
+             config = {{ base_url = '{api}', public_url = '{hub}' }}\n\
+             [connections.books]\nconnector = 'kingdee'\nnetwork = 'private'\n\
+             every = {{ customers = '1s', orders = '1h' }}\n\
+             config = {{ base_url = '{books}', acct_id = '{acct}', user_name = '{clerk}' }}\n",
             database = tryton::DATABASE,
             erp_user = tryton::USERNAME,
             shop = self.shop.api(),
@@ -117,6 +136,9 @@ impl World {
             address = dovecot::USERNAME,
             wecom = self.wecom.base_url(),
             api = crm[0].1,
+            books = self.books.base_url(),
+            acct = kingdee::ACCT_ID,
+            clerk = kingdee::USER_NAME,
         );
         self.folder.write("huiliu.toml", &config);
         self.folder.write("rules/survive.toml", SURVIVE);
@@ -130,6 +152,7 @@ impl World {
             ("wecom", "encoding_aes_key", ENCODING_AES_KEY),
         ];
         secrets.extend(self.crm.secrets().map(|(name, value)| ("crm", name, value)));
+        secrets.extend(self.books.secrets().map(|(name, value)| ("books", name, value)));
         for (connection, name, value) in secrets {
             self.folder.tell(&["secret", connection, name], value).out();
         }
@@ -173,7 +196,7 @@ impl World {
 
     /// An admin lets every connection be written.
     pub fn go_live(&self) {
-        for name in ["erp", "shop", "book", "mailbox", "wecom", "crm"] {
+        for name in ["erp", "shop", "book", "mailbox", "wecom", "crm", "books"] {
             self.folder.run(&["go-live", name, "--yes"]).out();
         }
     }
@@ -234,6 +257,13 @@ impl World {
         let found = all.as_object().expect("contacts").iter().find(|(_, it)| it["email"] == email);
         let (id, _) = found.unwrap_or_else(|| panic!("no contact has {email}"));
         self.runtime.block_on(self.crm.edit("contacts", id, values)).expect("it is edited");
+    }
+
+    /// Somebody edits the only company in HubSpot.
+    pub fn edit_company(&self, values: &Value) {
+        let all = self.crm.snapshot("companies");
+        let (id, _) = all.as_object().and_then(|all| all.iter().next()).expect("a company");
+        self.runtime.block_on(self.crm.edit("companies", id, values)).expect("it is edited");
     }
 
     /// Staff change the account with this address.
@@ -309,6 +339,13 @@ impl World {
             let more = ["email", "mobilephone", "company", "jobtitle"].map(|it| text(&contact[it]));
             line("crm", [vec![name.trim().to_owned()], more.to_vec()].concat());
         }
+        for company in self.crm.snapshot("companies").as_object().expect("companies").values() {
+            line("crm", ["name", "phone"].map(|it| text(&company[it])).to_vec());
+        }
+        for customer in self.books.snapshot()["customers"].as_object().expect("customers").values() {
+            let shown = ["FName", "FShortName", "FPhone", "FDocumentStatus"];
+            line("books", shown.map(|it| text(&customer[it])).to_vec());
+        }
         for contact in self.wecom.snapshot().as_object().expect("contacts").values() {
             let noted = &contact["follow_info"];
             let parts = [&contact["external_contact"]["name"], &noted["remark_mobiles"][0], &noted["remark_corp_name"]];
@@ -321,8 +358,9 @@ impl World {
     /// How often each system was written, by its own log, stamps, tags or count; people's own edits count too.
     pub fn writes(&self) -> Value {
         let shop: u64 = [200, 201, 204].map(|status| self.shop.writes(status)).iter().sum();
+        let books = self.books.writes();
         json!({
-            "erp": self.erp.writes(), "shop": shop, "book": self.book.person(TAGS, json!({})),
+            "books": [books.saves, books.submits, books.audits], "erp": self.erp.writes(), "shop": shop, "book": self.book.person(TAGS, json!({})),
             "crm": self.crm.writes(), "wecom": self.wecom.writes(),
         })
     }
