@@ -1,5 +1,7 @@
 //! Changes travel: pull, process, plan, push, until every system agrees and nothing is written any more.
 
+mod unanswered;
+
 use std::sync::Arc;
 
 use huiliu_core::clock::Clock;
@@ -63,35 +65,6 @@ impl Rig {
         }
         panic!("the systems never agree: an echo loop");
     }
-}
-
-#[test]
-fn a_write_in_place_of_a_tried_one_knows_that_it_was_tried() {
-    on_both_stores(|store| {
-        let rig = rig(store);
-        rig.a.edit("1", &json!({"name": "李雷", "email": "li@example.com", "title": "a"}));
-        rig.settle();
-        let [a, b] = ["a", "b"].map(|name| rig.engine.connections[name].clone());
-        let plan = |title: &str| {
-            rig.a.edit("1", &json!({ "title": title }));
-            rig.runtime.block_on(pull::stream(&rig.engine, &a, &"customers".into(), 1)).unwrap();
-            process::batch(&rig.engine).unwrap();
-            plan::batch(&rig.engine).unwrap();
-            let open = rig.engine.store.read(|tx| deliveries::open_of(tx, [1])).unwrap();
-            open.iter().map(|it| (it.delivery.number, it.delivery.attempt)).collect::<Vec<_>>()
-        };
-        let first = plan("b")[0];
-        assert_eq!(first.1, 0);
-        rig.b.fail_next_answer(ConnectorError::transient("the line was cut"));
-        assert_eq!(rig.runtime.block_on(push::batch(&rig.engine, &b)).unwrap(), 1);
-        // What b stored of the first is not known: the second looks, as a retry of the first would.
-        let second = plan("c");
-        assert_eq!(second.len(), 1, "{second:?}");
-        assert_ne!(second[0].0, first.0);
-        assert_eq!(second[0].1, 1, "its attempt is not the first");
-        rig.settle();
-        assert_eq!(rig.b.get("made1")["title"], "C");
-    });
 }
 
 #[test]

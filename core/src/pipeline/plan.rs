@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use huiliu_mappings::lens::Lens;
 use huiliu_mappings::lens::laws::overlay;
-use huiliu_mappings::value::Fields;
+use huiliu_mappings::value::{FieldName, Fields};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -59,18 +59,22 @@ pub fn batch(engine: &Engine) -> Result<(usize, usize)> {
             inbox::set_progress(tx, POSITION, last)?;
             return Ok((usize::try_from(last - position).unwrap_or(changes.len()), 0));
         }
-        let Owed { planned, held } = owed_by(engine, tx, &ids, &receivers)?;
+        let Owed { planned, held, over } = owed_by(engine, tx, &ids, &receivers)?;
         streams::hold(tx, &held)?;
+        deliveries::drop_pending(tx, over)?;
         queue(engine, tx, &planned)?;
         inbox::set_progress(tx, POSITION, last)?;
         Ok((changes.len(), planned.len()))
     })
 }
 
-/// What golden records owe, and the streams (connection, stream) whose creates have to wait.
+/// What golden records owe.
 struct Owed {
     planned: Vec<Planned>,
+    /// The streams (connection, stream) whose creates have to wait.
     held: BTreeSet<(String, String)>,
+    /// Deliveries that were never sent and are owed no more: the golden record is again what the target holds.
+    over: Vec<i64>,
 }
 
 /// The streams in which these connections may create records, and whose first complete read is not processed yet. What
@@ -151,7 +155,7 @@ fn target(one: &Planned) -> (&str, &str, i64, Option<&str>) {
 /// before it asks.
 pub fn plan(engine: &Engine, tx: &mut Tx<'_>, ids: &BTreeSet<i64>, only: Option<&str>) -> Result<Vec<Planned>> {
     let receivers = receivers(engine, tx, only)?;
-    let Owed { planned, mut held } = owed_by(engine, tx, ids, &receivers)?;
+    let Owed { planned, mut held, .. } = owed_by(engine, tx, ids, &receivers)?;
     let live = streams::owed(tx)?;
     held.retain(|(connection, _)| live.contains(connection));
     streams::hold(tx, &held)?;
@@ -206,13 +210,14 @@ fn owed_to(
     let open = deliveries::open_of(tx, records.iter().map(|golden| golden.id))?;
     let sending: BTreeSet<_> = open.iter().filter(|one| one.state == "sending").map(target).collect();
     let departed = departed(engine, tx, records, members)?;
+    let unsure = deliveries::unsure(tx, records.iter().map(|golden| golden.id))?;
     let mut next = tx.max("id", "delivery")?;
     let mut planned = Vec::new();
     for golden in records.iter().filter(|golden| golden.merged_into.is_none()) {
         let none = Vec::new();
         let links = members.get(&golden.id).unwrap_or(&none);
         for connection in receivers {
-            for mut one in owed(connection, golden, links, departed.get(&golden.id)) {
+            for mut one in owed(connection, golden, links, departed.get(&golden.id), &unsure) {
                 let stream = (one.connection.clone(), one.delivery.stream.as_str().to_owned());
                 if one.delivery.operation == Operation::Create && unread.contains(&stream) {
                     held.insert(stream);
@@ -229,7 +234,17 @@ fn owed_to(
             }
         }
     }
-    Ok(Owed { planned, held })
+    let targets: BTreeSet<_> = planned.iter().map(target).collect();
+    let names: BTreeSet<&str> = receivers.iter().map(|it| it.name.as_str()).collect();
+    let over = open.iter().filter(|one| {
+        let never_sent = one.state == "pending" && one.delivery.attempt == 0;
+        never_sent
+            && one.delivery.id.is_some()
+            && names.contains(one.connection.as_str())
+            && !targets.contains(&target(one))
+    });
+    let over = over.map(|one| one.delivery.number).collect();
+    Ok(Owed { planned, held, over })
 }
 
 /// Golden records that some record left, as they would be had it stayed. A deletion is not carried on: what the others
@@ -256,7 +271,13 @@ fn departed(
         .collect())
 }
 
-fn owed(connection: &Connection, golden: &Golden, links: &[Link], departed: Option<&Fields>) -> Vec<Planned> {
+fn owed(
+    connection: &Connection,
+    golden: &Golden,
+    links: &[Link],
+    departed: Option<&Fields>,
+    unsure: &[Planned],
+) -> Vec<Planned> {
     let mut owed = Vec::new();
     for lens in connection.lenses.iter().filter(|lens| *lens.entity() == golden.entity) {
         let mine: Vec<&Link> =
@@ -272,9 +293,17 @@ fn owed(connection: &Connection, golden: &Golden, links: &[Link], departed: Opti
             }
         } else if connection.can(lens.stream(), Ability::Update) {
             for link in mine.into_iter().filter(|link| link.open) {
+                // A write without an answer may have replaced what is held.
+                let to_it = unsure.iter().filter(|one| {
+                    one.delivery.id.as_ref() == Some(&link.key.id)
+                        && (one.connection.as_str(), &one.lens) == (link.key.connection.as_str(), &link.key.lens)
+                });
+                let lacks = |field: &FieldName, value: &Value| {
+                    link.state.lacks(field, value) || to_it.clone().any(|one| one.fields.contains_key(field))
+                };
                 let fields: Fields = projected
                     .iter()
-                    .filter(|(field, value)| link.state.lacks(field, value))
+                    .filter(|(field, value)| lacks(field, value))
                     .filter(|(field, _)| kept.get(*field).is_none_or(|value| link.state.lacks(field, value)))
                     .map(|(field, value)| (field.clone(), value.clone()))
                     .collect();

@@ -17,7 +17,7 @@ use crate::store::blocks::Pace;
 use crate::store::db::{Result, Tx};
 use crate::store::inbox::{InboxItem, ItemKind};
 pub(crate) use crate::store::links::MEANING_LOCK;
-use crate::store::{Store, blocks, goldens, inbox, links, stewards, streams};
+use crate::store::{Store, blocks, goldens, inbox, links, replays, stewards, streams};
 
 use expand::Expanded;
 pub(crate) use expand::received;
@@ -223,6 +223,9 @@ pub(crate) fn write(tx: &mut Tx<'_>, batch: &mut Batch, settled: &Settled) -> Re
     goldens::put(tx, &settled.goldens)?;
     goldens::log(tx, &settled.changes)?;
     links::journal(tx, &batch.journal)?;
+    for receipt in &batch.receipts {
+        replays::keep(tx, receipt)?;
+    }
     stewards::put_homes(tx, &batch.homes)?;
     stewards::put_reviews(tx, batch.reviews.values())?;
     // Where golden records became one, some questions have their answer.

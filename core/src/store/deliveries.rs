@@ -144,6 +144,22 @@ pub fn tried_creates(tx: &mut Tx<'_>, goldens: impl IntoIterator<Item = i64>) ->
     Ok(tx.query_keys(sql, &Keys::ints(goldens), &[], |row| row.text(0))?.into_iter().collect())
 }
 
+/// Writes of these golden records that were sent and whose answer never came, oldest first: the target may hold them or
+/// not. What was answered later, or was seen since, is known.
+pub fn unsure(tx: &mut Tx<'_>, goldens: impl IntoIterator<Item = i64>) -> Result<Vec<Planned>> {
+    let sql = format!(
+        "{SELECT} {{keys:i}} AS k CROSS JOIN delivery AS d WHERE d.golden = k.k0 AND d.attempts > 0 AND d.state <> 'done'
+         AND d.operation <> 'delete'
+         AND EXISTS (SELECT 1 FROM attempt AS t WHERE t.delivery = d.id AND (t.outcome IS NULL OR t.outcome = 'pending'))
+         AND NOT EXISTS (SELECT 1 FROM receipt AS r WHERE r.delivery = d.id)
+         AND NOT EXISTS (SELECT 1 FROM delivery AS n WHERE n.golden = d.golden AND n.id > d.id AND n.state = 'done'
+             AND n.connection = d.connection AND n.lens = d.lens
+             AND (n.external_id = d.external_id OR d.external_id IS NULL))
+         ORDER BY d.id"
+    );
+    tx.query_keys(&sql, &Keys::ints(goldens), &[], read)
+}
+
 /// The last deliveries of a golden record, oldest first.
 pub fn of_golden(tx: &mut Tx<'_>, golden: i64, count: i64) -> Result<Vec<Planned>> {
     let sql = format!("{SELECT} delivery AS d WHERE d.golden = ?1 ORDER BY d.id DESC LIMIT ?2");

@@ -30,8 +30,9 @@ const RECEIPT: Insert = Insert {
         ("stored", Col::Text),
         ("at_us", Col::Int),
     ],
-    conflict: "ON CONFLICT (link, delivery) DO UPDATE SET processed = excluded.processed, stored = excluded.stored,
-               at_us = excluded.at_us",
+    // A write that was seen before its answer came has the place where it was seen: what was read since is no news.
+    conflict: "ON CONFLICT (link, delivery) DO UPDATE SET processed = CASE WHEN receipt.processed < excluded.processed
+               THEN receipt.processed ELSE excluded.processed END, stored = COALESCE(excluded.stored, receipt.stored)",
 };
 
 /// Keeps a receipt: only in the transaction that takes it in.

@@ -1,23 +1,27 @@
 //! Which golden record each arrival belongs to, for a whole batch in memory.
 
+mod age;
+mod copies;
 mod succession;
 
-use std::cmp::Ordering;
+pub(crate) use age::said_at_us;
+use age::{can_fetch, is_hearsay, is_overtaken, is_stale};
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use huiliu_mappings::matching::{self, Candidate, Decision, Explanation, Known};
 use huiliu_mappings::merge::Pin;
 use huiliu_mappings::value::{EntityName, FieldName, Fields};
 
-use super::expand::{Arrival, Source};
-use crate::connector::Version;
+use super::expand::Arrival;
 use crate::engine::Engine;
 use crate::link::{Link, LinkKey, LinkState};
-use crate::manifest::Ability;
 use crate::store::blocks::{self, Tail};
 use crate::store::db::{Result, Tx};
+use crate::store::deliveries::{self, Planned};
 use crate::store::goldens::{self, Golden};
 use crate::store::links::{self, JournalLine};
+use crate::store::replays::Receipt;
 use crate::store::stewards::{self, Review};
 
 /// A block shared by more links than this stops being a reason to compare: nobody is that many customers.
@@ -56,6 +60,10 @@ pub(crate) struct Batch {
     waiting: HashMap<i64, Review>,
     /// Connection, stream, external id, position of records that must be read again.
     pub again: Vec<(String, String, String, i64)>,
+    /// Our writes that may have arrived, though no answer says so.
+    unsure: Vec<Planned>,
+    /// Those that did.
+    pub receipts: Vec<Receipt>,
 }
 
 impl Batch {
@@ -75,7 +83,8 @@ impl Batch {
             .chain(bound)
             .filter(|id| *id != 0)
             .collect();
-        let mut batch = Self::gather(tx, known, golden_ids)?;
+        let unsure = deliveries::unsure(tx, golden_ids.iter().copied())?;
+        let mut batch = Self { unsure, ..Self::gather(tx, known, golden_ids)? };
         batch.waiting = waiting.into_iter().map(|review| (review.link, review)).collect();
         batch.near(candidates);
         Ok(batch)
@@ -173,22 +182,26 @@ impl Batch {
         let Some(mapped) = arrival.mapped.take() else { return self.close(number, &arrival) };
         let before = (link.state.identities.clone(), link.state.references.clone(), link.version.clone(), link.open);
         let old_keys = block_keys(engine, link);
+        let copies = copies::of(&self.unsure, link, &arrival, &mapped);
+        copies::take(link, &arrival.lens, &copies);
         let heard = link.state.hear(mapped, at_us);
         link.open = true;
         link.version = version.or(link.version.take());
         let evidence_moved = !heard.is_empty() || before.0 != link.state.identities;
         if !evidence_moved && before.1 == link.state.references {
-            if before.2 != link.version || !before.3 {
+            let golden = link.golden;
+            if before.2 != link.version || !before.3 || !copies.is_empty() {
                 self.touched.insert(number);
             }
-            if !before.3 {
-                // It is back: what it said counts again.
-                let golden = link.golden;
+            if !before.3 || !copies.is_empty() {
+                // It is back, and what it said counts again; or it is known at last what it holds, and what it is owed.
                 self.dirty(golden, position, "update");
             }
+            self.keep(copies);
             self.note(number, &arrival, "echo");
             return;
         }
+        self.keep(copies);
         self.touched.insert(number);
         let blocks = self.blocks_of(engine, number);
         self.reblock(number, blocks, &old_keys);
@@ -232,6 +245,7 @@ impl Batch {
         let number = self.next_link;
         self.next_link += 1;
         let mut state = LinkState::default();
+        let shown = (!self.unsure.is_empty()).then(|| mapped.clone());
         state.hear(mapped, at_us);
         let (key, entity, version) = (arrival.key.clone(), arrival.lens.entity().clone(), arrival.version.clone());
         self.by_key.insert(key.clone(), number);
@@ -239,9 +253,16 @@ impl Batch {
         self.touched.insert(number);
         let creates = arrival.lens.creates_golden();
         // All that a new link has is its record's own evidence, whose blocks are known.
-        let blocks = std::mem::take(&mut arrival.blocks);
+        let mut blocks = std::mem::take(&mut arrival.blocks);
         let (golden, outcome) = match self.decide(engine, number, &blocks) {
-            Decision::Link { golden, .. } => (self.absorb(&golden, position), "linked"),
+            Decision::Link { golden, .. } => {
+                if let Some(shown) = shown
+                    && self.is_made(number, &golden, &arrival, shown)
+                {
+                    blocks = self.blocks_of(engine, number);
+                }
+                (self.absorb(&golden, position), "linked")
+            }
             Decision::Create if !creates => (0, "unattached"),
             Decision::Create => (self.create(number), "created"),
             Decision::Review { candidates } => {
@@ -451,46 +472,4 @@ impl Batch {
 
 pub(crate) fn block_keys(engine: &Engine, link: &Link) -> Vec<i64> {
     matching::block_keys(&engine.matching, link.entity.as_str(), &link.state.evidence())
-}
-
-/// When the system said it: the source's own instant, never later than the arrival.
-pub(crate) fn said_at_us(version: Option<&Version>, received_us: i64) -> i64 {
-    let told = version.filter(|version| version.is_instant).and_then(|version| version.order);
-    told.map_or(received_us, |told| told.min(received_us))
-}
-
-fn order(version: Option<&Version>) -> Option<i64> {
-    version.and_then(|version| version.order)
-}
-
-/// The recency of an arrival against that of the link, where both tell one that can be compared.
-fn recency(link: &Link, arrival: &Arrival) -> Option<Ordering> {
-    Some(order(arrival.version.as_ref())?.cmp(&order(link.version.as_ref())?))
-}
-
-fn is_stale(link: &Link, arrival: &Arrival) -> bool {
-    recency(link, arrival) == Some(Ordering::Less)
-}
-
-/// Whether a record is not as it is known, and was read before our last write was answered, before it was found gone,
-/// or, if it bears no version, before the system last said something: nobody can tell whether this is news or what was
-/// replaced since. A newer version proves the record to be fresh.
-fn is_overtaken(link: &Link, arrival: &Arrival) -> bool {
-    let news = match &arrival.mapped {
-        Some(shown) => !link.open || link.state.differs(shown),
-        None => link.open && arrival.source == Source::Read,
-    };
-    let said_us = if order(link.version.as_ref()).is_none() { link.state.said_us() } else { 0 };
-    recency(link, arrival) != Some(Ordering::Greater) && arrival.received_us < link.state.fresh_us.max(said_us) && news
-}
-
-/// Whether a deletion was told without a version to compare: it may be about the past of a record that is there again.
-fn is_hearsay(link: &Link, arrival: &Arrival) -> bool {
-    arrival.mapped.is_none() && arrival.source == Source::Told && link.open && recency(link, arrival).is_none()
-}
-
-/// Where one record cannot be read alone, the next pull brings it.
-fn can_fetch(engine: &Engine, arrival: &Arrival) -> bool {
-    let connection = engine.connections.get(arrival.key.connection.as_str());
-    connection.is_some_and(|it| it.can(arrival.lens.stream(), Ability::Fetch))
 }

@@ -1,0 +1,51 @@
+//! How old an arrival is: whether it is news, or what was replaced since.
+
+use std::cmp::Ordering;
+
+use super::super::expand::{Arrival, Source};
+use crate::connector::Version;
+use crate::engine::Engine;
+use crate::link::Link;
+use crate::manifest::Ability;
+
+/// When the system said it: the source's own instant, never later than the arrival.
+pub(crate) fn said_at_us(version: Option<&Version>, received_us: i64) -> i64 {
+    let told = version.filter(|version| version.is_instant).and_then(|version| version.order);
+    told.map_or(received_us, |told| told.min(received_us))
+}
+
+fn order(version: Option<&Version>) -> Option<i64> {
+    version.and_then(|version| version.order)
+}
+
+/// The recency of an arrival against that of the link, where both tell one that can be compared.
+fn recency(link: &Link, arrival: &Arrival) -> Option<Ordering> {
+    Some(order(arrival.version.as_ref())?.cmp(&order(link.version.as_ref())?))
+}
+
+pub(super) fn is_stale(link: &Link, arrival: &Arrival) -> bool {
+    recency(link, arrival) == Some(Ordering::Less)
+}
+
+/// Whether a record is not as it is known, and was read before our last write was answered, before it was found gone,
+/// or, if it bears no version, before the system last said something: nobody can tell whether this is news or what was
+/// replaced since. A newer version proves the record to be fresh.
+pub(super) fn is_overtaken(link: &Link, arrival: &Arrival) -> bool {
+    let news = match &arrival.mapped {
+        Some(shown) => !link.open || link.state.differs(shown),
+        None => link.open && arrival.source == Source::Read,
+    };
+    let said_us = if order(link.version.as_ref()).is_none() { link.state.said_us() } else { 0 };
+    recency(link, arrival) != Some(Ordering::Greater) && arrival.received_us < link.state.fresh_us.max(said_us) && news
+}
+
+/// Whether a deletion was told without a version to compare: it may be about the past of a record that is there again.
+pub(super) fn is_hearsay(link: &Link, arrival: &Arrival) -> bool {
+    arrival.mapped.is_none() && arrival.source == Source::Told && link.open && recency(link, arrival).is_none()
+}
+
+/// Where one record cannot be read alone, the next pull brings it.
+pub(super) fn can_fetch(engine: &Engine, arrival: &Arrival) -> bool {
+    let connection = engine.connections.get(arrival.key.connection.as_str());
+    connection.is_some_and(|it| it.can(arrival.lens.stream(), Ability::Fetch))
+}

@@ -1,0 +1,79 @@
+//! Our own writes that arrived though no answer ever said so: a line was cut, or the hub died. What a record shows of
+//! them is held, never said; else a copy would win over an edit that was made since, and link records.
+
+use huiliu_mappings::lens::Lens;
+use huiliu_mappings::value::MappedRecord;
+
+use super::super::expand::Arrival;
+use super::{Batch, said_at_us};
+use crate::link::{Link, LinkState, shows_write, written};
+use crate::store::deliveries::Planned;
+use crate::store::replays::Receipt;
+
+/// A write that a record shows.
+pub(super) struct Copy {
+    one: Planned,
+    stored: serde_json::Value,
+    receipt: Receipt,
+}
+
+/// The writes to this link, of those that may have arrived, that its record shows.
+pub(super) fn of(unsure: &[Planned], link: &Link, arrival: &Arrival, shown: &MappedRecord) -> Vec<Copy> {
+    if unsure.is_empty() || !link.state.differs(shown) {
+        return Vec::new();
+    }
+    let to_it = |one: &&Planned| {
+        one.delivery.id.as_ref() == Some(&link.key.id)
+            && (one.connection.as_str(), &one.lens) == (link.key.connection.as_str(), &link.key.lens)
+    };
+    unsure.iter().filter(to_it).filter_map(|one| copy(one, link.number, arrival, shown)).collect()
+}
+
+/// What a record that is seen for the first time, and is one of these golden records, shows of a create that may have
+/// made it.
+fn made(unsure: &[Planned], goldens: &[i64], number: i64, arrival: &Arrival, shown: &MappedRecord) -> Vec<Copy> {
+    let key = &arrival.key;
+    let mine = |one: &&Planned| {
+        one.delivery.id.is_none()
+            && goldens.contains(&one.golden)
+            && (one.connection.as_str(), &one.lens) == (key.connection.as_str(), &key.lens)
+    };
+    unsure.iter().filter(mine).find_map(|one| copy(one, number, arrival, shown)).into_iter().collect()
+}
+
+fn copy(one: &Planned, link: i64, arrival: &Arrival, shown: &MappedRecord) -> Option<Copy> {
+    let stored = shows_write(&arrival.lens, &one.fields, &one.delivery.body, shown)?;
+    // It was written before it was seen: when this is told again, the write comes first.
+    let (delivery, processed, at_us) = (one.delivery.number, arrival.position - 1, arrival.received_us);
+    let receipt = Receipt { link, delivery, processed, stored: Some(stored.to_string()), at_us };
+    Some(Copy { one: one.clone(), stored, receipt })
+}
+
+/// The record holds them.
+pub(super) fn take(link: &mut Link, lens: &Lens, copies: &[Copy]) {
+    for copy in copies {
+        let (sent, holds) = written(lens, &copy.one.fields, &copy.one.delivery.body, Some(&copy.stored));
+        link.state.wrote(&sent, holds);
+    }
+}
+
+impl Batch {
+    /// Whether a create of ours made this record, which then says only what it does not have from us.
+    pub(super) fn is_made(&mut self, number: i64, goldens: &[i64], arrival: &Arrival, shown: MappedRecord) -> bool {
+        let copies = made(&self.unsure, goldens, number, arrival, &shown);
+        let (Some(link), false) = (self.links.get_mut(&number), copies.is_empty()) else { return false };
+        link.state = LinkState::default();
+        take(link, &arrival.lens, &copies);
+        link.state.hear(shown, said_at_us(arrival.version.as_ref(), arrival.received_us));
+        self.keep(copies);
+        true
+    }
+
+    /// What is known to have arrived is not looked for any more.
+    pub(super) fn keep(&mut self, copies: Vec<Copy>) {
+        for copy in copies {
+            self.unsure.retain(|one| one.delivery.number != copy.receipt.delivery);
+            self.receipts.push(copy.receipt);
+        }
+    }
+}
