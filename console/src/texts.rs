@@ -249,6 +249,10 @@ texts! {
     rule_union "union of all", "合并全部";
     rule_longest "longest", "最长优先";
     rule_first "first known", "最早优先";
+    rule_owns "owns the field", "对此字段有决定权";
+    rule_most_frequent "said by most", "多数一致";
+    rule_max "largest", "最大值";
+    rule_min "smallest", "最小值";
     rule_prefer(whom) "{whom} is preferred", "优先采用 {whom}";
     linked_records "Linked records", "来源记录";
     no_records "No linked records.", "没有来源记录。";

@@ -131,6 +131,10 @@ pub fn rule(t: Language, rule: &str) -> String {
             "union" => t.rule_union().to_owned(),
             "longest" => t.rule_longest().to_owned(),
             "first" => t.rule_first().to_owned(),
+            "owns" => t.rule_owns().to_owned(),
+            "most_frequent" => t.rule_most_frequent().to_owned(),
+            "max" => t.rule_max().to_owned(),
+            "min" => t.rule_min().to_owned(),
             other => other.to_owned(),
         },
     }

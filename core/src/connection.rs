@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use huiliu_mappings::lens::Lens;
+use huiliu_mappings::merge::Directions;
 
 use crate::connector::{ConnectionName, Connector, Cx};
 use crate::manifest::Ability;
@@ -23,6 +24,8 @@ pub struct Connection {
     pub lenses: Vec<Arc<Lens>>,
     /// Lower wins a tie of recency.
     pub rank: i32,
+    /// Which way single fields travel, and which of them it owns.
+    pub directions: Directions,
     /// Whether anything may be written there.
     pub writes: bool,
     /// Lenses through which records may be created there: opt-in.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use huiliu_mappings::merge::Directions;
 use huiliu_mappings::{matching, merge};
 
 use crate::clock::Clock;
@@ -55,6 +56,11 @@ impl Engine {
     pub fn over(&self, store: Store) -> Self {
         let connections = self.connections.values().cloned();
         Self::new(store, self.matching.clone(), self.survive.clone(), connections, self.clock.clone())
+    }
+
+    /// Which way the fields of a connection travel; one that is not configured any more is heard as ever.
+    pub fn directions(&self, connection: &str) -> &Directions {
+        self.connections.get(connection).map_or(Directions::none(), |it| &it.directions)
     }
 
     /// Takes the turn to compute meaning.

@@ -113,6 +113,8 @@ pub struct Target {
     pub writes: bool,
     /// Whether the record would be made there, once its stream was read to its end for the first time.
     pub waits: bool,
+    /// Fields in which its record differs from the golden record, and that the configuration lets nobody write there.
+    pub withheld: Vec<FieldName>,
     /// Writes, oldest first.
     pub deliveries: Vec<Sent>,
 }
@@ -291,6 +293,17 @@ fn targets(engine: &Engine, tx: &mut Tx<'_>, link: &Link) -> Result<Vec<Target>>
         let name = connection.name.as_str();
         !is_there && lenses.any(|lens| unread.contains(&(name.to_owned(), lens.stream().to_owned())))
     };
+    let golden = goldens::by_ids(tx, [link.golden])?.into_iter().next();
+    let withheld = |connection: &Connection| {
+        let (Some(golden), false) = (&golden, connection.directions.is_empty()) else { return Vec::new() };
+        let theirs = members.iter().filter(|it| it.open && it.key.connection == connection.name);
+        let differing = theirs.flat_map(|it| {
+            let projected = connection.lens(&it.key.lens).map(|lens| lens.project(&golden.fields)).unwrap_or_default();
+            let held_back = |field: &FieldName| !connection.directions.takes(golden.entity.as_str(), field);
+            projected.into_iter().filter(move |(field, value)| held_back(field) && it.state.lacks(field, value))
+        });
+        differing.map(|(field, _)| field).collect()
+    };
     let others = engine.connections.values().filter(|it| it.name != link.key.connection && it.connector.is_some());
     Ok(others
         .map(|connection| {
@@ -300,6 +313,7 @@ fn targets(engine: &Engine, tx: &mut Tx<'_>, link: &Link) -> Result<Vec<Target>>
                 state: states.get(name).map_or(State::Observing, |(state, _)| *state).as_str().to_owned(),
                 writes: connection.writes,
                 waits: waits(connection),
+                withheld: withheld(connection),
                 deliveries: sent.remove(name).unwrap_or_default(),
             }
         })

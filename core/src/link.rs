@@ -163,6 +163,15 @@ fn own((field, value): (&FieldName, &serde_json::Value)) -> (FieldName, serde_js
     (field.clone(), value.clone())
 }
 
+/// What a record, as it was shown, said.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Heard {
+    /// The fields that the system thereby asserted, each with what the record held before. Empty: an echo or a repeat.
+    pub said: Vec<(FieldName, serde_json::Value)>,
+    /// Whether it shows something new in a field about which its word does not count.
+    pub unsaid: bool,
+}
+
 /// The memory of a link.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LinkState {
@@ -185,10 +194,9 @@ pub struct LinkState {
 }
 
 impl LinkState {
-    /// Takes in a record as the system shows it now; returns the fields that the system thereby asserted. Empty: an
-    /// echo or a repeat.
-    pub fn hear(&mut self, record: MappedRecord, at_us: i64) -> Vec<FieldName> {
-        let mut heard = Vec::new();
+    /// Takes in a record as the system shows it now. `says`: whether its word about a field counts.
+    pub fn hear(&mut self, record: MappedRecord, at_us: i64, says: impl Fn(&FieldName) -> bool) -> Heard {
+        let mut heard = Heard::default();
         for (field, value) in record.fields {
             if self.held.get(&field) == Some(&value) {
                 continue;
@@ -199,9 +207,14 @@ impl LinkState {
                 continue;
             }
             self.written.remove(&field);
-            self.held.insert(field.clone(), value.clone());
+            let before = self.held.insert(field.clone(), value.clone()).unwrap_or_default();
+            if !says(&field) {
+                self.said.remove(&field);
+                heard.unsaid = true;
+                continue;
+            }
             self.said.insert(field.clone(), Said { value, at_us });
-            heard.push(field);
+            heard.said.push((field, before));
         }
         let copies: BTreeSet<Identity> =
             self.identities_held.iter().filter(|it| !self.identities.contains(it)).cloned().collect();
@@ -244,10 +257,11 @@ impl LinkState {
         mine.fields == theirs.fields && ids(&mine) == ids(&theirs)
     }
 
-    /// Whether the record holds something that the system did not say: a copy of ours.
-    pub fn has_copies(&self) -> bool {
+    /// Whether the record holds something that the system did not say, though its word about it counts: a copy of ours.
+    pub fn has_copies(&self, says: impl Fn(&FieldName) -> bool) -> bool {
         let said = |field: &FieldName| self.said.get(field).map(|said| &said.value);
-        self.held.iter().any(|(field, value)| said(field).unwrap_or(&serde_json::Value::Null) != value)
+        let mut counted = self.held.iter().filter(|(field, _)| says(field));
+        counted.any(|(field, value)| said(field).unwrap_or(&serde_json::Value::Null) != value)
             || self.identities.len() != self.identities_held.len()
     }
 
@@ -387,24 +401,43 @@ mod tests {
         }
     }
 
+    fn hear(state: &mut LinkState, record: MappedRecord, at_us: i64) -> Vec<(FieldName, serde_json::Value)> {
+        state.hear(record, at_us, |_| true).said
+    }
+
+    #[test]
+    fn a_field_without_a_voice_is_held_and_not_said() {
+        let mut state = LinkState::default();
+        let heard = state.hear(record(&[("title", json!("Dr"))], &[]), 1, |_| false);
+        assert_eq!((heard.said.len(), heard.unsaid), (0, true));
+        assert!(state.said.is_empty() && state.lacks(&"title".into(), &json!("Prof")));
+        assert!(!state.has_copies(|_| false), "it is no copy of ours either");
+        assert_eq!(LinkState::from_json(&state.to_json()).unwrap(), state);
+    }
+
     #[test]
     fn an_echo_is_not_said() {
         let mut state = LinkState::default();
-        assert_eq!(state.hear(record(&[("title", json!("Dr"))], &[]), 1).len(), 1);
+        assert_eq!(hear(&mut state, record(&[("title", json!("Dr"))], &[]), 1).len(), 1);
         let prof = record(&[("title", json!("Prof"))], &[]);
         state.wrote(&prof.fields.clone(), prof);
-        assert!(state.hear(record(&[("title", json!("Prof"))], &[]), 2).is_empty());
+        assert!(hear(&mut state, record(&[("title", json!("Prof"))], &[]), 2).is_empty());
         assert_eq!(state.said[&FieldName::from("title")].value, json!("Dr"));
-        assert_eq!(state.hear(record(&[("title", json!("Dr"))], &[]), 3), vec![FieldName::from("title")]);
+        let again = hear(&mut state, record(&[("title", json!("Dr"))], &[]), 3);
+        assert_eq!(again, vec![("title".into(), json!("Prof"))], "what it held before is told, too");
     }
 
     #[test]
     fn an_empty_field_of_a_new_record_clears_nothing() {
         let mut state = LinkState::default();
-        assert!(state.hear(record(&[("title", json!(null))], &[]), 1).is_empty());
+        assert!(hear(&mut state, record(&[("title", json!(null))], &[]), 1).is_empty());
         assert!(state.said.is_empty());
-        assert_eq!(state.hear(record(&[("title", json!("Dr"))], &[]), 2).len(), 1);
-        assert_eq!(state.hear(record(&[("title", json!(null))], &[]), 3).len(), 1, "a value that goes away is cleared");
+        assert_eq!(hear(&mut state, record(&[("title", json!("Dr"))], &[]), 2).len(), 1);
+        assert_eq!(
+            hear(&mut state, record(&[("title", json!(null))], &[]), 3).len(),
+            1,
+            "a value that goes away is cleared"
+        );
         assert_eq!(state.said[&FieldName::from("title")].value, json!(null));
     }
 
@@ -414,30 +447,30 @@ mod tests {
         let sent = record(&[("title", json!("prof"))], &[]).fields;
         state.wrote(&sent, record(&[("title", json!("Prof"))], &[]));
         assert!(!state.lacks(&"title".into(), &json!("prof")) && !state.lacks(&"title".into(), &json!("Prof")));
-        assert_eq!(state.hear(record(&[("title", json!("Dr"))], &[]), 1).len(), 1);
+        assert_eq!(hear(&mut state, record(&[("title", json!("Dr"))], &[]), 1).len(), 1);
         assert!(state.lacks(&"title".into(), &json!("prof")), "a human edit is a difference again");
     }
 
     #[test]
     fn copies_are_not_evidence() {
         let mut state = LinkState::default();
-        state.hear(record(&[("title", json!("Dr"))], &[("email", "a@example.com")]), 1);
+        hear(&mut state, record(&[("title", json!("Dr"))], &[("email", "a@example.com")]), 1);
         state.wrote(&Fields::new(), record(&[], &[("phone", "+8613800138000")]));
         let again = record(&[("title", json!("Prof"))], &[("email", "a@example.com"), ("phone", "+8613800138000")]);
-        state.hear(again, 2);
+        hear(&mut state, again, 2);
         assert_eq!(state.identities.len(), 1, "the phone is our own copy");
         let gone = record(&[], &[("email", "a@example.com")]);
-        state.hear(gone, 3);
+        hear(&mut state, gone, 3);
         let back = record(&[], &[("email", "a@example.com"), ("phone", "+8613800138000")]);
-        state.hear(back, 4);
+        hear(&mut state, back, 4);
         assert_eq!(state.identities.len(), 2, "a person typed the phone again: now the system says it");
     }
 
     #[test]
     fn the_stored_form_reads_back_equal() {
         let mut state = LinkState::default();
-        state.hear(record(&[("title", json!("Dr")), ("remark", json!(null))], &[("email", "a@example.com")]), 1);
-        state.hear(record(&[("remark", json!("x"))], &[("email", "a@example.com")]), 2);
+        hear(&mut state, record(&[("title", json!("Dr")), ("remark", json!(null))], &[("email", "a@example.com")]), 1);
+        hear(&mut state, record(&[("remark", json!("x"))], &[("email", "a@example.com")]), 2);
         let sent = record(&[("company", json!(" 乙"))], &[]).fields;
         state.wrote(&sent, record(&[("company", json!("乙"))], &[("phone", "+8613800138000")]));
         state.fresh_us = 3;

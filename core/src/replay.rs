@@ -244,7 +244,7 @@ fn open(engine: &Engine, scope: &Scope, made_by: &str) -> Result<Run> {
 fn digest(engine: &Engine) -> String {
     let mut hash = Sha256::new();
     for (name, connection) in &engine.connections {
-        hash.update(format!("{name} {} {:?}\n", connection.rank, connection.lenses));
+        hash.update(format!("{name} {} {:?} {:?}\n", connection.rank, connection.directions, connection.lenses));
     }
     hash.update(format!("{:?}\n{:?}", engine.matching, engine.survive));
     hex::encode(&hash.finalize()[..16])

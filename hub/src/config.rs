@@ -21,6 +21,9 @@ pub struct Config {
     /// `[connections.NAME]`.
     #[serde(default)]
     pub connections: BTreeMap<String, Connection>,
+    /// The file's name and text, for what is checked against the model.
+    #[serde(skip)]
+    pub source: (String, String),
 }
 
 /// `[hub]`.
@@ -92,6 +95,10 @@ pub struct Connection {
     /// `public` (the default) or `private`: whether private addresses may be called.
     #[serde(default)]
     pub network: Network,
+    /// Which way single fields travel, and which the connection owns: `fields.customer.phones = "in"`. The words are
+    /// checked against the model when the deployment is opened.
+    #[serde(default)]
+    pub fields: toml::Table,
     /// Schedules by stream: `contacts = "10m"`.
     #[serde(default)]
     pub every: BTreeMap<String, String>,
@@ -131,7 +138,10 @@ pub fn read(folder: &Path) -> Result<Config, String> {
 
 /// Parses the text of a `huiliu.toml`.
 pub fn parse(file: &str, text: &str) -> Result<Config, String> {
-    toml::from_str(text).map_err(|error| Diagnostic::from_toml(file, text, &error).to_string())
+    let mut config: Config =
+        toml::from_str(text).map_err(|error| Diagnostic::from_toml(file, text, &error).to_string())?;
+    config.source = (file.to_owned(), text.to_owned());
+    Ok(config)
 }
 
 /// Writes a table to the end of the folder's `huiliu.toml`; nothing is written unless the whole still parses.

@@ -53,6 +53,8 @@ pub fn open(folder: &Path) -> Result<Deployment, String> {
     std::fs::create_dir_all(folder.join("data")).map_err(|error| format!("data: cannot be made: {error}"))?;
     let seal = Seal::open(&key)?;
     let clock = Clock::System;
+    let (file, text) = &config.source;
+    let mut directions = merge::Directions::parse_all(file, text, &model).map_err(|told| lines(&told))?;
     let catalog = connectors::catalog_with(&model, folder).map_err(|told| lines(&told))?;
     let mut connections = Vec::new();
     for (name, given) in &config.connections {
@@ -73,6 +75,7 @@ pub fn open(folder: &Path) -> Result<Deployment, String> {
             cx,
             lenses,
             rank: given.rank,
+            directions: directions.remove(name).unwrap_or_default(),
             writes: given.writes,
             creates: given.creates.clone(),
             missing: given.missing,

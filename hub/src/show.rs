@@ -59,6 +59,12 @@ fn surviving(told: &Surviving, language: Language) -> String {
             "  {field} = {value}   来自 {link}\n",
             link = by.link
         ),
+        "owns" => say!(
+            language,
+            "  {field} = {value}   said by {link}, whose connection owns this field\n",
+            "  {field} = {value}   来自 {link}，该连接对此字段有决定权\n",
+            link = by.link
+        ),
         rule => say!(
             language,
             "  {field} = {value}   said by {link}, chosen by {rule}\n",
@@ -141,15 +147,25 @@ fn arrived(told: &Arrival, language: Language) -> String {
 
 fn sent(told: &Target, language: Language) -> String {
     let (name, state) = (&told.connection, state(&told.state, language));
-    if told.deliveries.is_empty() {
-        let reason = silence(told, language);
-        return say!(
+    let mut text = String::new();
+    if !told.withheld.is_empty() {
+        let fields: Vec<&str> = told.withheld.iter().map(huiliu_mappings::value::FieldName::as_str).collect();
+        text = say!(
             language,
-            "  → {name} ({state}): nothing was sent; {reason}\n",
-            "  → {name}（{state}）：未写入；{reason}\n"
+            "  → {name} ({state}): [{fields}] differ and are not written: huiliu.toml says `in` or `off`\n",
+            "  → {name}（{state}）：[{fields}] 与主记录不同但不写入：huiliu.toml 中设为 `in` 或 `off`\n",
+            fields = fields.join(", ")
         );
     }
-    let mut text = String::new();
+    if told.deliveries.is_empty() {
+        let reason = silence(told, language);
+        return text
+            + &say!(
+                language,
+                "  → {name} ({state}): nothing was sent; {reason}\n",
+                "  → {name}（{state}）：未写入；{reason}\n"
+            );
+    }
     for one in &told.deliveries {
         let fields: Vec<&str> = one.fields.iter().map(huiliu_mappings::value::FieldName::as_str).collect();
         let error = one.error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
@@ -178,6 +194,9 @@ fn silence(told: &Target, language: Language) -> &'static str {
             "新建操作要等对方的数据流首次完整读取之后：该记录可能已经存在",
         ),
         ("paused", _) => language.pick("it is paused, see `huiliu status`", "该连接已暂停，见 `huiliu status`"),
+        _ if !told.withheld.is_empty() => {
+            language.pick("everything else that it may get it holds", "其余可写入的值对方已有")
+        }
         _ => language.pick(
             "it holds these values already, or has no record and may not create one",
             "对方已有这些值，或没有对应记录且不允许新建",

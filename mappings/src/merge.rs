@@ -6,13 +6,17 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::value::{FieldName, Fields};
 
+mod directions;
 mod rules;
 
+pub use directions::{Directions, Way};
 pub use rules::Rules;
 
 use rules::Strategy;
@@ -37,6 +41,8 @@ pub struct Contribution<'a> {
     pub connector: &'a str,
     /// The connection's rank: lower wins a tie of recency.
     pub rank: i32,
+    /// Which of its words are heard, and against which no other wins.
+    pub directions: &'a Directions,
     /// What the system itself said, by field.
     pub said: &'a BTreeMap<FieldName, Said>,
 }
@@ -68,7 +74,8 @@ pub struct Provenance {
     pub link: String,
     /// When that system said it, in microseconds since 1970 UTC.
     pub at_us: i64,
-    /// The rule that chose it: `prefer:erp`, `most_recent`, `union`, `pin`, `only` when nobody else spoke.
+    /// The rule that chose it: `prefer:erp`, `most_recent`, `union`, `pin`, `owns` where the connection owns the field,
+    /// `only` when nobody else spoke.
     pub rule: String,
     /// The values that lost, kept and restorable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -99,12 +106,24 @@ pub fn survive(
     let mut golden = GoldenRecord::default();
     let names: BTreeSet<&FieldName> = contributions.iter().flat_map(|it| it.said.keys()).chain(pins.keys()).collect();
     for name in names {
-        let mut speakers: Vec<Speaker<'_>> =
-            contributions.iter().filter_map(|it| Some((it, it.said.get(name)?))).collect();
+        let heard = contributions.iter().filter(|it| it.directions.says(entity, name));
+        let mut speakers: Vec<Speaker<'_>> = heard.filter_map(|it| Some((it, it.said.get(name)?))).collect();
         speakers.sort_by(latest_first);
         let (value, mut provenance) = match pins.get(name) {
             Some(pin) => (pin.value.clone(), Provenance::new("pin", pin.at_us, "pin")),
-            None => winner(rules.of(entity, name), &speakers),
+            None if speakers.is_empty() => continue,
+            None => {
+                let owners: Vec<Speaker<'_>> =
+                    speakers.iter().filter(|(who, _)| who.directions.owns(entity, name)).copied().collect();
+                match owners.as_slice() {
+                    [] => winner(rules.of(entity, name), &speakers),
+                    [(who, said)] if speakers.len() > 1 => {
+                        (said.value.clone(), Provenance::new(who.link, said.at_us, "owns"))
+                    }
+                    // Two owners are equals: between them the rules decide.
+                    several => winner(rules.of(entity, name), several),
+                }
+            }
         };
         provenance.lost = lost(&value, &provenance, &speakers);
         if !value.is_null() {
@@ -159,6 +178,9 @@ fn winner(strategies: &[Strategy], speakers: &[Speaker<'_>]) -> (Value, Provenan
             Strategy::First => spoken().min_by(|a, b| a.1.at_us.cmp(&b.1.at_us).then_with(|| by_rank(a, b))),
             // Of equally long ones the latest: the first of the largest, where `max_by_key` would take the last.
             Strategy::Longest => spoken().rev().max_by_key(|(_, said)| length(&said.value)),
+            Strategy::MostFrequent => most_frequent(&spoken().collect::<Vec<_>>()),
+            Strategy::Max => furthest(&spoken().collect::<Vec<_>>(), Ordering::Greater),
+            Strategy::Min => furthest(&spoken().collect::<Vec<_>>(), Ordering::Less),
             Strategy::Union => match union(spoken().map(|(_, said)| &said.value)) {
                 Some(all) => {
                     let latest = spoken().next();
@@ -175,6 +197,57 @@ fn winner(strategies: &[Strategy], speakers: &[Speaker<'_>]) -> (Value, Provenan
     speakers.first().map_or((Value::Null, Provenance::new("", 0, "none")), |(who, said)| {
         (said.value.clone(), Provenance::new(who.link, said.at_us, "most_recent"))
     })
+}
+
+/// Who said latest what more connections say than anything else; none if no value is ahead. Two records of one
+/// connection have one voice.
+fn most_frequent<'a>(spoken: &[&'a Speaker<'a>]) -> Option<&'a Speaker<'a>> {
+    let mut voices: Vec<(&'a Speaker<'a>, BTreeSet<&str>)> = Vec::new();
+    for speaker in spoken.iter().copied() {
+        let whose = speaker.0.connection;
+        match voices.iter_mut().find(|(first, _)| first.1.value == speaker.1.value) {
+            Some((_, who)) => drop(who.insert(whose)),
+            None => voices.push((speaker, BTreeSet::from([whose]))),
+        }
+    }
+    let most = voices.iter().map(|(_, who)| who.len()).max()?;
+    let mut ahead = voices.iter().filter(|(_, who)| who.len() == most);
+    let (first, _) = ahead.next()?;
+    ahead.next().is_none().then_some(*first)
+}
+
+/// Who said latest the largest or the smallest value; none if some of them cannot be compared.
+fn furthest<'a>(spoken: &[&'a Speaker<'a>], wanted: Ordering) -> Option<&'a Speaker<'a>> {
+    let (first, rest) = spoken.split_first()?;
+    let mut best = *first;
+    for speaker in rest.iter().copied() {
+        if compare(&speaker.1.value, &best.1.value)? == wanted {
+            best = speaker;
+        }
+    }
+    Some(best)
+}
+
+/// Canonical values by size: numbers, amounts of one currency, instants, dates. Others have none.
+fn compare(a: &Value, b: &Value) -> Option<Ordering> {
+    if let (Value::Object(a), Value::Object(b)) = (a, b) {
+        let same = a.get("currency").is_some_and(|currency| Some(currency) == b.get("currency"));
+        return if same { compare(a.get("amount")?, b.get("amount")?) } else { None };
+    }
+    let text = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    let (a, b) = (text(a)?, text(b)?);
+    if let (Ok(a), Ok(b)) = (a.parse::<Decimal>(), b.parse::<Decimal>()) {
+        return Some(a.cmp(&b));
+    }
+    if let (Ok(a), Ok(b)) = (a.parse::<Timestamp>(), b.parse::<Timestamp>()) {
+        return Some(a.cmp(&b));
+    }
+    let date = |text: &str| text.parse::<jiff::civil::Date>().ok();
+    Some(date(&a)?.cmp(&date(&b)?))
 }
 
 /// All texts of all sets, sorted; `None` if the values are not sets of texts, or there are none.

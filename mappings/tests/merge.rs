@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use huiliu_mappings::merge::{Contribution, GoldenRecord, Pin, Rules, Said, survive};
+use huiliu_mappings::merge::{Contribution, Directions, GoldenRecord, Pin, Rules, Said, Way, survive};
 use huiliu_mappings::model::Model;
 use huiliu_mappings::value::FieldName;
 use proptest::prelude::*;
@@ -21,11 +21,21 @@ fn link(name: &str, rank: i32, said: &[(&str, Value, i64)]) -> Link {
 }
 
 fn golden(rules: &Rules, links: &[Link], pins: &BTreeMap<FieldName, Pin>) -> GoldenRecord {
+    directed(rules, links, pins, &BTreeMap::new())
+}
+
+fn directed(
+    rules: &Rules,
+    links: &[Link],
+    pins: &BTreeMap<FieldName, Pin>,
+    directions: &BTreeMap<String, Directions>,
+) -> GoldenRecord {
     let contributions: Vec<Contribution<'_>> = links
         .iter()
         .map(|it| {
             let connection = it.name.split('/').next().unwrap_or("");
-            Contribution { link: &it.name, connection, connector: "twin", rank: it.rank, said: &it.said }
+            let directions = directions.get(connection).unwrap_or(Directions::none());
+            Contribution { link: &it.name, connection, connector: "twin", rank: it.rank, directions, said: &it.said }
         })
         .collect();
     survive(rules, "customer", &contributions, pins)
@@ -63,6 +73,118 @@ fn each_strategy_chooses() {
     check("['prefer:twin']", "title", &two, &(b.clone(), "prefer:twin", std::slice::from_ref(&a)));
     check("['prefer:crm']", "title", &two, &(b.clone(), "most_recent", std::slice::from_ref(&a)));
     check("['prefer:crm', 'first']", "title", &two, &(a.clone(), "first", std::slice::from_ref(&b)));
+}
+
+#[test]
+fn what_most_connections_say_wins_where_it_is_ahead() {
+    let said = |name: &'static str, value: &str, at: i64| (name, json!(value), at);
+    let three = [said("a/c/1", "x", 1), said("b/c/1", "x", 2), said("c/c/1", "y", 3)];
+    check("'most_frequent'", "title", &three, &(json!("x"), "most_frequent", &[json!("y")]));
+    // Two records of one shop have one voice: nobody is ahead, and the next strategy decides.
+    let two = [said("a/c/1", "x", 1), said("a/c/2", "x", 2), said("c/c/1", "y", 3)];
+    check("['most_frequent', 'first']", "title", &two, &(json!("x"), "first", &[json!("y")]));
+    check("'most_frequent'", "title", &two, &(json!("y"), "most_recent", &[json!("x")]));
+}
+
+#[test]
+fn the_largest_and_the_smallest_are_found_by_size() {
+    let dates = [("a/c/1", json!("1990-02-03"), 1), ("b/c/1", json!("1989-12-31"), 2), ("c/c/1", Value::Null, 3)];
+    let (late, early) = (json!("1990-02-03"), json!("1989-12-31"));
+    check("'max'", "birth_date", &dates, &(late.clone(), "max", std::slice::from_ref(&early)));
+    check("'min'", "birth_date", &dates, &(early.clone(), "min", std::slice::from_ref(&late)));
+    let amount = |amount: &str, currency: &str| json!({"amount": amount, "currency": currency});
+    let chosen = |rule: &str, values: &[Value]| {
+        let rules = rules(&format!("[deal]\namount = {rule}"));
+        let links: Vec<Link> = values
+            .iter()
+            .zip(1..)
+            .map(|(value, at)| link(&format!("{at}/d/1"), 0, &[("amount", value.clone(), at)]))
+            .collect();
+        let contributions: Vec<Contribution<'_>> = links
+            .iter()
+            .map(|it| {
+                let directions = Directions::none();
+                Contribution {
+                    link: &it.name,
+                    connection: &it.name,
+                    connector: "twin",
+                    rank: 0,
+                    directions,
+                    said: &it.said,
+                }
+            })
+            .collect();
+        survive(&rules, "deal", &contributions, &BTreeMap::new()).fields["amount"].clone()
+    };
+    let yuan = [amount("9.50", "CNY"), amount("10", "CNY"), amount("-3", "CNY")];
+    assert_eq!(chosen("'max'", &yuan), yuan[1], "by size, not by letters");
+    assert_eq!(chosen("'min'", &yuan), yuan[2]);
+    let mixed = [amount("9", "CNY"), amount("5", "USD")];
+    assert_eq!(chosen("['max', 'first']", &mixed), mixed[0], "two currencies have no larger one");
+}
+
+fn directions(text: &str) -> BTreeMap<String, Directions> {
+    Directions::parse_all("huiliu.toml", text, &Model::shipped()).expect("directions parse")
+}
+
+#[test]
+fn an_owner_wins_and_who_may_not_speak_is_not_heard() {
+    let both = |a: Value, b: Value| [link("erp/c/1", 0, &[("title", a, 1)]), link("shop/c/1", 0, &[("title", b, 2)])];
+    let none = BTreeMap::new();
+    let owns = directions("[connections.erp.fields.customer]\ntitle = 'owns'\n");
+    let (rules, links) = (Rules::shipped(), both(json!("A"), json!("B")));
+    let golden = directed(&rules, &links, &none, &owns);
+    assert_eq!((&golden.fields["title"], golden.provenance["title"].rule.as_str()), (&json!("A"), "owns"));
+    assert_eq!(golden.provenance["title"].lost[0].value, "B", "what lost is kept");
+    let cleared = directed(&rules, &both(Value::Null, json!("B")), &none, &owns);
+    assert!(!cleared.fields.contains_key("title"), "what its owner cleared is empty");
+    let silent = [link("erp/c/1", 0, &[]), link("shop/c/1", 0, &[("title", json!("B"), 2)])];
+    assert_eq!(directed(&rules, &silent, &none, &owns).fields["title"], "B", "an owner without a word stops nobody");
+    let pins = BTreeMap::from([("title".into(), Pin { value: json!("P"), by: "ann".to_owned(), at_us: 0 })]);
+    assert_eq!(directed(&rules, &links, &pins, &owns).fields["title"], "P", "a pin always wins");
+    for word in ["out", "off"] {
+        let mute = directions(&format!("[connections.shop.fields.customer]\ntitle = '{word}'\n"));
+        let golden = directed(&rules, &links, &none, &mute);
+        assert_eq!((&golden.fields["title"], golden.provenance["title"].lost.len()), (&json!("A"), 0), "{word}");
+        assert!(!directed(&rules, &links[1..], &none, &mute).provenance.contains_key("title"), "{word}");
+    }
+    let two = directions(
+        "[connections.erp.fields.customer]\ntitle = 'owns'\n[connections.shop.fields.customer]\ntitle = 'owns'\n",
+    );
+    assert_eq!(directed(&rules, &links, &none, &two).fields["title"], "B", "between owners the rules decide");
+}
+
+#[test]
+fn directions_hold_for_a_family_or_one_label_and_mistakes_have_a_place() {
+    let text = "[connections.erp.fields.customer]\nphones = 'in'\nphones.work = 'off'\n";
+    let told =
+        |text: &str| Directions::parse_all("huiliu.toml", text, &Model::shipped()).expect_err(text)[0].to_string();
+    assert!(told(text).starts_with("huiliu.toml:3:"), "a family and its label need quotes: {}", told(text));
+    let all =
+        directions("[connections.erp.fields.customer]\nphones = 'in'\n'phones.work' = 'off'\nemails.main = 'out'\n");
+    let erp = &all["erp"];
+    let way = |field: &str| erp.of("customer", &field.into());
+    assert_eq!([way("phones.home"), way("phones.work"), way("emails.main")], [Way::In, Way::Off, Way::Out]);
+    assert_eq!([way("emails.work"), way("title")], [Way::Both; 2]);
+    assert!(erp.says("customer", &"phones.home".into()) && !erp.takes("customer", &"phones.home".into()));
+    assert!(!erp.says("customer", &"emails.main".into()) && erp.takes("customer", &"emails.main".into()));
+    assert!(erp.takes("order", &"number".into()));
+    let at = |line: &str| format!("[connections.erp.fields.customer]\n{line}\n");
+    for (text, expected) in [
+        (at("phonez = 'in'"), "huiliu.toml:2:1: `customer` has no field `phonez`; did you mean `phones`?"),
+        (at("phones = 'bth'"), "huiliu.toml:2:10: unknown way `bth`; did you mean `both`?"),
+        (at("phones = 'own'"), "did you mean `owns`?"),
+        (at("title = true"), "ways are both, in, out, off, owns"),
+        (at("title.x = 'in'"), "`title` takes no label"),
+        (
+            "[connections.erp.fields.custmer]\ntitle = 'in'\n".to_owned(),
+            "unknown entity `custmer`; did you mean `customer`?",
+        ),
+        ("[connections.erp]\nfields = 'in'\n".to_owned(), "write a table"),
+        ("[connections.erp.fields]\ncustomer = 'in'\n".to_owned(), "write a table: fields.customer.FIELD"),
+    ] {
+        assert!(told(&text).contains(expected), "{expected}: {}", told(&text));
+    }
 }
 
 #[test]
@@ -169,13 +291,19 @@ fn mistakes_have_a_place_and_the_nearest_word() {
     check_mistake("[customer]\ntitle = []", "write at least one strategy");
     check_mistake("[customer]\ntitle = 5", "write at least one strategy");
     check_mistake("customer = 'first'", "write a table [customer]");
+    check_mistake("[customer]\ntitle = 'max'", "`title` is a text: `max` and `min` are for numbers");
+    check_mistake("[customer]\ntitle = 'most_frequnt'", "did you mean `most_frequent`?");
 }
 
 const RULES: &str = "default = 'most_recent'\n[customer]\ntags = 'union'\nemails = 'union'\ntitle = ['prefer:a', 'longest']\n\
-    company = 'first'\nremark = 'longest'\n";
+    company = 'first'\nremark = 'longest'\nowner = 'most_frequent'\nbirth_date = ['max', 'first']\nlanguage = 'most_recent'\n";
+
+/// Connection `b` owns one field, and is not heard about another.
+const DIRECTIONS: &str = "[connections.b.fields.customer]\nlanguage = 'owns'\nwebsite = 'out'\n";
 
 fn said(field: &'static str) -> impl Strategy<Value = (&'static str, Value, i64)> {
     let value = match field {
+        "birth_date" => prop_oneof![Just(Value::Null), Just(json!("1990-01-02")), Just(json!("1989-12-31"))].boxed(),
         "tags" => prop_oneof![Just(Value::Null), Just(json!(["x"])), Just(json!(["w", "x"])), Just(json!([]))].boxed(),
         _ => prop_oneof![Just(Value::Null), Just(json!("p")), Just(json!("q")), Just(json!("rr"))].boxed(),
     };
@@ -186,7 +314,18 @@ fn said(field: &'static str) -> impl Strategy<Value = (&'static str, Value, i64)
 type Row = (String, i32, Vec<(&'static str, Value, i64)>);
 
 fn links() -> impl Strategy<Value = Vec<Row>> {
-    let fields = prop::sample::select(vec!["tags", "emails.work", "title", "company", "remark", "display_name"]);
+    let fields = prop::sample::select(vec![
+        "tags",
+        "emails.work",
+        "title",
+        "company",
+        "remark",
+        "display_name",
+        "owner",
+        "birth_date",
+        "language",
+        "website",
+    ]);
     let one = ("[a-d]/c/[12]", 0..2_i32, prop::collection::vec(fields.prop_flat_map(said), 0..6));
     prop::collection::vec(one, 0..6)
 }
@@ -196,8 +335,9 @@ proptest! {
     fn order_does_not_matter((links, shuffled) in links().prop_flat_map(|all| (Just(all.clone()), Just(all).prop_shuffle()))) {
         let rules = rules(RULES);
         let build = |all: &[Row]| all.iter().map(|(name, rank, said)| link(name, *rank, said)).collect::<Vec<_>>();
-        let first = golden(&rules, &build(&links), &BTreeMap::new());
-        prop_assert_eq!(&golden(&rules, &build(&shuffled), &BTreeMap::new()), &first);
+        let (none, directions) = (BTreeMap::new(), directions(DIRECTIONS));
+        let first = directed(&rules, &build(&links), &none, &directions);
+        prop_assert_eq!(&directed(&rules, &build(&shuffled), &none, &directions), &first);
         prop_assert!(first.fields.values().all(|value| !value.is_null()));
     }
 

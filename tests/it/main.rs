@@ -7,6 +7,7 @@ mod blocks;
 mod console;
 mod contract;
 mod dav;
+mod directions;
 mod email;
 mod explain;
 mod files;

@@ -69,6 +69,7 @@ pub fn connection(name: &str, clock: &Clock, connector: Option<Arc<dyn Connector
         },
         lenses: lenses(MAPPING),
         rank: 0,
+        directions: merge::Directions::default(),
         writes: true,
         creates: BTreeSet::new(),
         missing: Missing::default(),

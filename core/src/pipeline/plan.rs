@@ -282,7 +282,8 @@ fn owed(
     for lens in connection.lenses.iter().filter(|lens| *lens.entity() == golden.entity) {
         let mine: Vec<&Link> =
             links.iter().filter(|it| it.key.connection == connection.name && it.key.lens == lens.name()).collect();
-        let projected = lens.project(&golden.fields);
+        let mut projected = lens.project(&golden.fields);
+        projected.retain(|field, _| connection.directions.takes(golden.entity.as_str(), field));
         let kept = departed.map(|fields| lens.project(fields)).unwrap_or_default();
         // Whom a system knows through another table is not missing there: a shop's guest needs no account.
         let known = links.iter().any(|it| it.key.connection == connection.name);

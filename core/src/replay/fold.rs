@@ -79,7 +79,8 @@ pub(super) fn fold<'a>(
         }
     }
     for fold in folds.values_mut() {
-        if fold.writes.is_empty() && fold.link.state.has_copies() {
+        let (entity, directions) = (fold.link.entity.as_str(), &fold.connection.directions);
+        if fold.writes.is_empty() && fold.link.state.has_copies(|field| directions.says(entity, field)) {
             fold.left = Some(NOT_KEPT);
         }
     }
@@ -132,7 +133,9 @@ impl Fold<'_> {
             let is_ours = record.stream.as_str() == self.lens.stream() && record.id == self.link.key.id;
             if is_ours && self.lens.reads(&record.body) {
                 let (mapped, issues) = self.lens.map(&record.body);
-                self.state.hear(mapped, said_at_us(record.version.as_ref(), item.received_us));
+                let at_us = said_at_us(record.version.as_ref(), item.received_us);
+                let (entity, directions) = (self.link.entity.as_str(), &self.connection.directions);
+                self.state.hear(mapped, at_us, |field| directions.says(entity, field));
                 self.last = Some((line.clone(), issues));
             }
         }

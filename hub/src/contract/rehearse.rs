@@ -117,6 +117,7 @@ pub fn connection(rehearsal: &Rehearsal, lenses: &[Arc<Lens>], base: &str) -> Re
         },
         lenses: lenses.to_vec(),
         rank: 0,
+        directions: huiliu_mappings::merge::Directions::default(),
         writes: true,
         creates: std::collections::BTreeSet::new(),
         missing: Missing::default(),

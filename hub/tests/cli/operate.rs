@@ -229,6 +229,24 @@ fn check_says_what_to_mend() {
 }
 
 #[test]
+fn a_wrong_direction_has_a_place_and_the_nearest_right_word() {
+    let at = deployment(free_port());
+    let right = at.read("huiliu.toml");
+    let lines = right.lines().count();
+    at.write("huiliu.toml", &format!("{right}\n[connections.till.fields.customer]\ntitel = 'in'\nowner = 'outt'\n"));
+    let told = at.run(&["status"]).err();
+    assert!(
+        told.contains(&format!("huiliu.toml:{}:1: `customer` has no field `titel`; did you mean `title`?", lines + 3)),
+        "{told}"
+    );
+    assert!(told.contains("unknown way `outt`; did you mean `out`?"), "{told}");
+    let told = at.run(&["--lang", "zh", "status"]).err();
+    assert!(told.contains("未知的方向 `outt`；是不是 `out`？；可用的有：both, in, out, off, owns"), "{told}");
+    at.write("huiliu.toml", &format!("{right}\n[connections.till.fields.customer]\ntitle = 'in'\nemails = 'owns'\n"));
+    assert!(at.run(&["status"]).fine);
+}
+
+#[test]
 fn reviews_are_listed_and_a_release_needs_a_brake() {
     let folder = deployment(till(&Arc::default()));
     assert_eq!(folder.run(&["review"]).out(), "0 waiting\n");

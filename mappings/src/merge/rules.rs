@@ -18,9 +18,12 @@ pub(super) enum Strategy {
     First,
     Longest,
     Union,
+    MostFrequent,
+    Max,
+    Min,
 }
 
-const WORDS: [&str; 5] = ["most_recent", "first", "longest", "union", "prefer:NAME"];
+const WORDS: [&str; 8] = ["most_recent", "first", "longest", "union", "most_frequent", "max", "min", "prefer:NAME"];
 
 impl Strategy {
     pub(super) fn word(&self) -> Cow<'static, str> {
@@ -30,7 +33,15 @@ impl Strategy {
             Self::First => Cow::Borrowed("first"),
             Self::Longest => Cow::Borrowed("longest"),
             Self::Union => Cow::Borrowed("union"),
+            Self::MostFrequent => Cow::Borrowed("most_frequent"),
+            Self::Max => Cow::Borrowed("max"),
+            Self::Min => Cow::Borrowed("min"),
         }
+    }
+
+    /// Whether it finds a winner wherever there is a value: what follows it is never asked.
+    fn always_decides(&self) -> bool {
+        matches!(self, Self::MostRecent | Self::First | Self::Longest | Self::Union)
     }
 
     fn parse(word: &str) -> Result<Self, String> {
@@ -39,6 +50,9 @@ impl Strategy {
             ("first", _) => Ok(Self::First),
             ("longest", _) => Ok(Self::Longest),
             ("union", _) => Ok(Self::Union),
+            ("most_frequent", _) => Ok(Self::MostFrequent),
+            ("max", _) => Ok(Self::Max),
+            ("min", _) => Ok(Self::Min),
             (_, Some("")) => Err("`prefer:` needs the name of a connection or a connector: `prefer:erp`".to_owned()),
             (_, Some(name)) => Ok(Self::Prefer(name.to_owned())),
             _ => Err(format!("unknown strategy `{word}`{}; strategies are {}", suggest(word, WORDS), WORDS.join(", "))),
@@ -92,6 +106,11 @@ impl Rules {
     pub fn preferred(&self) -> BTreeSet<&str> {
         let all = self.fields.values().flat_map(BTreeMap::values).chain([&self.default]).flatten();
         all.filter_map(|it| if let Strategy::Prefer(name) = it { Some(name.as_str()) } else { None }).collect()
+    }
+
+    /// The strategies of a field, as the file writes them.
+    pub fn words(&self, entity: &str, field: &FieldName) -> Vec<String> {
+        self.of(entity, field).iter().map(|strategy| strategy.word().into_owned()).collect()
     }
 
     pub(super) fn of(&self, entity: &str, field: &FieldName) -> &[Strategy] {
@@ -154,6 +173,12 @@ impl Reader<'_> {
         if strategies.contains(&Strategy::Union) && !spec.labelled && spec.kind != FieldType::Set {
             self.wrong(&value.span(), format!("`{name}` has one value: `union` is for sets and labelled families"));
         }
+        let has_size = [FieldType::Date, FieldType::Instant, FieldType::Decimal, FieldType::Money, FieldType::Integer];
+        if strategies.iter().any(|it| [Strategy::Max, Strategy::Min].contains(it)) && !has_size.contains(&spec.kind) {
+            let kind = spec.kind.word();
+            let message = format!("`{name}` is a {kind}: `max` and `min` are for numbers, amounts, dates and instants");
+            self.wrong(&value.span(), message);
+        }
         strategies
     }
 
@@ -169,7 +194,7 @@ impl Reader<'_> {
         let mut strategies = Vec::new();
         for word in words {
             match Strategy::parse(word.get_ref().as_str().unwrap_or("")) {
-                Ok(_) if strategies.last().is_some_and(|last| !matches!(last, Strategy::Prefer(_))) => {
+                Ok(_) if strategies.last().is_some_and(Strategy::always_decides) => {
                     self.wrong(&word.span(), "never reached: the strategy before it always decides");
                 }
                 Ok(strategy) => strategies.push(strategy),

@@ -184,10 +184,12 @@ impl Batch {
         let old_keys = block_keys(engine, link);
         let copies = copies::of(&self.unsure, link, &arrival, &mapped);
         copies::take(link, &arrival.lens, &copies);
-        let heard = link.state.hear(mapped, at_us);
+        let (entity, directions) = (link.entity.clone(), engine.directions(link.key.connection.as_str()));
+        let heard = link.state.hear(mapped, at_us, |field| directions.says(entity.as_str(), field));
         link.open = true;
         link.version = version.or(link.version.take());
-        let evidence_moved = !heard.is_empty() || before.0 != link.state.identities;
+        // What is not heard moves nothing, but where it differs from the golden record it is written over.
+        let evidence_moved = !heard.said.is_empty() || heard.unsaid || before.0 != link.state.identities;
         if !evidence_moved && before.1 == link.state.references {
             let golden = link.golden;
             if before.2 != link.version || !before.3 || !copies.is_empty() {
@@ -244,9 +246,9 @@ impl Batch {
         let Some(mapped) = arrival.mapped.take() else { return };
         let number = self.next_link;
         self.next_link += 1;
-        let mut state = LinkState::default();
         let shown = (!self.unsure.is_empty()).then(|| mapped.clone());
-        state.hear(mapped, at_us);
+        let (mut state, directions) = (LinkState::default(), engine.directions(arrival.key.connection.as_str()));
+        state.hear(mapped, at_us, |field| directions.says(arrival.lens.entity().as_str(), field));
         let (key, entity, version) = (arrival.key.clone(), arrival.lens.entity().clone(), arrival.version.clone());
         self.by_key.insert(key.clone(), number);
         self.links.insert(number, Link { number, key, entity, golden: 0, state, version, open: true });
@@ -257,7 +259,7 @@ impl Batch {
         let (golden, outcome) = match self.decide(engine, number, &blocks) {
             Decision::Link { golden, .. } => {
                 if let Some(shown) = shown
-                    && self.is_made(number, &golden, &arrival, shown)
+                    && self.is_made(engine, number, &golden, &arrival, shown)
                 {
                     blocks = self.blocks_of(engine, number);
                 }

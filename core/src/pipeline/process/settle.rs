@@ -50,7 +50,9 @@ pub(crate) fn golden_fields(engine: &Engine, batch: &Batch, golden: &Golden) -> 
     let mut links = batch.cluster(golden.id);
     // Most golden records have one link and no pin: what it says is what there is.
     if let (Some(only), None, true) = (links.next(), links.next(), pins.is_empty()) {
-        let said = only.state.said.iter().filter(|(_, said)| !said.value.is_null());
+        let directions = engine.directions(only.key.connection.as_str());
+        let counts = |field: &FieldName| directions.says(golden.entity.as_str(), field);
+        let said = only.state.said.iter().filter(|(field, said)| !said.value.is_null() && counts(field));
         return said.map(|(field, said)| (field.clone(), said.value.clone())).collect();
     }
     golden_record(engine, &golden.entity, batch.cluster(golden.id), pins).fields
@@ -90,6 +92,7 @@ pub(crate) fn of_all(
                 connection: link.key.connection.as_str(),
                 connector: connection.map_or("", |it| &it.system),
                 rank: connection.map_or(i32::MAX, |it| it.rank),
+                directions: engine.directions(link.key.connection.as_str()),
                 said: &link.state.said,
             }
         })

@@ -6,6 +6,7 @@ use huiliu_mappings::value::MappedRecord;
 
 use super::super::expand::Arrival;
 use super::{Batch, said_at_us};
+use crate::engine::Engine;
 use crate::link::{Link, LinkState, shows_write, written};
 use crate::store::deliveries::Planned;
 use crate::store::replays::Receipt;
@@ -59,12 +60,21 @@ pub(super) fn take(link: &mut Link, lens: &Lens, copies: &[Copy]) {
 
 impl Batch {
     /// Whether a create of ours made this record, which then says only what it does not have from us.
-    pub(super) fn is_made(&mut self, number: i64, goldens: &[i64], arrival: &Arrival, shown: MappedRecord) -> bool {
+    pub(super) fn is_made(
+        &mut self,
+        engine: &Engine,
+        number: i64,
+        goldens: &[i64],
+        arrival: &Arrival,
+        shown: MappedRecord,
+    ) -> bool {
         let copies = made(&self.unsure, goldens, number, arrival, &shown);
         let (Some(link), false) = (self.links.get_mut(&number), copies.is_empty()) else { return false };
         link.state = LinkState::default();
         take(link, &arrival.lens, &copies);
-        link.state.hear(shown, said_at_us(arrival.version.as_ref(), arrival.received_us));
+        let at_us = said_at_us(arrival.version.as_ref(), arrival.received_us);
+        let (entity, directions) = (arrival.lens.entity(), engine.directions(arrival.key.connection.as_str()));
+        link.state.hear(shown, at_us, |field| directions.says(entity.as_str(), field));
         self.keep(copies);
         true
     }
