@@ -6,6 +6,7 @@ pub mod plan;
 pub mod process;
 pub mod pull;
 pub mod push;
+pub mod reconcile;
 
 /// Runs store work on a thread made for blocking, so that no network task waits behind a disk.
 async fn blocking<T: Send + 'static>(

@@ -20,6 +20,7 @@ mod odoo;
 mod oscar;
 mod process;
 mod readme;
+mod reconcile;
 mod rehearsal;
 mod replay;
 mod review;

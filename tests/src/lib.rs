@@ -5,6 +5,7 @@
 pub mod dovecot;
 pub mod judge;
 pub mod kit;
+pub mod leaky;
 pub mod oscar;
 pub mod postgres;
 pub mod radicale;

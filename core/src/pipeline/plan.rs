@@ -16,7 +16,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::connection::Connection;
-use crate::connector::{Delivery, Operation};
+use crate::connector::{ConnectionName, Delivery, Operation};
 use crate::engine::Engine;
 use crate::link::Link;
 use crate::manifest::Ability;
@@ -196,6 +196,18 @@ pub(crate) fn would_owe(
     let unfinished = deliveries::unfinished_of(tx, records.iter().map(|golden| golden.id))?;
     owed.retain(|one| !unfinished.iter().any(|known| target(known) == target(one) && known.fields == one.fields));
     Ok(owed)
+}
+
+/// What one connection is owed now, if it may be written; what is being sent is left out.
+pub(crate) fn owed_now(
+    engine: &Engine,
+    tx: &mut Tx<'_>,
+    ids: &BTreeSet<i64>,
+    connection: &ConnectionName,
+) -> Result<Vec<Planned>> {
+    let mut mine = receivers(engine, tx, None)?;
+    mine.retain(|it| it.name == *connection);
+    if mine.is_empty() { Ok(Vec::new()) } else { Ok(owed_by(engine, tx, ids, &mine)?.planned) }
 }
 
 fn owed_to(

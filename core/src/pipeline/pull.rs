@@ -268,23 +268,37 @@ fn fetched(
     found: crate::connector::Result<Option<Record>>,
     asked_us: i64,
 ) -> Result<()> {
-    let items = match found {
-        // First who it is now, then what it holds: the survivor takes over the history of the record that was asked for.
-        Ok(Some(record)) if record.id.as_str() != request.external_id => {
-            let merged = InboxItem {
-                kind: ItemKind::Merged,
-                body: record.id.as_str().as_bytes().to_vec(),
-                ..deleted_item(connection, &request.stream, &request.external_id, None, asked_us)?
-            };
-            vec![merged, record_item(connection, &record, asked_us)?]
-        }
-        Ok(Some(record)) => vec![record_item(connection, &record, asked_us)?],
-        Ok(None) => vec![deleted_item(connection, &request.stream, &request.external_id, None, asked_us)?],
+    let found = match found {
+        Ok(found) => found,
         Err(error) => return not_fetched(engine, connection, request, &error),
     };
+    let items = read_items(connection, &request.stream, &request.external_id, found.as_ref(), asked_us)?;
     engine.store.write(|tx| {
         inbox::append(tx, &items)?;
         inbox::close_fetch(tx, request)
+    })
+}
+
+/// What a record that was read alone brings into the inbox; none: it does not exist (any more).
+pub(crate) fn read_items(
+    connection: &Connection,
+    stream: &str,
+    id: &str,
+    found: Option<&Record>,
+    asked_us: i64,
+) -> Result<Vec<InboxItem>> {
+    Ok(match found {
+        // First who it is now, then what it holds: the survivor takes over the history of the record that was asked for.
+        Some(record) if record.id.as_str() != id => {
+            let merged = InboxItem {
+                kind: ItemKind::Merged,
+                body: record.id.as_str().as_bytes().to_vec(),
+                ..deleted_item(connection, stream, id, None, asked_us)?
+            };
+            vec![merged, record_item(connection, record, asked_us)?]
+        }
+        Some(record) => vec![record_item(connection, record, asked_us)?],
+        None => vec![deleted_item(connection, stream, id, None, asked_us)?],
     })
 }
 

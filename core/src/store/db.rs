@@ -585,6 +585,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0006_block_run.sql"),
     include_str!("../../migrations/0007_console.sql"),
     include_str!("../../migrations/0008_holds.sql"),
+    include_str!("../../migrations/0011_reconcile.sql"),
 ];
 const MIGRATION_LOCK: i64 = 0x6875_696c_6975;
 

@@ -87,6 +87,14 @@ pub fn unseen(tx: &mut Tx<'_>, scope: &Scope<'_>, scan: &Scan, count: i64) -> Re
     tx.query_keys(&sql, &keys, &params, |row| Ok((row.int(0)?, row.text(1)?, row.text(2)?)))
 }
 
+/// External ids of open links of a stream behind one, in the order of the store, at most `count`.
+pub fn open_ids_after(tx: &mut Tx<'_>, scope: &Scope<'_>, id: &str, count: i64) -> Result<Vec<String>> {
+    let keys = Keys::texts(scope.lenses.iter().map(|lens| [*lens]));
+    let params = [Param::Text(scope.connection), Param::Text(id), Param::Int(count)];
+    let sql = format!("SELECT DISTINCT l.external_id {OPEN} AND l.external_id > ?3 ORDER BY l.external_id LIMIT ?4");
+    tx.query_keys(&sql, &keys, &params, |row| row.text(0))
+}
+
 /// What is lent never takes the place of what a rehearsal made of it.
 pub(super) const KEEP: &str = "ON CONFLICT DO NOTHING";
 

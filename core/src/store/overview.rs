@@ -1,6 +1,7 @@
 //! How things stand: what waits, where, and for how long. Read by `huiliu status` and by `/metrics`.
 
 use super::db::{Param, Result, Tx};
+use super::meter::{self, Meter};
 use super::{inbox, streams};
 use crate::connection::State;
 use crate::pipeline::{plan, process};
@@ -27,6 +28,8 @@ pub struct Overview {
     pub dead_letters: Vec<(String, i64)>,
     /// Links that wait for a steward.
     pub reviews_waiting: i64,
+    /// How much of each stream was compared, and what is not the same.
+    pub meters: Vec<Meter>,
 }
 
 /// Reads how things stand. It asks indexes and positions only, except for dead letters and reviews, which are few.
@@ -39,6 +42,7 @@ pub fn read(tx: &mut Tx<'_>) -> Result<Overview> {
         fetches_waiting: inbox::fetches_waiting(tx)?,
         deliveries: tx.query(deliveries, &[], |row| Ok((row.text(0)?, row.text(1)?, row.int(2)?)))?,
         dead_letters: tx.query(dead_letters, &[], |row| Ok((row.text(0)?, row.int(1)?)))?,
+        meters: meter::read(tx)?,
         reviews_waiting: tx.query_opt(reviews, &[], |row| row.int(0))?.unwrap_or(0),
         ..standing(tx)?
     })

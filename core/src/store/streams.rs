@@ -75,7 +75,7 @@ pub struct StreamState {
 }
 
 /// The moment at which a scan began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Scan {
     /// The last position of the inbox then.
     pub inbox: i64,

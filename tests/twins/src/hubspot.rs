@@ -131,6 +131,11 @@ impl HubspotTwin {
         self.0.desk.lock().hold_index(held);
     }
 
+    /// The index goes on with what changes now; what it missed while it stood still it still lacks.
+    pub fn skip_index(&self) {
+        self.0.desk.lock().index_held = false;
+    }
+
     /// Searches that are answered before the next is refused with 429; none: all.
     pub fn set_searches_left(&self, left: Option<u32>) {
         self.0.desk.lock().searches_left = left;
@@ -149,6 +154,11 @@ impl HubspotTwin {
     /// Accepted writes through the API.
     pub fn writes(&self) -> u64 {
         self.0.desk.lock().writes
+    }
+
+    /// Calls of the API so far, of every kind.
+    pub fn calls(&self) -> u64 {
+        self.0.desk.lock().calls
     }
 
     async fn tell(&self, events: Vec<Value>) {

@@ -123,6 +123,18 @@ impl Memory {
         self.store(&mut state, id, patch);
     }
 
+    /// A record bears this version from now on, as when it was committed late, or together with others.
+    pub fn stamp(&self, id: &str, version: i64) {
+        if let Some(entry) = self.state().records.get_mut(id) {
+            entry.0 = version;
+        }
+    }
+
+    /// The highest version given so far.
+    pub fn sequence(&self) -> i64 {
+        self.state().sequence
+    }
+
     /// A record as it stands.
     pub fn get(&self, id: &str) -> Value {
         self.state().records.get(id).map(|(_, body)| body.clone()).unwrap_or_default()

@@ -46,6 +46,7 @@ async fn serve(
         headers.get("authorization").is_some_and(|it| it.as_bytes() == format!("Bearer {ACCESS_TOKEN}").as_bytes());
     let (answer, calls) = {
         let mut store = desk.lock();
+        store.calls += 1;
         let parts: Vec<&str> = uri.path().trim_start_matches("/crm/v3/objects/").split('/').collect();
         let no_route = Refusal::new(404, "OBJECT_NOT_FOUND", "no such path");
         let no_token = Refusal::new(401, "INVALID_AUTHENTICATION", "Authentication credentials not found.");
