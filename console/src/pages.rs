@@ -9,6 +9,7 @@ pub mod files;
 mod health;
 pub mod letters;
 pub mod live;
+mod meter;
 pub mod no;
 pub mod record;
 pub mod reviews;

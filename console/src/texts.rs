@@ -174,6 +174,16 @@ texts! {
     next_in(span) "in {span}", "{span}后";
     next_now "now", "现在";
     next_never "stopped", "已停止";
+    completeness "Completeness", "完整性";
+    compared "Compared", "已比对";
+    identical "Identical", "一致";
+    meter_note "Note", "说明";
+    meter_differing(count) "{count} differ", "{count} 条不一致";
+    meter_repairing(count) "{count} differ, repairing", "{count} 条不一致，修复中";
+    meter_stuck(count) "{count} differ and need a person: “huiliu reconcile” names them", "{count} 条不一致，需要人工处理：“huiliu reconcile” 可列出";
+    meter_suspected(count) "{count} being checked", "{count} 条核实中";
+    meter_first "the first round is under way", "首轮比对进行中";
+    meter_waits "the round waits: the system did not answer", "比对暂停：对方系统未应答";
     no_streams "Nothing was pulled yet.", "尚未拉取。";
     deliveries "Deliveries", "投递";
     filter "Filter", "筛选";

@@ -11,6 +11,7 @@ mod go_live;
 mod import;
 mod init;
 mod map;
+mod reconcile;
 mod replay;
 mod resume;
 mod review;
@@ -66,6 +67,7 @@ enum Command {
     Secret(secret::Args),
     GoLive(go_live::Args),
     Resume(resume::Args),
+    Reconcile(reconcile::Args),
     Replay(replay::Args),
     Sync(sync::Args),
     Status(status::Args),
@@ -117,6 +119,7 @@ fn command(cli: Cli, language: Language) -> Result<ExitCode, String> {
         Command::Secret(args) => secret::run(folder, args, language),
         Command::GoLive(args) => go_live::run(folder, &args, language),
         Command::Resume(args) => resume::run(folder, &args, language),
+        Command::Reconcile(args) => reconcile::run(folder, &args, language),
         Command::Replay(args) => replay::run(folder, &args, language),
         Command::Sync(args) => sync::run(folder, &args, language),
         Command::Status(args) => status::run(folder, &args, language),

@@ -92,6 +92,9 @@ pub struct Connection {
     /// How much of a stream a complete scan may miss before nothing is closed: `{ links = 10, percent = 2 }`.
     #[serde(default)]
     pub missing: Missing,
+    /// Percent of its calls that the slow comparison with the hub may take; 0 switches it off.
+    #[serde(default = "reconcile_percent")]
+    pub reconcile_percent: u32,
     /// `public` (the default) or `private`: whether private addresses may be called.
     #[serde(default)]
     pub network: Network,
@@ -117,6 +120,10 @@ pub enum Network {
     Public,
     /// Private ones too.
     Private,
+}
+
+fn reconcile_percent() -> u32 {
+    huiliu_core::pipeline::reconcile::SHARE_PERCENT
 }
 
 fn yes() -> bool {

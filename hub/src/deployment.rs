@@ -58,6 +58,10 @@ pub fn open(folder: &Path) -> Result<Deployment, String> {
     let catalog = connectors::catalog_with(&model, folder).map_err(|told| lines(&told))?;
     let mut connections = Vec::new();
     for (name, given) in &config.connections {
+        if given.reconcile_percent > 100 {
+            let percent = given.reconcile_percent;
+            return Err(format!("connections.{name}: reconcile_percent = {percent}: write 0 (never compare) to 100"));
+        }
         let (lenses, connector, manifest) = if given.connector == "file" {
             (file_lenses(folder, name, given, &model)?, None, None)
         } else {

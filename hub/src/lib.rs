@@ -8,6 +8,7 @@
 //! Chinese or English, [`table`] draws columns, and [`example`] writes tables of huiliu.toml.
 
 pub mod cli;
+pub mod completeness;
 pub mod config;
 pub mod connectors;
 pub mod console;

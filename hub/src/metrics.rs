@@ -7,6 +7,8 @@ use std::sync::OnceLock;
 use huiliu_core::connection::State;
 use huiliu_core::engine::Engine;
 use huiliu_core::manifest::Ability;
+use huiliu_core::pipeline::reconcile;
+use huiliu_core::store::meter::Meter;
 use huiliu_core::store::overview::{self, Overview};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -79,6 +81,24 @@ pub const FAMILIES: &[Family] = &[
         Kind::Gauge,
         &["connection", "stream"],
         "Time since the last pull that worked; before the first one, since this process began.",
+    ),
+    family(
+        "huiliu_reconcile_compared",
+        Kind::Gauge,
+        &["connection", "stream"],
+        "Records that the last whole comparison with the system went over, or the first one so far.",
+    ),
+    family(
+        "huiliu_reconcile_divergences",
+        Kind::Gauge,
+        &["connection", "stream", "state"],
+        "Records that differ in their system and here: suspected, repairing, or stuck until a person looks.",
+    ),
+    family(
+        "huiliu_reconcile_age_seconds",
+        Kind::Gauge,
+        &["connection", "stream"],
+        "Time since the last whole comparison ended; before the first one, since this process began.",
     ),
     family("huiliu_stream_failures", Kind::Gauge, &["connection", "stream"], "Failed pulls in a row."),
     family(
@@ -212,6 +232,7 @@ impl Metrics {
                 metrics::gauge!("huiliu_connection_state", &labels).set(if state == *current { 1.0 } else { 0.0 });
             }
         }
+        set_meters(&self.engine, now, self.began_us);
         let streams: BTreeMap<(&str, &str), _> =
             now.streams.iter().map(|(name, stream, state)| ((name.as_str(), stream.as_str()), state)).collect();
         for (name, stream) in pulled_streams(&self.engine) {
@@ -221,6 +242,26 @@ impl Metrics {
             let labels = [("connection", name), ("stream", stream)];
             metrics::gauge!("huiliu_stream_lag_seconds", &labels).set(seconds(now_us - since_us));
             metrics::gauge!("huiliu_stream_failures", &labels).set(number(failures));
+        }
+    }
+}
+
+/// How much was compared, and what is not the same.
+fn set_meters(engine: &Engine, now: &Overview, began_us: i64) {
+    let known: BTreeMap<(&str, &str), _> =
+        now.meters.iter().map(|it| ((it.connection.as_str(), it.stream.as_str()), it)).collect();
+    for (name, connection) in &engine.connections {
+        for stream in reconcile::streams_of(connection) {
+            let it = known.get(&(name.as_str(), stream.as_str())).map_or_else(Meter::default, |it| (*it).clone());
+            let labels = [("connection", name.clone()), ("stream", stream.to_string())];
+            metrics::gauge!("huiliu_reconcile_compared", &labels).set(number(it.compared));
+            let age_us = engine.clock.now_us() - it.last_us.unwrap_or(began_us);
+            metrics::gauge!("huiliu_reconcile_age_seconds", &labels).set(seconds(age_us));
+            for (state, count) in [("suspected", it.suspected), ("repairing", it.repairing), ("stuck", it.stuck)] {
+                let [connection, stream] = labels.clone();
+                let labels = [connection, stream, ("state", state.to_owned())];
+                metrics::gauge!("huiliu_reconcile_divergences", &labels).set(number(count));
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ use huiliu_core::connection::{Connection, State};
 use huiliu_core::connector::StreamName;
 use huiliu_core::engine::Engine;
 use huiliu_core::manifest::Ability;
+use huiliu_core::pipeline::reconcile::{self, Pace};
 use huiliu_core::pipeline::{index, plan, process, pull, push};
 use huiliu_core::store::streams;
 use tokio::sync::{Notify, watch};
@@ -51,6 +52,8 @@ enum Work {
     Read(Vec<(StreamName, Duration)>),
     /// Fetches hinted keys and sends deliveries.
     Errands,
+    /// Compares what the system shows with what is held, within a share of its quota.
+    Compare(Pace),
 }
 
 impl Bells {
@@ -75,6 +78,8 @@ impl Bells {
         let bells = match work {
             Work::Read(_) => &self.read,
             Work::Errands => &self.tend,
+            // It is in no hurry: a glance now and then is enough.
+            Work::Compare(_) => return std::future::pending().await,
         };
         match bells.get(connection) {
             Some(bell) => bell.notified().await,
@@ -123,7 +128,8 @@ pub async fn serve_until(
     let (stop, stopped) = watch::channel(false);
     let mut tasks = tokio::task::JoinSet::new();
     for connection in engine.connections.values().filter(|it| it.connector.is_some()) {
-        for work in [Work::Read(schedule(&deployment, connection)?), Work::Errands] {
+        let pace = Pace::Share(percent(&deployment, connection));
+        for work in [Work::Read(schedule(&deployment, connection)?), Work::Errands, Work::Compare(pace)] {
             tasks.spawn(tend(engine.clone(), connection.clone(), work, bells.clone(), stopped.clone()));
         }
         tasks.spawn(listen(engine.clone(), connection.clone(), bells.clone(), stopped.clone()));
@@ -206,7 +212,11 @@ async fn turn(engine: &Engine, connection: &Connection, work: &Work, bells: &Bel
     if states.get(name).is_some_and(|(state, _)| *state == State::Paused) {
         return Ok(GLANCE);
     }
-    let Work::Read(schedule) = work else { return errands(engine, connection, bells).await };
+    let schedule = match work {
+        Work::Read(schedule) => schedule,
+        Work::Errands => return errands(engine, connection, bells).await,
+        Work::Compare(pace) => return compare(engine, connection, pace, bells).await,
+    };
     for (stream, every) in schedule {
         let state = known.get(&(name.to_owned(), stream.as_str().to_owned()));
         if state.is_none_or(|state| !state.stopped && state.due_us <= engine.clock.now_us()) {
@@ -245,6 +255,25 @@ async fn errands(engine: &Engine, connection: &Connection, bells: &Bells) -> Res
     let (here, name) = (engine.clone(), connection.name.clone());
     let due_us = on_thread(move || here.store.read(|tx| streams::next_errand_us(tx, name.as_str()))).await?;
     Ok(rest(engine, due_us))
+}
+
+/// One step of the comparison; what it repairs wakes everybody.
+async fn compare(engine: &Engine, connection: &Connection, pace: &Pace, bells: &Bells) -> Result<Duration, String> {
+    let done = reconcile::batch(engine, connection, pace).await.map_err(|error| error.to_string())?;
+    if done.confirmed + done.repaired > 0 {
+        let (name, confirmed, repaired) = (&connection.name, done.confirmed, done.repaired);
+        tracing::info!(connection = %name, confirmed, repaired, "reconciled");
+    }
+    if done.wakes {
+        bells.ring();
+    }
+    Ok(rest(engine, done.next_us))
+}
+
+/// The share of a connection's calls that its comparison may take.
+fn percent(deployment: &Deployment, connection: &Connection) -> u32 {
+    let given = deployment.config.connections.get(connection.name.as_str());
+    given.map_or(reconcile::SHARE_PERCENT, |given| given.reconcile_percent)
 }
 
 /// Until something is due, and never longer than a glance: other processes write to the store, too.

@@ -11,6 +11,7 @@ use huiliu_core::store::console::{self, Chosen, DELIVERY_STATES};
 
 use super::health::{Card, Reading, card};
 use super::letters::Letter;
+use super::meter::{self, MeterRow};
 use super::{ASKED, has_more};
 use crate::chart::{self, Panel};
 use crate::frame::{Moment, Section, Visit};
@@ -42,6 +43,7 @@ struct Page<'a> {
 struct Live {
     t: Language,
     card: Card,
+    meters: Vec<MeterRow>,
 }
 
 /// A link that shows the deliveries of one state.
@@ -144,12 +146,14 @@ pub fn live(site: &Site, visit: &Visit, name: &str) -> Result<String> {
 }
 
 fn live_of(site: &Site, visit: &Visit, name: &str) -> Result<(String, bool)> {
-    let reading = site.engine.store.read(Reading::read)?;
+    let (reading, meters) =
+        site.engine.store.read(|tx| Ok((Reading::read(tx)?, huiliu_core::store::meter::read(tx)?)))?;
     let known = reading.overview.connections.iter().find(|(known, ..)| known == name);
     let Some((_, state, _)) = known else { return Err(Failed::Missing) };
     let card = card(visit.t, &site.engine, &reading, &site.times(visit), name, *state);
     let is_paused = card.is_paused;
-    Ok((Live { t: visit.t, card }.render()?, is_paused))
+    let meters = meter::rows(visit.t, meters, name);
+    Ok((Live { t: visit.t, card, meters }.render()?, is_paused))
 }
 
 type Here = State<Arc<Site>>;

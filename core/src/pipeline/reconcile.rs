@@ -11,6 +11,7 @@
 
 mod compare;
 mod judge;
+mod missing;
 mod walk;
 
 use std::collections::BTreeSet;
@@ -24,7 +25,8 @@ use crate::manifest::Ability;
 use crate::pipeline::blocking;
 use crate::quota::Quota;
 use crate::store::db::{Result, Tx};
-use crate::store::reconcile::{self as kept, Divergence, Phase, Round};
+use crate::store::divergences::{self, Divergence};
+use crate::store::rounds::{self, Phase, Round};
 use crate::store::streams;
 
 /// The share of a connection's quota that rounds take unless the configuration says otherwise, in percent.
@@ -105,12 +107,12 @@ pub fn begin(engine: &Engine, connection: &Connection, stream: &StreamName) -> R
     let now_us = engine.clock.now_us();
     engine.store.write(|tx| {
         let key = (connection.name.as_str().to_owned(), stream.as_str().to_owned());
-        let mut round = kept::rounds(tx)?.remove(&key).unwrap_or_default();
+        let mut round = rounds::rounds(tx)?.remove(&key).unwrap_or_default();
         round.phase = Phase::Rest;
         round.cursor = None;
         round.due_us = now_us;
-        kept::hurry(tx, (&key.0, &key.1), now_us)?;
-        kept::put_round(tx, &key.0, &key.1, &round)
+        divergences::hurry(tx, (&key.0, &key.1), now_us)?;
+        rounds::put_round(tx, &key.0, &key.1, &round)
     })
 }
 
@@ -216,11 +218,12 @@ impl Turn {
             return Ok(());
         }
         let now_us = self.engine.clock.now_us();
-        let known = kept::pace(tx, self.name())?.unwrap_or(kept::Pace { due_us: now_us, calls: 0, since_us: now_us });
+        let known =
+            rounds::pace(tx, self.name())?.unwrap_or(rounds::Pace { due_us: now_us, calls: 0, since_us: now_us });
         let from_us = known.due_us.max(now_us.saturating_sub(cost_us.saturating_mul(BURST)));
         let spent = self.spent();
         let due_us = from_us.saturating_add(cost_us.saturating_mul(spent));
-        kept::put_pace(tx, self.name(), &kept::Pace { due_us, calls: known.calls + spent, ..known })
+        rounds::put_pace(tx, self.name(), &rounds::Pace { due_us, calls: known.calls + spent, ..known })
     }
 
     /// How many calls may be made now. The first is paid for before it is made.
@@ -230,7 +233,7 @@ impl Turn {
             return Ok(LOOKS_MAX);
         }
         let now_us = self.engine.clock.now_us();
-        let Some(pace) = kept::pace(tx, self.name())? else { return Ok(0) };
+        let Some(pace) = rounds::pace(tx, self.name())? else { return Ok(0) };
         let credit_us = now_us - pace.due_us;
         Ok(if credit_us < 0 { 0 } else { (credit_us / cost_us + 1).min(BURST) })
     }
@@ -241,16 +244,16 @@ impl Turn {
 
     fn agenda(&self) -> Result<Agenda> {
         let (now_us, cost_us) = (self.engine.clock.now_us(), self.cost_us());
-        let is_new = cost_us > 0 && self.engine.store.read(|tx| kept::pace(tx, self.name()))?.is_none();
+        let is_new = cost_us > 0 && self.engine.store.read(|tx| rounds::pace(tx, self.name()))?.is_none();
         if is_new {
-            let first = kept::Pace { due_us: now_us + cost_us, calls: 0, since_us: now_us };
-            self.engine.store.write(|tx| kept::put_pace(tx, self.name(), &first))?;
+            let first = rounds::Pace { due_us: now_us + cost_us, calls: 0, since_us: now_us };
+            self.engine.store.write(|tx| rounds::put_pace(tx, self.name(), &first))?;
         }
         self.engine.store.read(|tx| {
             if self.is_paused(tx)? {
                 return Ok(Agenda { afford: 0, suspects: Vec::new(), step: None });
             }
-            let mut suspects = kept::due(tx, self.name(), now_us, LOOKS_MAX)?;
+            let mut suspects = divergences::due(tx, self.name(), now_us, LOOKS_MAX)?;
             suspects.retain(|one| self.is_wanted(&one.stream.as_str().into()));
             let step = self.steps(tx)?.into_iter().find(|step| step.round.due_us <= now_us);
             Ok(Agenda { afford: self.afford(tx)?, suspects, step })
@@ -260,7 +263,7 @@ impl Turn {
     /// The next step of every stream, the longest waiting first. A stream that was never read to its end is left to its
     /// pull, and one that stands under a brake or waits for a person to that person.
     fn steps(&self, tx: &mut Tx<'_>) -> Result<Vec<Step>> {
-        let (mut known, pulled, counts) = (kept::rounds(tx)?, streams::all(tx)?, kept::counts(tx)?);
+        let (mut known, pulled, counts) = (rounds::rounds(tx)?, streams::all(tx)?, divergences::counts(tx)?);
         let here = streams::here(tx)?;
         let mut steps = Vec::new();
         for stream in streams_of(&self.connection).into_iter().filter(|stream| self.is_wanted(stream)) {
@@ -269,8 +272,8 @@ impl Turn {
             let state = pulled.get(&key);
             let is_read = state.is_some_and(|it| it.read_to.is_some() && !it.stopped && it.brake.is_none());
             let count = |state| counts.get(&(key.0.clone(), key.1.clone(), state)).copied().unwrap_or(0);
-            let busy = count(kept::State::Suspected) + count(kept::State::Repairing);
-            if (can_pull && !is_read) || busy >= BUSY_MAX || count(kept::State::Stuck) >= STUCK_MAX {
+            let busy = count(divergences::State::Suspected) + count(divergences::State::Repairing);
+            if (can_pull && !is_read) || busy >= BUSY_MAX || count(divergences::State::Stuck) >= STUCK_MAX {
                 continue;
             }
             let stored = known.remove(&key);
@@ -281,7 +284,7 @@ impl Turn {
                     phase: if can_pull { Phase::Pages } else { Phase::Links },
                     cursor: None,
                     scan: here,
-                    tally: kept::Tally::default(),
+                    tally: rounds::Tally::default(),
                     started_us: self.engine.clock.now_us().max(round.due_us),
                     ..round
                 };
@@ -299,10 +302,10 @@ impl Turn {
                 return Ok(None);
             }
             let walk = self.steps(tx)?.first().map(|step| step.round.due_us);
-            let looks = kept::next_due_us(tx, self.name())?.into_iter();
+            let looks = divergences::next_due_us(tx, self.name())?.into_iter();
             let looks = looks.filter(|(stream, _)| self.is_wanted(&stream.as_str().into()));
             let due = looks.map(|(_, due_us)| due_us).chain(walk).min();
-            let paid = kept::pace(tx, self.name())?.map_or(0, |pace| pace.due_us);
+            let paid = rounds::pace(tx, self.name())?.map_or(0, |pace| pace.due_us);
             Ok(due.map(|due| if self.cost_us() == 0 { due } else { due.max(paid) }))
         })
     }

@@ -6,7 +6,8 @@ use huiliu_mappings::value::FieldName;
 use serde::Serialize;
 
 use super::db::{Result, Tx};
-use super::reconcile::{self, Divergence, Phase, State};
+use super::divergences::{self, Divergence, State};
+use super::rounds::{self, Phase};
 
 /// The states of a divergence that is open.
 pub const OPEN: [State; 3] = [State::Suspected, State::Repairing, State::Stuck];
@@ -84,9 +85,9 @@ pub fn share(compared: i64, differing: i64) -> Option<String> {
 
 /// Reads the meters of all streams that rounds went over, by connection and stream.
 pub fn read(tx: &mut Tx<'_>) -> Result<Vec<Meter>> {
-    let (rounds, counts) = (reconcile::rounds(tx)?, reconcile::counts(tx)?);
+    let (rounds, counts) = (rounds::rounds(tx)?, divergences::counts(tx)?);
     let mut differing: BTreeMap<(String, String, FieldName), i64> = BTreeMap::new();
-    for one in reconcile::in_states(tx, &[State::Repairing, State::Stuck], OPEN_MAX)? {
+    for one in divergences::in_states(tx, &[State::Repairing, State::Stuck], OPEN_MAX)? {
         for field in one.fields {
             *differing.entry((one.connection.clone(), one.stream.clone(), field)).or_default() += 1;
         }
@@ -119,7 +120,7 @@ pub fn read(tx: &mut Tx<'_>) -> Result<Vec<Meter>> {
 
 /// What is open, by connection and stream; at most `count`.
 pub fn open(tx: &mut Tx<'_>, count: i64) -> Result<Vec<Divergence>> {
-    reconcile::in_states(tx, &OPEN, count)
+    divergences::in_states(tx, &OPEN, count)
 }
 
 #[cfg(test)]

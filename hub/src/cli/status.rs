@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 
 use crate::deployment::{self, Deployment};
 use crate::language::Language;
-use crate::{say, table};
+use crate::{completeness, say, table};
 
 /// Shows connections, streams, what waits, and what needs a person.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  huiliu status\n  huiliu status --json | jq .dead_letters")]
 pub struct Args {
-    /// Print one JSON object: connections, streams, deliveries, dead_letters, and what waits.
+    /// Print one JSON object: connections, streams, deliveries, completeness, dead_letters, and what waits.
     #[arg(long)]
     json: bool,
 }
@@ -31,6 +31,7 @@ pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, S
         print!("{}", connections(&at, &now, language));
         print!("{}", streams(&at, &now, language));
         print!("{}", deliveries(&now, language));
+        print!("{}", compared(&now, language));
         print!("{}", waiting(&now, language));
     }
     Ok(ExitCode::SUCCESS)
@@ -65,6 +66,7 @@ fn as_json(at: &Deployment, now: &Overview) -> Value {
         "changes_waiting": now.changes_waiting,
         "fetches_waiting": now.fetches_waiting,
         "reviews_waiting": now.reviews_waiting,
+        "completeness": now.meters,
     })
 }
 
@@ -202,6 +204,11 @@ fn deliveries(now: &Overview, language: Language) -> String {
         Language::Zh => ["投递目标", "等待", "发送中", "失败"],
     };
     format!("\n{}", table::columns(&heads, &rows))
+}
+
+fn compared(now: &Overview, language: Language) -> String {
+    let table = completeness::table(&now.meters, completeness::Detail::Streams, language);
+    if table.is_empty() { table } else { format!("\n{table}") }
 }
 
 fn waiting(now: &Overview, language: Language) -> String {

@@ -6,11 +6,12 @@ use std::process::ExitCode;
 use huiliu_core::connection::Connection;
 use huiliu_core::engine::Engine;
 use huiliu_core::pipeline::{plan, process, pull, push};
+use huiliu_core::store::meter::{self, Meter};
 use huiliu_mappings::diagnose::suggest;
 
 use super::{connection, runtime};
 use crate::language::Language;
-use crate::{deployment, run, say};
+use crate::{completeness, deployment, run, say};
 
 /// Pulls a connection's streams now, processes what they bring, and sends what follows.
 #[derive(clap::Args)]
@@ -50,6 +51,8 @@ struct Done {
     reviews: usize,
     sent: usize,
     dead: usize,
+    /// Records that are known to differ still: the run is not complete.
+    differing: i64,
     errors: Vec<String>,
 }
 
@@ -83,7 +86,11 @@ pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, S
     let bar = indicatif::ProgressBar::new_spinner();
     let done = runtime()?.block_on(sync(&at.engine, &known, &schedule, from, &bar));
     bar.finish_and_clear();
-    let done = done?;
+    let mut done = done?;
+    let mut meters = at.engine.store.read(meter::read).map_err(|error| error.to_string())?;
+    let is_ours = |it: &Meter| schedule.iter().any(|(stream, _)| stream.as_str() == it.stream);
+    meters.retain(|it| it.connection == args.connection && is_ours(it));
+    done.differing = meters.iter().map(Meter::differing).sum();
     if args.json {
         println!("{}", serde_json::to_string(&done).map_err(|error| error.to_string())?);
     } else {
@@ -98,8 +105,11 @@ pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, S
             )
         );
         done.errors.iter().for_each(|error| println!("{}", language.told(error)));
+        if let Some(told) = completeness::open(&meters, language) {
+            println!("{told}");
+        }
     }
-    Ok(if done.errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if done.errors.is_empty() && done.differing == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn sync(

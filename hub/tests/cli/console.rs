@@ -101,8 +101,14 @@ fn start(mut command: Command, patience: Duration) -> (Program, String) {
 }
 
 fn hub() -> Hub {
+    hub_with("")
+}
+
+/// With more in its huiliu.toml.
+fn hub_with(more: &str) -> Hub {
     let (port, hooks) = (free_port(), free_port());
-    let folder = Folder::new(&format!("[hub]\nlisten = '127.0.0.1:{hooks}'\n[console]\nlisten = '127.0.0.1:{port}'\n"));
+    let config = format!("[hub]\nlisten = '127.0.0.1:{hooks}'\n[console]\nlisten = '127.0.0.1:{port}'\n{more}");
+    let folder = Folder::new(&config);
     let (serving, link) = start(folder.command(&["serve"]), PATIENCE);
     until("the console is open", || TcpStream::connect(("127.0.0.1", port)).ok());
     let path = link.strip_prefix(&format!("http://127.0.0.1:{port}")).expect("its own address").to_owned();
@@ -248,6 +254,34 @@ fn nothing_is_done_for_a_foreign_page() {
     let out = hub.post("/logout", &session, &form, "");
     assert_eq!(out.header("location"), "/login");
     assert_eq!(hub.get("/", &session).status, 303, "the session is over on this side too");
+}
+
+#[test]
+fn a_connection_shows_how_complete_it_is() {
+    let shop = "[connections.shop]\nconnector = 'shopify'\nnetwork = 'private'\nreconcile_percent = 0\n\
+                config = { shop = 'demo', base_url = 'http://127.0.0.1:9/' }\n";
+    let hub = hub_with(shop);
+    hub.account();
+    let session = hub.log_in();
+    let store = rusqlite::Connection::open(hub.folder.path().join("data/huiliu.db")).expect("the store");
+    store.busy_timeout(PATIENCE).expect("patience");
+    let round = "INSERT INTO reconcile_round VALUES ('shop', 'customers', 3, 'rest', NULL, '{\"inbox\":1,\"link\":1}',
+        '{\"records\":0,\"fields\":{}}', 1, 9000000000000000, 0, NULL,
+        '{\"records\":1000000,\"fields\":{\"title\":1000000}}', 1)";
+    store.execute(round, []).expect("a round");
+    for at in 0..23 {
+        let one =
+            "INSERT INTO divergence VALUES ('shop', 'customers', ?1, 'missed', '[\"title\"]', 'repairing', NULL, 1, 0,
+                   NULL, 1, 9000000000000000)";
+        store.execute(one, [at.to_string()]).expect("a divergence");
+    }
+    let page = hub.get("/connections/shop", &session).body;
+    for shown in ["Completeness", "1000000", "99.997 %", "23 differ, repairing"] {
+        assert!(page.contains(shown), "{shown}: {page}");
+    }
+    let headers = [("Cookie", session.as_str()), ("Accept-Language", "zh-CN")];
+    let page = ask(hub.port, "GET", "/connections/shop", &headers, "").body;
+    assert!(page.contains("完整性") && page.contains("23 条不一致，修复中"), "{page}");
 }
 
 /// A delivery that gave up, as push leaves it: the newest one to the ERP that was done.

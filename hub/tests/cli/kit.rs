@@ -51,6 +51,13 @@ impl Said {
         serde_json::from_str(&self.out()).expect("JSON")
     }
 
+    /// Standard output of a command that had to fail.
+    #[track_caller]
+    pub fn out_of_failure(self) -> String {
+        assert!(!self.fine, "{}", self.out);
+        self.out
+    }
+
     /// Standard error of a command that had to fail.
     #[track_caller]
     pub fn err(self) -> String {

@@ -7,6 +7,7 @@ mod kit;
 mod language;
 mod operate;
 mod own;
+mod reconcile;
 mod record;
 mod serve;
 mod terminal;

@@ -38,7 +38,7 @@ const MEMBERS: &str = "[rows]\nentity = 'customer'\n[rows.identities]\nemail = {
                        [rows.fields]\ntitle = '/title'\nemails.work = { from = '/email', normalize = 'email' }\n";
 
 /// A till that keeps its buyers, and whose last reply may be told.
-fn till(buyers: &Arc<Mutex<Vec<Value>>>) -> u16 {
+pub fn till(buyers: &Arc<Mutex<Vec<Value>>>) -> u16 {
     till_after(|_| {}, buyers)
 }
 
@@ -62,7 +62,7 @@ fn till_after(wait: impl Fn(&Call) + Send + Sync + 'static, buyers: &Arc<Mutex<V
     })
 }
 
-fn deployment(port: u16) -> Folder {
+pub fn deployment(port: u16) -> Folder {
     let folder = Folder::new(&format!(
         "[connections.till]\nconnector = 'till'\nnetwork = 'private'\nconfig.address = 'http://127.0.0.1:{port}'\n\
          [connections.\"会员表\"]\nconnector = 'file'\nmapping = 'mappings/members.toml'\nkey = 'id'\nrank = -1\n"

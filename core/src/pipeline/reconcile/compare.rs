@@ -11,7 +11,7 @@ use crate::link::{Link, LinkKey, LinkState};
 use crate::pipeline::{plan, process};
 use crate::store::db::{Result, Tx};
 use crate::store::deliveries::{self, Planned};
-use crate::store::reconcile::{self as kept, Kind};
+use crate::store::divergences::{self, Kind};
 use crate::store::{goldens, inbox, links};
 
 /// How a record differs.
@@ -62,16 +62,16 @@ impl Known {
             .collect();
         let links = links::by_keys(tx, &keys)?;
         let golden: BTreeSet<i64> = links.iter().filter(|it| it.open && it.golden != 0).map(|it| it.golden).collect();
-        let mut busy = kept::being_read(tx, (connection.name.as_str(), stream), ids)?;
+        let mut busy = divergences::being_read(tx, (connection.name.as_str(), stream), ids)?;
         let mut dead = BTreeMap::new();
         let is_ours = |one: &&Planned| one.connection == connection.name.as_str();
         for one in deliveries::unfinished_of(tx, golden.iter().copied())?.iter().filter(is_ours) {
             let Some(id) = one.delivery.id.as_ref().map(|id| id.as_str().to_owned()) else { continue };
             if one.state == "dead" {
-                dead.insert(id, one.delivery.number)
+                dead.insert(id, one.delivery.number);
             } else {
-                busy.insert(id).then_some(0)
-            };
+                busy.insert(id);
+            }
         }
         let planned_to = inbox::progress(tx, plan::POSITION)?;
         let moved = goldens::by_ids(tx, golden.iter().copied())?.into_iter().filter(|it| it.change > planned_to);
@@ -165,8 +165,11 @@ impl Known {
         if !missed.is_empty() {
             return Some(Difference { kind: Kind::Missed, fields: missed });
         }
-        let fields = self.owed.get(key)?.fields.keys().cloned().collect();
-        Some(Difference { kind: Kind::Undelivered, fields })
+        // After a write without an answer a value may be owed that is there already.
+        let is_there = |(field, value): &(&FieldName, &serde_json::Value)| shown.fields.get(*field) == Some(*value);
+        let owed = self.owed.get(key)?.fields.iter().filter(|it| !is_there(it));
+        let fields: BTreeSet<FieldName> = owed.map(|(field, _)| field.clone()).collect();
+        (!fields.is_empty()).then_some(Difference { kind: Kind::Undelivered, fields })
     }
 }
 

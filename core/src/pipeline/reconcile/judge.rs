@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::compare::{Difference, Known, lenses};
+use super::missing::{self, Owing};
 use super::{ROUND_EVERY_US, Reconciled, Turn, pause, wait_us};
 use crate::connection::Missing;
 use crate::connector::{ConnectorError, Cursor, Received, Record, StreamName};
@@ -10,7 +11,7 @@ use crate::manifest::Ability;
 use crate::pipeline::process::MEANING_LOCK;
 use crate::pipeline::{blocking, plan, pull};
 use crate::store::db::{Result, Tx};
-use crate::store::reconcile::{self as kept, Divergence, Kind, State};
+use crate::store::divergences::{self, Divergence, Kind, State};
 use crate::store::{inbox, links, streams};
 
 /// How long a look waits for what is under way, and after a repair; each further repair doubles it.
@@ -83,8 +84,9 @@ fn put_off(turn: &Turn, suspects: Vec<Divergence>) -> Result<Vec<Divergence>> {
         for (stream, all) in by_stream(suspects, |one| one) {
             let ids = all.iter().map(|one| one.external_id.clone()).collect();
             let known = Known::load(&turn.engine, tx, &turn.connection, &stream, &ids)?;
+            let owing = owing(turn, tx, &stream, &ids)?;
             for one in all {
-                match wait_until_us(turn, &known, &one, now_us) {
+                match wait_until_us(turn, &known, &owing, &one, now_us) {
                     Some(due_us) => later.push(Divergence { due_us, ..one }),
                     None => ready.push(one),
                 }
@@ -93,9 +95,15 @@ fn put_off(turn: &Turn, suspects: Vec<Divergence>) -> Result<Vec<Divergence>> {
         Ok(())
     })?;
     if !later.is_empty() {
-        turn.engine.store.write(|tx| kept::put(tx, &later))?;
+        turn.engine.store.write(|tx| divergences::put(tx, &later))?;
     }
     Ok(ready)
+}
+
+/// What is owed to records that have no id yet.
+fn owing(turn: &Turn, tx: &mut Tx<'_>, stream: &str, ids: &BTreeSet<String>) -> Result<Owing> {
+    let golden: BTreeSet<i64> = ids.iter().filter_map(|id| missing::golden_of(id)).collect();
+    if golden.is_empty() { Ok(Owing::default()) } else { Owing::load(turn, tx, stream, &golden) }
 }
 
 fn by_stream<T>(all: Vec<T>, of: impl Fn(&T) -> &Divergence) -> BTreeMap<String, Vec<T>> {
@@ -107,9 +115,10 @@ fn by_stream<T>(all: Vec<T>, of: impl Fn(&T) -> &Divergence) -> BTreeMap<String,
 }
 
 /// Until when a suspicion has to wait for what is under way. None: it has settled.
-fn wait_until_us(turn: &Turn, known: &Known, one: &Divergence, now_us: i64) -> Option<i64> {
+fn wait_until_us(turn: &Turn, known: &Known, owing: &Owing, one: &Divergence, now_us: i64) -> Option<i64> {
     let id = one.external_id.as_str();
-    if known.processed < one.inbox || known.is_busy(id) {
+    let is_owed = missing::golden_of(id).is_some_and(|golden| owing.busy.contains(&golden));
+    if known.processed < one.inbox || known.is_busy(id) || is_owed {
         return Some(now_us + PAUSE_US);
     }
     if turn.connection.can(&one.stream, Ability::Fetch) {
@@ -135,6 +144,9 @@ async fn look(
     pages: &mut BTreeMap<(String, Option<String>), BTreeMap<String, Record>>,
 ) -> Looked {
     let stream = StreamName::from(&one.stream);
+    if one.kind == Kind::Uncreated {
+        return Looked::Unasked;
+    }
     if turn.connection.can(&one.stream, Ability::Fetch) {
         return match turn.fetch(&stream, &one.external_id).await {
             Ok(Some(record)) => Looked::Shown(record),
@@ -169,17 +181,24 @@ fn judge(turn: &Turn, cases: Vec<Case>, mut done: Reconciled) -> Result<Reconcil
         for (stream, cases) in by_stream(cases, |case| &case.one) {
             let ids = cases.iter().map(|case| case.one.external_id.clone()).collect();
             let known = Known::load(&turn.engine, tx, &turn.connection, &stream, &ids)?;
+            let owing = owing(turn, tx, &stream, &ids)?;
             for case in cases {
-                one(turn, tx, &known, case, &mut done)?;
+                one(turn, tx, (&known, &owing), case, &mut done)?;
             }
-            kept::trim(tx, (turn.name(), &stream), REPAIRED_KEPT)?;
+            divergences::trim(tx, (turn.name(), &stream), REPAIRED_KEPT)?;
         }
         turn.charge(tx)
     })?;
     Ok(done)
 }
 
-fn one(turn: &Turn, tx: &mut Tx<'_>, known: &Known, case: Case, done: &mut Reconciled) -> Result<()> {
+fn one(
+    turn: &Turn,
+    tx: &mut Tx<'_>,
+    (known, owing): (&Known, &Owing),
+    case: Case,
+    done: &mut Reconciled,
+) -> Result<()> {
     let now_us = turn.engine.clock.now_us();
     let Case { mut one, asked_us, looked } = case;
     if let Looked::Failed(error) = &looked {
@@ -187,34 +206,42 @@ fn one(turn: &Turn, tx: &mut Tx<'_>, known: &Known, case: Case, done: &mut Recon
     }
     let id = one.external_id.clone();
     // Something came or was sent while the system was asked: what it answered may be the past.
-    let news = kept::is_announced(tx, turn.name(), &id, known.processed, NEWS)?;
-    let crossed = known.is_busy(&id) || known.fresh_us(&id).0 > asked_us || news;
+    let news = divergences::is_announced(tx, turn.name(), &id, known.processed, NEWS)?;
+    let golden = missing::golden_of(&id);
+    let is_owed = golden.is_some_and(|golden| owing.busy.contains(&golden));
+    let crossed = known.is_busy(&id) || is_owed || known.fresh_us(&id).0 > asked_us || news;
     if crossed && now_us < one.found_us.saturating_add(PATIENCE_US) {
         one.due_us = now_us + PAUSE_US;
-        return kept::put(tx, &[one]);
+        return divergences::put(tx, &[one]);
     }
     let gone = || known.is_open(&id).then(|| Difference::whole(Kind::Vanished));
     let difference = match &looked {
         Looked::Shown(record) if record.id.as_str() == id => {
             known.difference(&turn.connection, record, &mut BTreeMap::new())
         }
-        Looked::Moved => return kept::dismiss(tx, &[one]).map(drop),
+        Looked::Unasked if one.kind == Kind::Uncreated => {
+            golden.filter(|golden| owing.owed.contains_key(golden)).map(|_| Difference::whole(Kind::Uncreated))
+        }
+        Looked::Moved => return divergences::dismiss(tx, &[one]).map(drop),
         _ => gone(),
     };
     let Some(Difference { kind, fields }) = difference else {
         if one.state == State::Suspected {
-            return kept::dismiss(tx, &[one]).map(drop);
+            return divergences::dismiss(tx, &[one]).map(drop);
         }
         done.repaired += 1;
         let repaired = Divergence { state: State::Repaired, reason: None, due_us: now_us, ..one };
-        return kept::put(tx, &[repaired]);
+        return divergences::put(tx, &[repaired]);
     };
     if one.state == State::Suspected {
         done.confirmed += 1;
         tracing::warn!(connection = turn.name(), stream = one.stream, id, kind = kind.as_str(), "not in step");
     }
     (one.kind, one.fields) = (kind, fields);
-    let refused = repair(turn, tx, known, &one, &looked, asked_us)?;
+    let refused = match golden.filter(|_| kind == Kind::Uncreated) {
+        Some(golden) => create(turn, tx, owing, golden)?,
+        None => repair(turn, tx, known, &one, &looked, asked_us)?,
+    };
     done.wakes |= refused.is_none();
     one.tries += 1;
     one.inbox = streams::here(tx)?.inbox;
@@ -223,7 +250,7 @@ fn one(turn: &Turn, tx: &mut Tx<'_>, known: &Known, case: Case, done: &mut Recon
     one.reason = refused.or_else(|| is_stuck.then(|| unhelped(&one)));
     let wait_us = if is_stuck { ROUND_EVERY_US } else { PAUSE_US << one.tries.clamp(0, TRIES_MAX) };
     one.due_us = now_us + wait_us;
-    kept::put(tx, &[one])
+    divergences::put(tx, &[one])
 }
 
 fn unhelped(one: &Divergence) -> String {
@@ -247,7 +274,7 @@ fn failed(
     }
     done.error = Some(text);
     pause(turn, tx, error)?;
-    kept::put(tx, &[one])
+    divergences::put(tx, &[one])
 }
 
 /// Repairs by the ordinary paths. Returns why nothing was done, if so.
@@ -282,7 +309,7 @@ fn repair(
         }
         (Kind::Undelivered, _) => {
             if let Some(number) = known.given_up(&one.external_id) {
-                return Ok(Some(format!("delivery {number} was given up; see `huiliu dead-letters`")));
+                return Ok(Some(given_up(number)));
             }
             plan::queue(&turn.engine, tx, &known.owed_to(&one.external_id))?;
         }
@@ -291,13 +318,27 @@ fn repair(
     Ok(None)
 }
 
+/// Queues what should have been created. Returns why nothing was done, if so.
+fn create(turn: &Turn, tx: &mut Tx<'_>, owing: &Owing, golden: i64) -> Result<Option<String>> {
+    if let Some(number) = owing.dead.get(&golden) {
+        return Ok(Some(given_up(*number)));
+    }
+    let owed: Vec<_> = owing.owed.get(&golden).into_iter().cloned().collect();
+    plan::queue(&turn.engine, tx, &owed)?;
+    Ok(None)
+}
+
+fn given_up(number: i64) -> String {
+    format!("delivery {number} was given up; see `huiliu dead-letters`")
+}
+
 /// Absence is not deletion: a lost permission looks like a mass deletion to whoever asks for one record after the other,
 /// too. More than the budget of a complete scan is never closed by a round.
 fn brake(turn: &Turn, tx: &mut Tx<'_>, stream: &str) -> Result<Option<String>> {
     let names = lenses(&turn.connection, stream);
     let scope = links::Scope { connection: turn.name(), lenses: &names };
     let (open, now_us) = (links::count_open(tx, &scope)?, turn.engine.clock.now_us());
-    let missing = kept::vanished(tx, (turn.name(), stream), now_us - ROUND_EVERY_US)?;
+    let missing = divergences::vanished(tx, (turn.name(), stream), now_us - ROUND_EVERY_US)?;
     let Missing { links, percent } = turn.connection.missing;
     let budget = i64::from(links).max(open.saturating_mul(i64::from(percent)) / 100);
     Ok((missing > budget).then(|| {

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use huiliu_mappings::value::FieldName;
 
 use super::compare::{Difference, Known, lenses};
-use super::{ROUND_EVERY_US, Reconciled, Step, Turn, pause, wait_us};
+use super::{ROUND_EVERY_US, Reconciled, Step, Turn, missing, pause, wait_us};
 use crate::connector::{ConnectorError, Cursor, Page, Received, Record};
 use crate::manifest::Ability;
 use crate::pipeline::blocking;
 use crate::store::db::{Result, Tx};
+use crate::store::divergences::{self, Divergence, Kind, State};
 use crate::store::links;
-use crate::store::reconcile::{self as kept, Divergence, Kind, Phase, Round, State};
+use crate::store::rounds::{self, Phase, Round};
 
 /// Links compared with the marks of a round in one step; it costs no call.
 const LINKS: i64 = 500;
@@ -23,10 +24,10 @@ const ALONE_MAX: i64 = 8;
 const SETTLE_US: i64 = 5_000_000;
 
 /// What one record was met with, and how it differs.
-struct Met {
-    id: String,
-    difference: Option<Difference>,
-    fields: BTreeMap<FieldName, i64>,
+pub(super) struct Met {
+    pub id: String,
+    pub difference: Option<Difference>,
+    pub fields: BTreeMap<FieldName, i64>,
 }
 
 /// Takes the step.
@@ -40,6 +41,11 @@ pub(super) async fn step(turn: &Turn, step: Step, afford: i64, done: &mut Reconc
         Phase::Links | Phase::Rest => {
             let (turn, counts) = (turn.clone(), done.clone());
             *done = blocking(move || unseen(&turn, &step, counts)).await?;
+            Ok(())
+        }
+        Phase::Goldens => {
+            let (turn, counts) = (turn.clone(), done.clone());
+            *done = blocking(move || missing::step(&turn, &step, counts)).await?;
             Ok(())
         }
     }
@@ -107,10 +113,10 @@ fn turned(turn: &Turn, step: &Step, page: Page, mut done: Reconciled) -> Result<
         }
         begin(turn, tx, step)?;
         // A page that is read twice, because pages moved, counts once.
-        let new = kept::unmarked(tx, stream(turn, step), &seen)?;
+        let new = rounds::unmarked(tx, stream(turn, step), &seen)?;
         let again: BTreeSet<String> =
             known.open().filter(|it| !new.contains(&it.number)).map(|it| it.key.id.as_str().to_owned()).collect();
-        kept::mark(tx, stream(turn, step), &seen)?;
+        rounds::mark(tx, stream(turn, step), &seen)?;
         for one in met.iter().filter(|one| !again.contains(&one.id)) {
             count(&mut round, one);
             done.records += 1;
@@ -190,7 +196,7 @@ fn read_alone(
         done.suspected += suspect(turn, tx, step, &met, None)?;
         round.cursor = looked.last().map(|(id, _)| id.clone()).or(round.cursor);
         if is_last {
-            end(turn, &mut round);
+            end_of_links(turn, step, &mut round);
         }
         close(turn, tx, step, round)
     })?;
@@ -211,7 +217,7 @@ fn unseen(turn: &Turn, step: &Step, mut done: Reconciled) -> Result<Reconciled> 
         let known = links::by_keys(tx, &keys(turn, &names, &ids))?;
         let old: BTreeSet<i64> =
             known.iter().filter(|it| it.open && it.number <= round.scan.link).map(|it| it.number).collect();
-        let missing = kept::unmarked(tx, stream(turn, step), &old)?;
+        let missing = rounds::unmarked(tx, stream(turn, step), &old)?;
         let missing: BTreeSet<&str> =
             known.iter().filter(|it| missing.contains(&it.number)).map(|it| it.key.id.as_str()).collect();
         if !is_still_ours(turn, tx, step)? {
@@ -231,11 +237,20 @@ fn unseen(turn: &Turn, step: &Step, mut done: Reconciled) -> Result<Reconciled> 
         done.suspected += suspect(turn, tx, step, &missing, None)?;
         match page.last() {
             Some(last) if i64::try_from(page.len()).is_ok_and(|len| len == LINKS) => round.cursor = Some(last.clone()),
-            _ => end(turn, &mut round),
+            _ => end_of_links(turn, step, &mut round),
         }
         close(turn, tx, step, round)
     })?;
     Ok(done)
+}
+
+/// Where records may be made, it is looked next which are missing.
+fn end_of_links(turn: &Turn, step: &Step, round: &mut Round) {
+    if missing::may_create(&turn.connection, step.stream.as_str()) {
+        (round.phase, round.cursor) = (Phase::Goldens, None);
+    } else {
+        end(turn, round);
+    }
 }
 
 fn keys(turn: &Turn, lenses: &[&str], ids: &BTreeSet<String>) -> Vec<crate::link::LinkKey> {
@@ -252,7 +267,7 @@ fn stream<'a>(turn: &'a Turn, step: &'a Step) -> (&'a str, &'a str) {
     (turn.name(), step.stream.as_str())
 }
 
-fn count(round: &mut Round, one: &Met) {
+pub(super) fn count(round: &mut Round, one: &Met) {
     round.tally.records += 1;
     for (field, values) in &one.fields {
         *round.tally.fields.entry(field.clone()).or_default() += values;
@@ -260,21 +275,21 @@ fn count(round: &mut Round, one: &Met) {
 }
 
 /// Whether nobody else moved the round since it was read.
-fn is_still_ours(turn: &Turn, tx: &mut Tx<'_>, step: &Step) -> Result<bool> {
+pub(super) fn is_still_ours(turn: &Turn, tx: &mut Tx<'_>, step: &Step) -> Result<bool> {
     let key = (turn.name().to_owned(), step.stream.as_str().to_owned());
     let place = |round: &Round| (round.number, round.phase, round.cursor.clone());
-    Ok(kept::rounds(tx)?.get(&key).map(place) == step.stored.as_ref().map(place))
+    Ok(rounds::rounds(tx)?.get(&key).map(place) == step.stored.as_ref().map(place))
 }
 
 /// The first step of a round forgets what the former one saw.
-fn begin(turn: &Turn, tx: &mut Tx<'_>, step: &Step) -> Result<()> {
+pub(super) fn begin(turn: &Turn, tx: &mut Tx<'_>, step: &Step) -> Result<()> {
     if step.stored.as_ref().is_none_or(|stored| stored.number != step.round.number) {
-        kept::unmark_all(tx, stream(turn, step))?;
+        rounds::unmark_all(tx, stream(turn, step))?;
     }
     Ok(())
 }
 
-fn end(turn: &Turn, round: &mut Round) {
+pub(super) fn end(turn: &Turn, round: &mut Round) {
     let now_us = turn.engine.clock.now_us();
     (round.phase, round.cursor) = (Phase::Rest, None);
     round.last = Some(std::mem::take(&mut round.tally));
@@ -282,17 +297,17 @@ fn end(turn: &Turn, round: &mut Round) {
     round.due_us = now_us.max(round.started_us.saturating_add(ROUND_EVERY_US));
 }
 
-fn close(turn: &Turn, tx: &mut Tx<'_>, step: &Step, mut round: Round) -> Result<()> {
+pub(super) fn close(turn: &Turn, tx: &mut Tx<'_>, step: &Step, mut round: Round) -> Result<()> {
     if round.phase != Phase::Rest {
         // Streams take turns.
         round.due_us = turn.engine.clock.now_us();
     }
-    kept::put_round(tx, turn.name(), step.stream.as_str(), &round)?;
+    rounds::put_round(tx, turn.name(), step.stream.as_str(), &round)?;
     turn.charge(tx)
 }
 
 /// Notes what differs; says how many records that are.
-fn suspect(turn: &Turn, tx: &mut Tx<'_>, step: &Step, met: &[Met], page: Option<&str>) -> Result<usize> {
+pub(super) fn suspect(turn: &Turn, tx: &mut Tx<'_>, step: &Step, met: &[Met], page: Option<&str>) -> Result<usize> {
     let now_us = turn.engine.clock.now_us();
     let here = crate::store::streams::here(tx)?.inbox;
     let found: Vec<Divergence> = met
@@ -315,7 +330,7 @@ fn suspect(turn: &Turn, tx: &mut Tx<'_>, step: &Step, met: &[Met], page: Option<
             })
         })
         .collect();
-    kept::suspect(tx, &found)?;
+    divergences::suspect(tx, &found)?;
     Ok(found.len())
 }
 
@@ -333,7 +348,7 @@ fn failed(turn: &Turn, step: &Step, error: &ConnectorError, mut done: Reconciled
     turn.engine.store.write(|tx| {
         if is_still_ours(turn, tx, step)? {
             begin(turn, tx, step)?;
-            kept::put_round(tx, turn.name(), step.stream.as_str(), &round)?;
+            rounds::put_round(tx, turn.name(), step.stream.as_str(), &round)?;
         }
         pause(turn, tx, error)?;
         turn.charge(tx)
