@@ -232,8 +232,9 @@ impl<'a> Desk<'a> {
             html(page::page(asked.spoken, &self.title, &form))
         };
         let frames = self.origins.join(" ");
-        let policy =
-            format!("default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'self' {frames}");
+        let policy = format!(
+            "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'self' {frames}"
+        );
         reply.headers.push(("content-security-policy", policy.replace(['\r', '\n'], " ")));
         reply.headers.push(("cache-control", "no-store".to_owned()));
         Ok(Told::Answer("given_out", reply))

@@ -42,7 +42,7 @@ pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, S
         url::Url::parse(&args.url).ok().filter(|url| matches!(url.scheme(), "https" | "http")).ok_or_else(|| {
             say!(language, "--url is no address of the web; write https://…", "--url 不是网址，请以 https:// 开头")
         })?;
-    let desk = Desk::new(rule, &connection.cx).map_err(|told| told.to_string())?;
+    let desk = Desk::new(rule, &connection.cx).map_err(|told| language.told(&told.to_string()))?;
     let spoken = match language {
         Language::En => Spoken::En,
         Language::Zh => Spoken::Zh,

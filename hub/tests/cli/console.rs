@@ -2,14 +2,13 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::kit::{Folder, PATIENCE, free_port, until};
+use crate::kit::{Folder, PATIENCE, browse, free_port, until};
 
 const PASSWORD: &str = "correct horse battery staple";
 
@@ -304,20 +303,6 @@ fn bury(folder: &std::path::Path) {
         .expect("it is buried");
 }
 
-fn walk(question: &Value) -> Value {
-    let tools = std::env::var_os("HUILIU_TEST_TOOLS")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.cache/test-tools")), PathBuf::from);
-    let mut command = Command::new("node");
-    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/console/walk.mjs")).arg(tools.join("node"));
-    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let mut child = child.expect("Node.js starts; ./test.sh installs it");
-    let _ = child.stdin.take().expect("a pipe").write_all(question.to_string().as_bytes());
-    let output = child.wait_with_output().expect("the walk ends");
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "the walk failed; ./test.sh installs what it needs\n{told}");
-    serde_json::from_slice(&output.stdout).expect("JSON")
-}
-
 #[test]
 fn a_person_finds_her_way() {
     let home = tempfile::tempdir().expect("a folder");
@@ -330,7 +315,10 @@ fn a_person_finds_her_way() {
     let address = link.split("/invite/").next().expect("an address").to_owned();
     bury(&folder);
     let shots = std::env::var("HUILIU_SHOTS").ok();
-    let told = walk(&json!({"address": address, "link": link, "name": "wang", "password": PASSWORD, "shots": shots}));
+    let told = browse(
+        "console/walk.mjs",
+        &json!({"address": address, "link": link, "name": "wang", "password": PASSWORD, "shots": shots}),
+    );
     let problems: Vec<&str> = told["problems"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
     assert!(problems.is_empty(), "{}", problems.join("\n"));
     let seen = &told["seen"];

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -162,6 +162,21 @@ pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
         assert!(began.elapsed() < PATIENCE, "{what}: not within {} s", PATIENCE.as_secs());
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Lets a script of this folder act in a real browser; what it tells.
+pub fn browse(script: &str, question: &serde_json::Value) -> serde_json::Value {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let tools = std::env::var_os("HUILIU_TEST_TOOLS").map_or_else(|| root.join("../.cache/test-tools"), PathBuf::from);
+    let mut command = Command::new("node");
+    command.arg(root.join("tests/cli").join(script)).arg(tools.join("node"));
+    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = child.expect("Node.js starts; ./test.sh installs it");
+    let _ = child.stdin.take().expect("a pipe").write_all(question.to_string().as_bytes());
+    let output = child.wait_with_output().expect("the script ends");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{script} failed; ./test.sh installs what it needs\n{told}");
+    serde_json::from_slice(&output.stdout).expect("JSON")
 }
 
 /// A call to a scripted server.

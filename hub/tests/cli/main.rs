@@ -11,3 +11,4 @@ mod reconcile;
 mod record;
 mod serve;
 mod terminal;
+mod webform;

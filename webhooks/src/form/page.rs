@@ -23,8 +23,8 @@ pub struct Parts<'a> {
 }
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;margin:1rem;color:#1a1a1a;background:#fff}\
-    form{max-width:32rem}label{display:block;margin:.75rem 0 .25rem}input,textarea{font:inherit;width:100%;box-sizing:border-box;\
-    padding:.5rem;border:1px solid #767676;border-radius:4px}label.c input{width:auto}button{font:inherit;margin-top:1rem;\
+    form{max-width:32rem}h1{font-size:1.4rem;line-height:1.3}p{margin:.75rem 0}input,textarea{font:inherit;width:100%;box-sizing:border-box;\
+    padding:.5rem;border:1px solid #767676;border-radius:4px}input[type=checkbox]{width:auto}button{font:inherit;\
     padding:.6rem 1.4rem;border:0;border-radius:4px;background:#0b5cad;color:#fff}.w{position:absolute;left:-9999px}";
 
 /// Text that may stand in HTML, in quotes too.
@@ -38,13 +38,13 @@ pub fn page(spoken: Spoken, title: &str, content: &str) -> String {
     let (lang, title) = (spoken.pick("en", "zh-CN"), escaped(title));
     format!(
         "<!doctype html>\n<html lang=\"{lang}\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
-         content=\"width=device-width\">\n<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{content}</body>\n</html>\n"
+         content=\"width=device-width\">\n<title>{title}</title>\n<link rel=\"icon\" href=\"data:,\">\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n{content}</main>\n</body>\n</html>\n"
     )
 }
 
 /// What is said after a submission, or instead of one.
 pub fn message(spoken: Spoken, text: &str) -> String {
-    page(spoken, text, &format!("<p role=\"status\">{}</p>\n", escaped(text)))
+    page(spoken, text, &format!("<div role=\"status\"><h1>{}</h1></div>\n", escaped(text)))
 }
 
 /// The `<form>` element.
@@ -61,14 +61,14 @@ pub fn form(spoken: Spoken, parts: &Parts<'_>) -> String {
             "textarea" => format!("<textarea name=\"{name}\" rows=\"5\"{must}></textarea>"),
             kind => format!("<input type=\"{kind}\" name=\"{name}\" autocomplete=\"{}\"{must}>", completed(&name)),
         };
-        let _ = writeln!(html, "<label>{label}{}\n{input}</label>", if *required { " *" } else { "" });
+        let _ = writeln!(html, "<p><label>{label}{}<br>\n{input}</label></p>", if *required { " *" } else { "" });
     }
     for channel in parts.consents {
         let by = escaped(&spoken.said(format!("({channel})"), format!("（{channel}）")));
         let (name, text) = (escaped(channel), escaped(parts.consent_text));
         let _ = writeln!(
             html,
-            "<label class=\"c\"><input type=\"checkbox\" name=\"consent_{name}\" value=\"yes\"> {text} {by}</label>"
+            "<p><label><input type=\"checkbox\" name=\"consent_{name}\" value=\"yes\"> {text} {by}</label></p>"
         );
     }
     let (trap, leave) = (escaped(parts.trap), spoken.pick("Leave this empty", "请留空"));
@@ -80,21 +80,23 @@ pub fn form(spoken: Spoken, parts: &Parts<'_>) -> String {
     for (name, value) in parts.hidden {
         let _ = writeln!(html, "<input type=\"hidden\" name=\"{}\" value=\"{}\">", escaped(name), escaped(value));
     }
-    let _ = writeln!(html, "<button>{}</button>\n</form>", spoken.pick("Send", "提交"));
+    let _ = writeln!(html, "<p><button>{}</button></p>\n</form>", spoken.pick("Send", "提交"));
     html
 }
 
 /// What to paste into a page of the site's owner: the form, and a few lines that fetch its token and say where the
 /// visitor came from. Without script the form of our own page stands in a frame.
 pub fn snippet(spoken: Spoken, hook: &str, parts: &Parts<'_>) -> String {
+    // The page around it has a heading of its own: this one stands below it.
     let form = form(spoken, parts).replacen("<form ", "<form hidden ", 1);
+    let form = form.replacen("<h1>", "<h2>", 1).replacen("</h1>", "</h2>", 1);
     // In a script, a text is JSON, and nothing in it may end the element.
     let place = serde_json::Value::from(hook).to_string().replace('<', "\\u003c");
     let frame = frame(hook, parts.title);
     format!("{form}<script>\n{}</script>\n<noscript>{}</noscript>\n", SCRIPT.replace("HOOK", &place), frame.trim_end())
 }
 
-/// Fetches a token, and another at half its time; tells the page and where its visitor came from.
+/// Fetches a token, and another at half its time, or after half a minute if that fails; tells the page and where its visitor came from.
 const SCRIPT: &str = r#"(function () {
   var form = document.currentScript.previousElementSibling, hook = HOOK;
   function add(name, value) {
@@ -108,7 +110,7 @@ const SCRIPT: &str = r#"(function () {
       form.action = hook + "?token=" + told.token;
       form.hidden = false;
       setTimeout(renew, told.seconds_max * 500);
-    });
+    }).catch(function () { setTimeout(renew, 30000); });
   }
   add("page", location.href);
   add("referrer", document.referrer);

@@ -4,53 +4,12 @@
 // Standard output: {"problems": [text], "pages": number, "seen": {…}}.
 import fs from 'node:fs';
 import path from 'node:path';
-import { createRequire } from 'node:module';
+import { open } from '../browser.mjs';
 
-const require = createRequire(path.join(process.argv[2], 'package.json'));
-const { chromium } = require('playwright-core');
-const axe = fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 const { address, link, name, password, shots } = JSON.parse(fs.readFileSync(0, 'utf8'));
-
-const problems = [];
+const eyes = await open(process.argv[2], shots);
+const { browser, problems, listen, look } = eyes;
 const seen = {};
-let pages = 0;
-const browser = await chromium.launch({
-  executablePath: '/usr/bin/chromium',
-  args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-    '--disable-background-networking', '--disable-component-update', '--disable-sync'],
-});
-
-// A refused action answers with an error status, which browsers write into their console too.
-let refusals = 0;
-function listen(page) {
-  page.on('console', (it) => {
-    if (it.type() === 'error' && refusals === 0) problems.push(`console: ${page.url()}: ${it.text()}`);
-  });
-  page.on('pageerror', (it) => problems.push(`script: ${page.url()}: ${it.message}`));
-  page.on('response', (it) => {
-    if (it.status() >= 400 && refusals === 0) problems.push(`status ${it.status()}: ${it.url()}`);
-  });
-}
-
-async function look(page, what) {
-  pages += 1;
-  const { wide, out } = await page.evaluate(() => ({
-    wide: document.documentElement.scrollWidth - document.documentElement.clientWidth,
-    out: [...document.querySelectorAll('main *')].filter((it) => {
-      const box = it.getBoundingClientRect();
-      return box.width > 1 && box.right > document.documentElement.clientWidth + 1 && !it.closest('svg');
-    }).slice(0, 3).map((it) => it.outerHTML.slice(0, 120)),
-  }));
-  if (wide > 0 || out.length > 0) problems.push(`${what}: too wide by ${wide}: ${out.join(' | ')}`);
-  await page.evaluate(axe);
-  const judged = await page.evaluate(() => window.axe.run(document, {
-    runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'best-practice'],
-  }));
-  for (const it of judged.violations) {
-    problems.push(`${what}: ${it.id}: ${it.help}: ${it.nodes.slice(0, 2).map((node) => node.html).join(' | ')}`);
-  }
-  if (shots) await page.screenshot({ path: path.join(shots, `${what.replaceAll(/[^\w-]+/g, '_')}.png`), fullPage: true });
-}
 
 const context = await browser.newContext({ locale: 'en-US', viewport: { width: 1280, height: 900 } });
 const page = await context.newPage();
@@ -170,11 +129,11 @@ await page.waitForURL('**said=resumed');
 seen.resumed = await page.innerText('.health');
 
 // What is not there says so.
-refusals = 1;
+eyes.refusals = 1;
 await page.goto(`${address}/customers/999999`);
 await look(page, 'missing en 1280');
 seen.missing = await page.innerText('h1');
-refusals = 0;
+eyes.refusals = 0;
 
 // Without scripts the pages work too.
 const plain = await browser.newContext({ javaScriptEnabled: false, storageState: await context.storageState() });
@@ -189,4 +148,4 @@ await page.waitForURL('**/login*');
 await page.goto(`${address}/customers`);
 seen.afterLogout = new URL(page.url()).pathname;
 await browser.close();
-console.log(JSON.stringify({ problems, pages, seen }));
+console.log(JSON.stringify({ problems, pages: eyes.pages, seen }));
