@@ -10,7 +10,7 @@ use huiliu_core::engine::Engine;
 use huiliu_core::link::LinkKey;
 use huiliu_core::pipeline::{plan, process, pull, push};
 use huiliu_core::review::{self, Steward};
-use huiliu_core::store::inbox::{self, InboxItem, ItemKind};
+use huiliu_core::store::inbox::{self, InboxItem};
 use huiliu_core::store::{Store, deliveries, goldens, links, stewards, streams};
 use huiliu_mappings::{matching, merge};
 use huiliu_tests::kit::{self, DAY_ONE_US, on_both_stores};
@@ -103,14 +103,7 @@ impl Rig {
 
     /// A webhook call of `a`.
     fn told(&self, what: &[Received]) {
-        let item = InboxItem {
-            connection: "a".to_owned(),
-            kind: ItemKind::Webhook,
-            body: serde_json::to_vec(what).unwrap(),
-            received_us: self.engine.clock.now_us(),
-            ..InboxItem::default()
-        };
-        self.engine.store.write(|tx| inbox::append(tx, &[item])).unwrap();
+        kit::call(&self.engine, "a", what);
     }
 }
 

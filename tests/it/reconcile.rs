@@ -13,7 +13,6 @@ use huiliu_core::link::LinkKey;
 use huiliu_core::pipeline::reconcile::{self, Pace, SHARE_PERCENT};
 use huiliu_core::pipeline::{plan, process, pull, push};
 use huiliu_core::store::divergences::{self, Divergence, Kind};
-use huiliu_core::store::inbox::{self, InboxItem, ItemKind};
 use huiliu_core::store::meter::{self, Meter};
 use huiliu_core::store::{Store, deliveries, links, streams};
 use huiliu_mappings::{matching, merge};
@@ -162,14 +161,7 @@ impl Rig {
 
     /// A call of `a`.
     fn told(&self, what: &[Received]) {
-        let item = InboxItem {
-            connection: "a".to_owned(),
-            kind: ItemKind::Webhook,
-            body: serde_json::to_vec(what).unwrap(),
-            received_us: self.engine.clock.now_us(),
-            ..InboxItem::default()
-        };
-        self.engine.store.write(|tx| inbox::append(tx, &[item])).unwrap();
+        kit::call(&self.engine, "a", what);
         self.settle();
     }
 
@@ -436,6 +428,32 @@ fn a_lost_permission_closes_nothing_beyond_the_budget() {
         rig.a.allow_all();
         rig.rounds(&Pace::Share(SHARE_PERCENT), 24);
         assert!(rig.open().is_empty() && rig.meter("a").is_complete(), "{:?}", rig.meter("a"));
+    });
+}
+
+#[test]
+fn what_repairs_do_not_help_needs_a_person() {
+    on_both_stores(|store| {
+        let rig = rig(store, Reads::Changes);
+        rig.fill(8);
+        rig.quiet();
+        rig.a.records.edit("003", &json!({"title": "Edited"}));
+        rig.a.records.stamp("003", 1);
+        rig.a.flicker("003", true);
+        let before = rig.engine.store.read(streams::here).unwrap().inbox;
+        rig.rounds(&Pace::Share(SHARE_PERCENT), 20);
+        let open = rig.open();
+        assert_eq!((open.len(), open[0].state, open[0].tries), (1, divergences::State::Stuck, 4), "{open:?}");
+        assert!(open[0].reason.as_deref().is_some_and(|it| it.contains("huiliu why a/customers/003")), "{open:?}");
+        let after = rig.engine.store.read(streams::here).unwrap().inbox;
+        assert_eq!(after - before, 4, "it does not fill the inbox");
+        // Somebody mends it and asks for a round.
+        rig.a.flicker("003", false);
+        reconcile::begin(&rig.engine, &rig.engine.connections["a"], &"customers".into()).unwrap();
+        rig.rounds(&Pace::Share(SHARE_PERCENT), 20);
+        assert_eq!(rig.open(), []);
+        rig.quiet();
+        rig.agree();
     });
 }
 

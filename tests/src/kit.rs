@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use huiliu_core::clock::Clock;
 use huiliu_core::connection::{Connection, Missing};
-use huiliu_core::connector::{Connector, Cx, Network, Version};
+use huiliu_core::connector::{Connector, Cx, Network, Received, Version};
 use huiliu_core::engine::Engine;
 use huiliu_core::pipeline::process;
 use huiliu_core::quota::Quota;
@@ -103,6 +103,18 @@ pub fn record(key: &str, seconds: i64, body: &Value) -> InboxItem {
         received_us: DAY_ONE_US + 3_600_000_000,
         ..InboxItem::default()
     }
+}
+
+/// A webhook call of a connection, verified and not yet understood.
+pub fn call(engine: &Engine, connection: &str, what: &[Received]) {
+    let item = InboxItem {
+        connection: connection.to_owned(),
+        kind: ItemKind::Webhook,
+        body: serde_json::to_vec(what).expect("JSON"),
+        received_us: engine.clock.now_us(),
+        ..InboxItem::default()
+    };
+    engine.store.write(|tx| inbox::append(tx, &[item])).expect("append");
 }
 
 /// Appends items and processes until nothing waits.

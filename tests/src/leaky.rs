@@ -10,6 +10,7 @@ use huiliu_core::connector::{
     Verified,
 };
 use huiliu_core::manifest::Manifest;
+use serde_json::Value;
 
 use crate::memory::Memory;
 
@@ -44,6 +45,8 @@ struct Faults {
     moving: Option<(usize, String)>,
     /// Records that nobody may see any more.
     forbidden: BTreeSet<String>,
+    /// Records that show another title whenever they are read.
+    flickering: BTreeSet<String>,
     /// The next call fails.
     failing: Option<ConnectorError>,
     calls: i64,
@@ -100,6 +103,16 @@ impl Leaky {
     /// Everything may be seen again.
     pub fn allow_all(&self) {
         self.faults().forbidden.clear();
+    }
+
+    /// This record shows another title whenever it is read, or is steady again.
+    pub fn flicker(&self, id: &str, flickers: bool) {
+        let mut faults = self.faults();
+        if flickers {
+            faults.flickering.insert(id.to_owned())
+        } else {
+            faults.flickering.remove(id)
+        };
     }
 
     /// The next list or fetch fails.
@@ -190,7 +203,15 @@ impl Connector for Leaky {
         if self.faults().forbidden.contains(key.id.as_str()) {
             return Ok(None);
         }
-        self.records.fetch(cx, key).await
+        let found = self.records.fetch(cx, key).await?;
+        let faults = self.faults();
+        let flickers = faults.flickering.contains(key.id.as_str());
+        Ok(found.map(|mut record| {
+            if flickers {
+                record.body["title"] = Value::String(format!("Title {}", faults.calls));
+            }
+            record
+        }))
     }
 
     fn receive(&self, cx: &Cx, request: &Verified) -> Result<Vec<Received>> {

@@ -54,7 +54,7 @@ pub enum State {
     Suspected,
     /// It was confirmed and repaired, and will be looked at again.
     Repairing,
-    /// Repairs did not help: a person must look at it. It is tried again from time to time.
+    /// Repairs did not help, or are not allowed: a person must look at it.
     Stuck,
     /// It is the same again.
     Repaired,
@@ -226,10 +226,10 @@ pub fn next_due_us(tx: &mut Tx<'_>, connection: &str) -> Result<BTreeMap<String,
     Ok(rows.into_iter().collect())
 }
 
-/// What needs a person in a stream (connection, stream) is looked at now: she may have mended it.
+/// What needs a person in a stream (connection, stream) is looked at and repaired now: she may have mended its cause.
 pub fn hurry(tx: &mut Tx<'_>, stream: (&str, &str), now_us: i64) -> Result<u64> {
     tx.execute(
-        "UPDATE divergence SET due_us = ?3 WHERE connection = ?1 AND stream = ?2 AND state = 'stuck' AND due_us > ?3",
+        "UPDATE divergence SET due_us = ?3, tries = 0 WHERE connection = ?1 AND stream = ?2 AND state = 'stuck'",
         &[Param::Text(stream.0), Param::Text(stream.1), Param::Int(now_us)],
     )
 }

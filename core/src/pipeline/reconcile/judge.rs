@@ -17,7 +17,7 @@ use crate::store::{inbox, links, streams};
 /// How long a look waits for what is under way, and after a repair; each further repair doubles it.
 const PAUSE_US: i64 = 5_000_000;
 
-/// Repairs, after which a divergence needs a person.
+/// After so many repairs a divergence needs a person; it is looked at once a round still, and not repaired any more.
 const TRIES_MAX: i64 = 4;
 
 /// Where a system talks all the time, something about a record may be under way always: after this long it is looked at
@@ -239,17 +239,20 @@ fn one(
     }
     (one.kind, one.fields) = (kind, fields);
     let refused = match golden.filter(|_| kind == Kind::Uncreated) {
+        // What did not help four times fills the inbox and helps nobody.
+        _ if one.tries >= TRIES_MAX => Some(unhelped(&one)),
         Some(golden) => create(turn, tx, owing, golden)?,
         None => repair(turn, tx, known, &one, &looked, asked_us)?,
     };
-    done.wakes |= refused.is_none();
-    one.tries += 1;
+    if refused.is_none() {
+        one.tries += 1;
+        done.wakes = true;
+    }
     one.inbox = streams::here(tx)?.inbox;
-    let is_stuck = refused.is_some() || one.tries > TRIES_MAX;
-    one.state = if is_stuck { State::Stuck } else { State::Repairing };
-    one.reason = refused.or_else(|| is_stuck.then(|| unhelped(&one)));
-    let wait_us = if is_stuck { ROUND_EVERY_US } else { PAUSE_US << one.tries.clamp(0, TRIES_MAX) };
+    one.state = if refused.is_some() { State::Stuck } else { State::Repairing };
+    let wait_us = if refused.is_some() { ROUND_EVERY_US } else { PAUSE_US << one.tries.clamp(0, TRIES_MAX) };
     one.due_us = now_us + wait_us;
+    one.reason = refused;
     divergences::put(tx, &[one])
 }
 
