@@ -67,6 +67,8 @@ pub enum Section {
     Customers,
     /// Reviews.
     Reviews,
+    /// Conflicts.
+    Conflicts,
     /// Dead letters.
     Letters,
     /// The pages before the login, and those that say no.

@@ -1,5 +1,6 @@
 //! One module a page, and what an action says afterwards.
 
+pub mod conflicts;
 pub mod connection;
 pub mod connections;
 pub mod customer;
@@ -27,6 +28,8 @@ pub fn said(t: Language, code: &str) -> Option<String> {
         "same" => t.said_same(number()),
         "apart" => t.said_apart().to_owned(),
         "later" => t.said_later().to_owned(),
+        "stands" => t.said_stands(number()),
+        "pinned" => t.said_pinned(number()),
         "retried" => t.said_retried(number(), number()),
         "welcome" => t.said_welcome().to_owned(),
         _ => return None,

@@ -132,6 +132,8 @@ pub fn router(engine: Engine, settings: Settings) -> Router {
         .route("/records", get(pages::record::show))
         .route("/reviews", get(pages::reviews::list))
         .route("/reviews/{number}", get(pages::reviews::one).post(pages::reviews::decide))
+        .route("/conflicts", get(pages::conflicts::list))
+        .route("/conflicts/{number}", get(pages::conflicts::one).post(pages::conflicts::decide))
         .route("/dead-letters", get(pages::letters::show))
         .route("/dead-letters/retry", post(pages::letters::retry))
         .route("/login", get(pages::door::login).post(pages::door::log_in))

@@ -42,6 +42,7 @@ texts! {
     connections "Connections", "连接";
     customers "Customers", "客户";
     reviews "Reviews", "待判断";
+    conflicts "Conflicts", "冲突";
     dead_letters "Dead letters", "死信";
     other_language "中文", "English";
     logged_in_as "Logged in", "已登录";
@@ -340,6 +341,17 @@ texts! {
     settled_apart "It was decided: different.", "已判定：不同。";
     said_same(number) "Decided: the record belongs to No. {number}.", "已判定：该记录属于编号 {number}。";
     said_apart "Decided: different. They stay apart.", "已判定：不同，不会再合并。";
+    conflicts_lead "What two systems said differently since they last agreed. A rule has settled each; nothing waits.", "两个系统自上次一致以来给出的不同值。均已按规则取值，无需等待。";
+    no_conflicts "There is no open conflict.", "没有未处理的冲突。";
+    conflict_title(number) "Conflict {number}", "冲突 {number}";
+    conflict_decided(by) "Decided by {by}.", "已由 {by} 处理。";
+    conflict_over "Somebody decided this conflict before, or it is over.", "该冲突已由他人处理，或已过去。";
+    cleared "cleared", "已清空";
+    keep_value "Keep this value", "保留此值";
+    restore_value "Restore this value", "恢复此值";
+    always_so "Always prefer this system", "以后始终优先该系统";
+    said_stands(number) "Decided: the value of No. {number} stays.", "已判定：编号 {number} 的值保持不变。";
+    said_pinned(number) "Restored: the value of No. {number} is fixed until somebody unpins it.", "已恢复：编号 {number} 的值已固定，直到有人取消。";
     said_later "Put off: it waits at the end of the list.", "已推迟：排到列表末尾。";
     comparison_companions(what) "{what} of its other records", "其他来源记录的{what}";
     comparison_name "name", "姓名";

@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use crate::clock::Clock;
 use crate::manifest::Manifest;
+use crate::offset::ClockOffset;
 use crate::quota::Quota;
 use crate::secrets::{Secret, TokenVault};
 
@@ -93,8 +94,7 @@ impl fmt::Display for RecordKey {
 pub struct Version {
     /// As the system wrote it: an etag, a stamp, a sequence.
     pub text: String,
-    /// Its place in order, where it has one: microseconds since 1970 UTC for a stamp, the number itself for a
-    /// sequence; none for an opaque tag, which can only be equal or different.
+    /// Its place in order: microseconds since 1970 UTC for a stamp, the number for a sequence; none for an opaque tag.
     pub order: Option<i64>,
     /// Whether `order` is an instant, and so says when the record changed.
     pub is_instant: bool,
@@ -432,6 +432,8 @@ pub struct Cx {
     pub tokens: Arc<TokenVault>,
     /// Which addresses may be called.
     pub network: Network,
+    /// How far the system's clock is from ours; whoever hears its time tells it here.
+    pub offset: Arc<ClockOffset>,
 }
 
 impl Cx {
@@ -491,8 +493,7 @@ pub trait Connector: Send + Sync {
         results
     }
 
-    /// Waits until the system says that a stream changed (IMAP IDLE and the like) and returns its name. The default
-    /// never returns: the schedule and the webhooks wake the stream.
+    /// Waits until the system says that a stream changed (IMAP IDLE), and names it; the default waits for ever.
     async fn listen(&self, _cx: &Cx) -> Result<StreamName> {
         std::future::pending().await
     }

@@ -4,19 +4,23 @@
 //! describes it, [`catalog`] loads all manifests and mapping files and checks them together. A [`connection`] is one
 //! configured account, and a [`link`] ties one of its records to a golden record. In [`pipeline`], `pull` and `intake`
 //! fill the inbox; `process` maps, matches and merges what arrived and writes the change log; `plan` turns changes
-//! into deliveries; `push` carries them out; `reconcile` compares all the time what systems show with what is held; `index` makes customers findable by name. [`store`] holds the only SQL of the workspace, [`secrets`] the secret
-//! values, [`seal`] keeps them at rest, [`quota`] spaces the calls, [`clock`] is the time, [`engine`] is what all
-//! stages need, [`explain`] answers who and why, [`rehearsal`] says what records would lead to, [`retry`] runs what a
+//! into deliveries; `push` carries them out; `reconcile` compares all the time what systems show with what is held; `index`
+//! makes customers findable by name. [`store`] holds the only SQL of the workspace, [`secrets`] the secret values, [`seal`]
+//! keeps them at rest, [`quota`] spaces the calls, [`clock`] is the time and [`offset`] how far a system's is from it,
+//! [`engine`] is what all stages need, [`explain`] answers who and why, [`conflict`] what two systems said differently,
+//! [`rehearsal`] says what records would lead to, [`retry`] runs what a
 //! person has mended, and [`replay`] reads what is kept through today's rules.
 
 pub mod catalog;
 pub mod clock;
+pub mod conflict;
 pub mod connection;
 pub mod connector;
 pub mod engine;
 pub mod explain;
 pub mod link;
 pub mod manifest;
+pub mod offset;
 pub mod pipeline;
 pub mod quota;
 pub mod rehearsal;

@@ -206,8 +206,9 @@ impl LinkState {
                 self.held.insert(field, value);
                 continue;
             }
-            self.written.remove(&field);
-            let before = self.held.insert(field.clone(), value.clone()).unwrap_or_default();
+            // A target may hold what we wrote in a form of its own: what it had before it is what we wrote.
+            let written = self.written.remove(&field);
+            let before = written.or(self.held.insert(field.clone(), value.clone())).unwrap_or_default();
             if !says(&field) {
                 self.said.remove(&field);
                 heard.unsaid = true;

@@ -44,12 +44,12 @@ pub enum ReviewError {
 /// What a command returns.
 pub type Result<T> = std::result::Result<T, ReviewError>;
 
-fn refused<T>(reason: impl Into<String>) -> Result<T> {
+pub(crate) fn refused<T>(reason: impl Into<String>) -> Result<T> {
     Err(ReviewError::Refused(reason.into()))
 }
 
 /// Runs a command in one transaction, alone among those who compute meaning, on this node and on others.
-fn command<T>(engine: &Engine, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+pub(crate) fn command<T>(engine: &Engine, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
     let _turn = engine.meaning();
     let mut refusal = None;
     let done = engine.store.write(|tx| {
@@ -71,7 +71,14 @@ fn command<T>(engine: &Engine, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> R
     }
 }
 
-fn note(engine: &Engine, tx: &mut Tx<'_>, steward: Steward<'_>, what: &str, detail: &Value, change: i64) -> Result<()> {
+pub(crate) fn note(
+    engine: &Engine,
+    tx: &mut Tx<'_>,
+    steward: Steward<'_>,
+    what: &str,
+    detail: &Value,
+    change: i64,
+) -> Result<()> {
     let made_us = engine.clock.now_us();
     let (made_by, why) = (steward.name.to_owned(), steward.why.to_owned());
     let command = Command { number: 0, what: what.to_owned(), detail: detail.clone(), made_by, why, change, made_us };
@@ -290,7 +297,7 @@ pub fn unpin(engine: &Engine, golden: i64, field: &FieldName, steward: Steward<'
     })
 }
 
-fn recompute(
+pub(crate) fn recompute(
     engine: &Engine,
     tx: &mut Tx<'_>,
     golden: i64,

@@ -1,6 +1,7 @@
 //! The command line: one command, one file.
 
 mod check;
+mod conflicts;
 mod connect;
 mod connector;
 mod console;
@@ -74,6 +75,7 @@ enum Command {
     Show(show::Args),
     Why(why::Args),
     Review(review::Args),
+    Conflicts(conflicts::Args),
     Link(steward::Link),
     Split(steward::Split),
     Pin(steward::Pin),
@@ -130,6 +132,7 @@ fn command(cli: Cli, language: Language) -> Result<ExitCode, String> {
         Command::Pin(args) => steward::pin(folder, &args, language),
         Command::Unpin(args) => steward::unpin(folder, &args, language),
         Command::Review(args) => review::run(folder, &args, language),
+        Command::Conflicts(args) => conflicts::run(folder, &args, language),
         Command::DeadLetters(args) => dead_letters::run(folder, &args, language),
         Command::Connector(args) => connector::run(folder, &args, language),
         Command::Console(args) => console::run(folder, &args, language),

@@ -9,6 +9,7 @@ use huiliu_core::connection::Connection;
 use huiliu_core::connector::{Cx, Network};
 use huiliu_core::engine::Engine;
 use huiliu_core::manifest::Manifest;
+use huiliu_core::offset::ClockOffset;
 use huiliu_core::quota::Quota;
 use huiliu_core::seal::{Seal, SealedVault};
 use huiliu_core::secrets::{Secret, TokenVault};
@@ -56,6 +57,7 @@ pub fn open(folder: &Path) -> Result<Deployment, String> {
     let (file, text) = &config.source;
     let mut directions = merge::Directions::parse_all(file, text, &model).map_err(|told| lines(&told))?;
     let catalog = connectors::catalog_with(&model, folder).map_err(|told| lines(&told))?;
+    let offsets = store.read(streams::clock_offsets).map_err(|error| error.to_string())?;
     let mut connections = Vec::new();
     for (name, given) in &config.connections {
         if given.reconcile_percent > 100 {
@@ -71,7 +73,9 @@ pub fn open(folder: &Path) -> Result<Deployment, String> {
             (system.lenses.clone(), Some(connector), Some(system.manifest.clone()))
         };
         let vault = Arc::new(SealedVault { store: store.clone(), seal: seal.clone(), connection: name.clone() });
+        let known_us = offsets.get(name).copied().unwrap_or(0);
         let cx = cx(name, given, manifest.as_deref(), vault, &clock)?;
+        let cx = Cx { offset: Arc::new(ClockOffset::known(known_us)), ..cx };
         connections.push(Connection {
             name: name.as_str().into(),
             system: given.connector.clone(),
@@ -189,5 +193,6 @@ fn cx(
             config::Network::Public => Network::Public,
             config::Network::Private => Network::Private,
         },
+        offset: Arc::default(),
     })
 }

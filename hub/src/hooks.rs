@@ -19,6 +19,7 @@ impl huiliu_webhooks::Intake for IntoInbox {
     async fn append(&self, arrived: Arrived) -> Result<Appended, IntakeError> {
         let headers =
             serde_json::to_string(&arrived.headers).map_err(|error| IntakeError::Failed(error.to_string()))?;
+        let known = self.engine.connections.get(arrived.connection.as_str());
         let item = InboxItem {
             connection: arrived.connection.as_str().to_owned(),
             kind: ItemKind::Webhook,
@@ -26,6 +27,7 @@ impl huiliu_webhooks::Intake for IntoInbox {
             headers: Some(headers),
             body: arrived.body.to_vec(),
             received_us: self.engine.clock.now_us(),
+            clock_offset_us: known.map_or(0, |connection| connection.cx.offset.us()),
             ..InboxItem::default()
         };
         match self.intake.append(item, arrived.dedupe).await {

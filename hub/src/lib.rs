@@ -5,7 +5,8 @@
 //! out, [`run`] keeps the stages going, [`console`] shows pages, [`live`] takes a connection from observing to live,
 //! [`endpoints`], [`metrics`] and [`logs`] say how it does, [`show`] answers who and why, [`demo`] plays a day with
 //! pretended systems, [`contract`] holds connectors to their promises, [`invent`] replaces people by invented ones, [`language`] is
-//! Chinese or English, [`table`] draws columns, and [`example`] writes tables of huiliu.toml.
+//! Chinese or English, [`table`] draws columns, and [`example`] and [`rules_file`] write tables of
+//! huiliu.toml and lines of rules/survive.toml.
 
 pub mod cli;
 pub mod completeness;
@@ -25,6 +26,7 @@ pub mod language;
 pub mod live;
 pub mod logs;
 pub mod metrics;
+pub mod rules_file;
 pub mod run;
 pub mod show;
 pub mod table;

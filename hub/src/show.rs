@@ -299,6 +299,7 @@ pub fn plain(value: &Value) -> String {
     }
 }
 
-fn instant(us: i64) -> String {
+/// An instant, UTC.
+pub fn instant(us: i64) -> String {
     jiff::Timestamp::from_microsecond(us).map(|at| at.to_string()).unwrap_or_default()
 }

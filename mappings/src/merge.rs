@@ -17,7 +17,7 @@ mod directions;
 mod rules;
 
 pub use directions::{Directions, Way};
-pub use rules::Rules;
+pub use rules::{Rules, SHIPPED};
 
 use rules::Strategy;
 

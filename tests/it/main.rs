@@ -4,6 +4,7 @@ mod absence;
 mod backfill;
 mod batches;
 mod blocks;
+mod conflicts;
 mod console;
 mod contract;
 mod dav;

@@ -66,6 +66,7 @@ pub fn connection(name: &str, clock: &Clock, connector: Option<Arc<dyn Connector
             quota: Arc::new(Quota::unlimited()),
             tokens: Arc::new(TokenVault::in_memory()),
             network: Network::Private,
+            offset: Arc::default(),
         },
         lenses: lenses(MAPPING),
         rank: 0,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use huiliu_core::clock::Clock;
 use huiliu_core::connector::{ConnectorError, Cx, Network, Result};
+use huiliu_core::offset::ClockOffset;
 use huiliu_core::quota::Quota;
 use jiff::Timestamp;
 pub use reqwest::Method;
@@ -17,6 +18,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::address::{self, Refused, Resolver};
+use crate::version;
 
 /// A host that does not even take the connection in this time is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -112,6 +114,7 @@ pub struct Http {
     network: Network,
     quota: Arc<Quota>,
     clock: Clock,
+    offset: Arc<ClockOffset>,
     timeout: Duration,
     bytes_max: u64,
 }
@@ -127,6 +130,7 @@ impl Http {
             network: cx.network,
             quota: cx.quota.clone(),
             clock: cx.clock.clone(),
+            offset: cx.offset.clone(),
             timeout,
             bytes_max,
         })
@@ -161,9 +165,14 @@ impl Http {
         if let Some(body) = request.body {
             builder = builder.body(body);
         }
+        let asked_us = self.clock.now_us();
         let mut answer = builder.send().await.map_err(|error| lost(&host, error))?;
         let status = answer.status().as_u16();
         let headers = std::mem::take(answer.headers_mut());
+        // A reply out of a cache tells the time at which it went in there.
+        if let (Some(told), false) = (version::date(&headers), headers.contains_key("age")) {
+            self.offset.told(told.as_microsecond(), asked_us, self.clock.now_us());
+        }
         let too_long = || {
             let bound = self.bytes_max;
             ConnectorError::broken(format!("{host} answered with more than {bound} bytes; ask for smaller pages"))

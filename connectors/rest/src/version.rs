@@ -92,9 +92,15 @@ const CLOCK_OFF_MAX: Duration = Duration::from_hours(24);
 /// The earlier of our time and the time that a reply's `Date` tells: no stamp that the system writes from now on is
 /// before it.
 pub fn system_now(headers: &HeaderMap, now: Timestamp) -> Timestamp {
-    let told = headers.get("date").and_then(|value| value.to_str().ok());
-    let told = told.and_then(|text| jiff::fmt::rfc2822::parse(text).ok()).map(|date| date.timestamp());
-    told.filter(|told| now.duration_since(*told).unsigned_abs() < CLOCK_OFF_MAX).map_or(now, |told| told.min(now))
+    date(headers)
+        .filter(|told| now.duration_since(*told).unsigned_abs() < CLOCK_OFF_MAX)
+        .map_or(now, |told| told.min(now))
+}
+
+/// The time that a reply's `Date` tells.
+pub fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    let told = headers.get("date").and_then(|value| value.to_str().ok())?;
+    jiff::fmt::rfc2822::parse(told).ok().map(|date| date.timestamp())
 }
 
 fn floor(at: Timestamp) -> Result<Timestamp> {

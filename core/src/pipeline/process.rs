@@ -4,6 +4,7 @@
 //! at any point leaves either nothing of it or all of it. Each step asks the store once for the whole batch.
 
 mod absence;
+mod contest;
 mod expand;
 mod lend;
 mod questions;
@@ -17,7 +18,7 @@ use crate::store::blocks::Pace;
 use crate::store::db::{Result, Tx};
 use crate::store::inbox::{InboxItem, ItemKind};
 pub(crate) use crate::store::links::MEANING_LOCK;
-use crate::store::{Store, blocks, goldens, inbox, links, replays, stewards, streams};
+use crate::store::{Store, blocks, conflicts, goldens, inbox, links, replays, stewards, streams};
 
 use expand::Expanded;
 pub(crate) use expand::received;
@@ -223,6 +224,8 @@ pub(crate) fn write(tx: &mut Tx<'_>, batch: &mut Batch, settled: &Settled) -> Re
     goldens::put(tx, &settled.goldens)?;
     goldens::log(tx, &settled.changes)?;
     links::journal(tx, &batch.journal)?;
+    conflicts::forget(tx, &settled.anew)?;
+    conflicts::put(tx, &settled.conflicts, settled.changes.last().map_or(0, |change| change.at_us))?;
     for receipt in &batch.receipts {
         replays::keep(tx, receipt)?;
     }

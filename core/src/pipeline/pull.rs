@@ -92,6 +92,7 @@ fn arrived(
     let now_us = engine.clock.now_us();
     let (next, more) = (page.next.clone(), page.more);
     let Arrived { items, hints, records } = unpack(connection, stream, page, before.scan, asked_us)?;
+    let offset_us = connection.cx.offset.to_keep();
     let state = StreamState {
         cursor: next.map(|next| next.as_str().to_owned()).or_else(|| before.cursor.clone()),
         due_us: asked_us + every_us,
@@ -103,12 +104,18 @@ fn arrived(
     engine.store.write(|tx| {
         inbox::append(tx, &items)?;
         inbox::ask_fetch(tx, &hints, now_us)?;
+        if let Some(offset_us) = offset_us {
+            streams::set_clock_offset(tx, connection.name.as_str(), offset_us)?;
+        }
         streams::put(tx, connection.name.as_str(), stream.as_str(), &state)?;
         if !more {
             streams::mark_read(tx, connection.name.as_str(), stream.as_str())?;
         }
         Ok(())
     })?;
+    if let Some(offset_us) = offset_us {
+        connection.cx.offset.kept(offset_us);
+    }
     Ok(state)
 }
 
@@ -179,6 +186,7 @@ pub(crate) fn record_item(connection: &Connection, record: &Record, asked_us: i6
         version: record.version.as_ref().map(serde_json::to_string).transpose()?,
         body: serde_json::to_vec(&record.body)?,
         received_us: asked_us,
+        clock_offset_us: connection.cx.offset.us(),
         ..InboxItem::default()
     })
 }
@@ -197,6 +205,7 @@ pub(crate) fn deleted_item(
         external_id: Some(id.to_owned()),
         version: version.map(serde_json::to_string).transpose()?,
         received_us: asked_us,
+        clock_offset_us: connection.cx.offset.us(),
         ..InboxItem::default()
     })
 }

@@ -133,7 +133,7 @@ impl Fold<'_> {
             let is_ours = record.stream.as_str() == self.lens.stream() && record.id == self.link.key.id;
             if is_ours && self.lens.reads(&record.body) {
                 let (mapped, issues) = self.lens.map(&record.body);
-                let at_us = said_at_us(record.version.as_ref(), item.received_us);
+                let at_us = said_at_us(record.version.as_ref(), item.received_us, item.clock_offset_us);
                 let (entity, directions) = (self.link.entity.as_str(), &self.connection.directions);
                 self.state.hear(mapped, at_us, |field| directions.says(entity, field));
                 self.last = Some((line.clone(), issues));

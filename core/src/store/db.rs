@@ -171,6 +171,11 @@ impl Keys {
         Self { rows: values.into_iter().map(|value| serde_json::json!(value)).collect() }
     }
 
+    /// Keys of a number and a field.
+    pub fn fields<'a>(rows: impl IntoIterator<Item = (i64, &'a str)>) -> Self {
+        Self { rows: rows.into_iter().map(|(number, field)| serde_json::json!([number, field])).collect() }
+    }
+
     /// Keys of several text columns.
     pub fn texts<'a, const N: usize>(rows: impl IntoIterator<Item = [&'a str; N]>) -> Self {
         Self { rows: rows.into_iter().map(|row| serde_json::json!(row.as_slice())).collect() }
@@ -586,6 +591,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0007_console.sql"),
     include_str!("../../migrations/0008_holds.sql"),
     include_str!("../../migrations/0011_reconcile.sql"),
+    include_str!("../../migrations/0013_conflicts.sql"),
 ];
 const MIGRATION_LOCK: i64 = 0x6875_696c_6975;
 

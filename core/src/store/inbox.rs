@@ -29,6 +29,9 @@ pub struct InboxItem {
     /// When it arrived; of what the hub asked for, when it began to ask: the system's answer is at least that young.
     /// Microseconds since 1970 UTC.
     pub received_us: i64,
+    /// By how much the system's clock was ahead of ours then, as far as it was measured: what is to be taken from its
+    /// stamps. It stays with the item, so that a replay reads the same instants.
+    pub clock_offset_us: i64,
 }
 
 /// What an inbox item is.
@@ -82,6 +85,7 @@ const APPEND: Insert = Insert {
         ("headers", Col::Text),
         ("body", Col::Blob),
         ("received_us", Col::Int),
+        ("clock_offset_us", Col::Int),
     ],
     conflict: "",
 };
@@ -104,6 +108,7 @@ pub fn append(tx: &mut Tx<'_>, items: &[InboxItem]) -> Result<()> {
             item.headers.as_deref().into(),
             Param::Blob(&item.body),
             Param::Int(item.received_us),
+            Param::Int(item.clock_offset_us),
         ]);
     }
     tx.insert(&APPEND, &cells)?;
@@ -148,7 +153,7 @@ pub fn at_all(tx: &mut Tx<'_>, positions: impl IntoIterator<Item = i64>) -> Resu
 
 const COLUMNS: &str =
     "i.position, i.connection, i.kind, i.stream, i.external_id, i.version, i.target, i.headers, i.body,
-                       i.received_us";
+                       i.received_us, i.clock_offset_us";
 
 fn select(tx: &mut Tx<'_>, clause: &str, params: &[Param<'_>]) -> Result<Vec<InboxItem>> {
     tx.query(&format!("SELECT {COLUMNS} FROM inbox AS i {clause}"), params, read)
@@ -166,6 +171,7 @@ fn read(row: &Row<'_>) -> Result<InboxItem> {
         headers: row.opt_text(7)?,
         body: row.blob(8)?,
         received_us: row.int(9)?,
+        clock_offset_us: row.int(10)?,
     })
 }
 

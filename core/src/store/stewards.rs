@@ -126,7 +126,7 @@ pub fn ruled_same(tx: &mut Tx<'_>, links: impl IntoIterator<Item = i64>) -> Resu
 pub struct Command {
     /// Its number; 0 before it is written.
     pub number: i64,
-    /// `decide`, `later`, `link`, `split`, `pin`, `unpin`, `release`, `pause`, `resume`, `retry`.
+    /// `decide`, `later`, `link`, `split`, `pin`, `unpin`, `release`, `conflict`, `pause`, `resume`, `retry`.
     pub what: String,
     /// What it was about.
     pub detail: Value,

@@ -45,6 +45,18 @@ pub fn resume(tx: &mut Tx<'_>, connection: &str, now_us: i64) -> Result<u64> {
     )
 }
 
+/// Keeps by how much a system's clock is ahead of ours, microseconds.
+pub fn set_clock_offset(tx: &mut Tx<'_>, connection: &str, offset_us: i64) -> Result<u64> {
+    let sql = "UPDATE connection SET clock_offset_us = ?2 WHERE name = ?1";
+    tx.execute(sql, &[Param::Text(connection), Param::Int(offset_us)])
+}
+
+/// By how much the clocks of the systems are ahead of ours, microseconds, by connection; 0: not at all, or not measured.
+pub fn clock_offsets(tx: &mut Tx<'_>) -> Result<BTreeMap<String, i64>> {
+    let sql = "SELECT name, clock_offset_us FROM connection";
+    Ok(tx.query(sql, &[], |row| Ok((row.text(0)?, row.int(1)?)))?.into_iter().collect())
+}
+
 /// Where a stream stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct StreamState {

@@ -109,7 +109,7 @@ fn scope(engine: &Engine, args: &Args, language: Language) -> Result<Scope, Stri
 }
 
 /// Shows how far it is, and leaves as much time to live traffic as it takes itself.
-fn watched<T>(work: impl FnOnce(replay::Each<'_>) -> T) -> T {
+pub(super) fn watched<T>(work: impl FnOnce(replay::Each<'_>) -> T) -> T {
     let bar = indicatif::ProgressBar::new(0);
     let mut began = Instant::now();
     let done = work(&mut |Progress { at, of }| {
@@ -123,7 +123,7 @@ fn watched<T>(work: impl FnOnce(replay::Each<'_>) -> T) -> T {
     done
 }
 
-fn shown(seen: &Replayed, language: Language) -> String {
+pub(super) fn shown(seen: &Replayed, language: Language) -> String {
     let report = &seen.report;
     let records = report.records;
     let mut text = say!(language, "{records} record(s) read anew.\n", "重新读取了 {records} 条记录。\n");
@@ -208,7 +208,7 @@ fn word(outcome: &str, language: Language) -> String {
 }
 
 /// Asks the person at the terminal; without a terminal the answer is no.
-fn agreed(language: Language) -> Result<bool, String> {
+pub(super) fn agreed(language: Language) -> Result<bool, String> {
     if !std::io::stdin().is_terminal() {
         println!("{}", language.pick("Run again with --yes to do this.", "加上 --yes 再次运行即可执行。"));
         return Ok(false);

@@ -1,11 +1,12 @@
 //! `huiliu status`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 
 use huiliu_core::connection::State;
 use huiliu_core::store::overview::{self, Overview};
-use huiliu_core::store::streams::StreamState;
+use huiliu_core::store::streams::{self, StreamState};
 use serde_json::{Value, json};
 
 use crate::deployment::{self, Deployment};
@@ -24,11 +25,13 @@ pub struct Args {
 /// Reads and prints.
 pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, String> {
     let at = deployment::open(folder)?;
-    let now = at.engine.store.read(overview::read).map_err(|error| error.to_string())?;
+    let read = at.engine.store.read(|tx| Ok((overview::read(tx)?, streams::clock_offsets(tx)?)));
+    let (now, offsets) = read.map_err(|error| error.to_string())?;
     if args.json {
-        println!("{}", as_json(&at, &now));
+        println!("{}", as_json(&at, &now, &offsets));
     } else {
         print!("{}", connections(&at, &now, language));
+        print!("{}", clocks(&offsets, language));
         print!("{}", streams(&at, &now, language));
         print!("{}", deliveries(&now, language));
         print!("{}", compared(&now, language));
@@ -37,12 +40,16 @@ pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, S
     Ok(ExitCode::SUCCESS)
 }
 
-fn as_json(at: &Deployment, now: &Overview) -> Value {
+fn as_json(at: &Deployment, now: &Overview, offsets: &BTreeMap<String, i64>) -> Value {
+    let ahead_seconds = |name: &String| offsets.get(name).copied().unwrap_or(0) / 1_000_000;
     let system = |name: &str| at.engine.connections.get(name).map(|connection| connection.system.clone());
     let connections: Vec<Value> = now
         .connections
         .iter()
-        .map(|(name, state, reason)| json!({"connection": name, "system": system(name), "state": state, "reason": reason}))
+        .map(|(name, state, reason)| {
+            json!({"connection": name, "system": system(name), "state": state, "reason": reason,
+                "clock_ahead_seconds": ahead_seconds(name)})
+        })
         .collect();
     let streams: Vec<Value> = now
         .streams
@@ -110,6 +117,28 @@ fn connections(at: &Deployment, now: &Overview, language: Language) -> String {
         Language::Zh => ["连接", "系统", "状态", "说明"],
     };
     table::columns(&heads, &rows)
+}
+
+/// The systems whose clocks are off, and by how much.
+fn clocks(offsets: &BTreeMap<String, i64>, language: Language) -> String {
+    let mut text = String::new();
+    for (name, offset_us) in offsets.iter().filter(|(_, offset_us)| **offset_us != 0) {
+        let seconds = offset_us.abs() / 1_000_000;
+        text += &if *offset_us > 0 {
+            say!(
+                language,
+                "the clock of {name} is {seconds} s ahead; its stamps are corrected\n",
+                "{name} 的时钟快 {seconds} 秒；其时间戳已校正\n"
+            )
+        } else {
+            say!(
+                language,
+                "the clock of {name} is {seconds} s behind; its stamps are corrected\n",
+                "{name} 的时钟慢 {seconds} 秒；其时间戳已校正\n"
+            )
+        };
+    }
+    text
 }
 
 /// The state in words.

@@ -114,6 +114,7 @@ pub fn connection(rehearsal: &Rehearsal, lenses: &[Arc<Lens>], base: &str) -> Re
             quota: Arc::new(Quota::unlimited()),
             tokens: Arc::new(tokens),
             network: Network::Private,
+            offset: Arc::default(),
         },
         lenses: lenses.to_vec(),
         rank: 0,

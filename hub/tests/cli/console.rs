@@ -154,6 +154,8 @@ const PAGES: &[&str] = &[
     "/records?key=a/b/1",
     "/reviews",
     "/reviews/1",
+    "/conflicts",
+    "/conflicts/1",
     "/dead-letters",
     "/nowhere",
 ];
@@ -245,6 +247,9 @@ fn nothing_is_done_for_a_foreign_page() {
     assert_eq!(try_it(&[cookie, origin], &"x".repeat(70_000)).status, 413);
     assert_eq!(hub.get("/connections/none", &session).status, 404);
     assert_eq!(hub.get("/reviews/1", &session).status, 404);
+    assert_eq!(hub.get("/conflicts/1", &session).status, 404);
+    assert_eq!(hub.post("/conflicts/1", &session, "stolen", "winner=shop").status, 403, "no token");
+    assert_eq!(hub.post("/conflicts/1", &session, &form, "winner=shop").status, 409, "there is no such conflict");
     let scripted = hub.get("/customers?q=%3Cscript%3Ealert(1)%3C%2Fscript%3E", &session);
     assert!(scripted.status == 200 && !scripted.body.contains("<script>alert"), "values are escaped");
     let chinese = ask(hub.port, "GET", "/", &[cookie, ("Accept-Language", "zh-CN,zh;q=0.9")], "");

@@ -1,5 +1,6 @@
 //! The real program, run as a person or a supervisor runs it.
 
+mod conflicts;
 mod connect;
 mod console;
 mod import;

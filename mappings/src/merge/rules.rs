@@ -60,6 +60,9 @@ impl Strategy {
     }
 }
 
+/// The text of the rules that ship with the hub.
+pub const SHIPPED: &str = include_str!("../../rules/survive.toml");
+
 /// Survivorship rules, compiled.
 #[derive(Clone, Debug)]
 pub struct Rules {
@@ -72,7 +75,7 @@ impl Rules {
     /// The rules that ship with the hub.
     pub fn shipped() -> Self {
         // The shipped file is part of the program and parsed by a test.
-        Self::parse("survive.toml", include_str!("../../rules/survive.toml"), &Model::shipped())
+        Self::parse("survive.toml", SHIPPED, &Model::shipped())
             .unwrap_or_else(|_| Self { default: vec![Strategy::MostRecent], fields: BTreeMap::new() })
     }
 

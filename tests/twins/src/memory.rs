@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use huiliu_core::clock::Clock;
 use huiliu_core::connector::{
     Connector, ConnectorError, Cursor, Cx, Delivery, ExternalId, Operation, Page, Receipt, Received, Record, RecordKey,
     Result, StreamName, Verified, Version,
@@ -33,7 +34,29 @@ pub struct Memory {
     manifest: Manifest,
     shouts: bool,
     scans: bool,
+    watch: Option<Watch>,
     state: Mutex<State>,
+}
+
+/// A clock of its own, by which it stamps its records.
+struct Watch {
+    clock: Clock,
+    ahead_us: i64,
+    is_told: bool,
+}
+
+impl Watch {
+    fn now_us(&self) -> i64 {
+        self.clock.now_us() + self.ahead_us
+    }
+
+    /// What an HTTP reply tells: whole seconds.
+    fn tell(&self, cx: &Cx) {
+        if self.is_told {
+            let now_us = cx.clock.now_us();
+            cx.offset.told(self.now_us().div_euclid(1_000_000) * 1_000_000, now_us, now_us);
+        }
+    }
 }
 
 #[derive(Default)]
@@ -51,14 +74,19 @@ impl Memory {
     /// `shouts`: titles are stored in upper case.
     pub fn new(shouts: bool) -> Self {
         let manifest = Manifest::parse("kit/connector.toml", MANIFEST).expect("the kit's manifest is right");
-        Self { manifest, shouts, scans: false, state: Mutex::default() }
+        Self { manifest, shouts, scans: false, watch: None, state: Mutex::default() }
+    }
+
+    /// Stamps records by a clock that is ahead of the hub's, and tells its time with every reply, if it does.
+    pub fn clocked(clock: Clock, ahead_us: i64, is_told: bool) -> Self {
+        Self { watch: Some(Watch { clock, ahead_us, is_told }), ..Self::new(false) }
     }
 
     /// Shows every record at every pull, two to a page, and knows no versions. `fetches`: one record can be read alone.
     pub fn scanned(fetches: bool) -> Self {
         let manifest = if fetches { MANIFEST.to_owned() } else { MANIFEST.replace("\"fetch\", ", "") };
         let manifest = Manifest::parse("kit/connector.toml", &manifest).expect("the kit's manifest is right");
-        Self { manifest, shouts: false, scans: true, state: Mutex::default() }
+        Self { manifest, shouts: false, scans: true, watch: None, state: Mutex::default() }
     }
 
     /// A person removes a record.
@@ -98,7 +126,12 @@ impl Memory {
 
     fn shown(&self, id: &str, version: i64, body: &Value) -> Record {
         let shown = record(id, version, body);
-        if self.scans { Record { version: None, ..shown } } else { shown }
+        let at = self.watch.as_ref().and_then(|_| jiff::Timestamp::from_microsecond(version).ok());
+        match at {
+            Some(at) => Record { version: Some(Version::instant(at.to_string(), at)), ..shown },
+            None if self.scans => Record { version: None, ..shown },
+            None => shown,
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -106,7 +139,7 @@ impl Memory {
     }
 
     fn store(&self, state: &mut State, id: &str, patch: &Value) -> Record {
-        state.sequence += 1;
+        state.sequence = (state.sequence + 1).max(self.watch.as_ref().map_or(0, Watch::now_us));
         let version = state.sequence;
         let entry = state.records.entry(id.to_owned()).or_insert((0, Value::Object(serde_json::Map::new())));
         overlay(&mut entry.1, patch);
@@ -170,7 +203,10 @@ impl Connector for Memory {
         Ok(())
     }
 
-    async fn pull(&self, _cx: &Cx, _stream: &StreamName, from: Option<&Cursor>) -> Result<Page> {
+    async fn pull(&self, cx: &Cx, _stream: &StreamName, from: Option<&Cursor>) -> Result<Page> {
+        if let Some(watch) = &self.watch {
+            watch.tell(cx);
+        }
         if self.scans {
             return self.scan(from.map(Cursor::as_str));
         }
@@ -178,7 +214,7 @@ impl Connector for Memory {
             from.map_or(Ok(0), |cursor| cursor.as_str().parse()).map_err(|_| ConnectorError::broken("cursor"))?;
         let state = self.state();
         let items = state.records.iter().filter(|(_, (version, _))| *version > after);
-        let items = items.map(|(id, (version, body))| Received::Record(record(id, *version, body))).collect();
+        let items = items.map(|(id, (version, body))| Received::Record(self.shown(id, *version, body))).collect();
         Ok(Page { items, next: Some(Cursor::from(state.sequence.to_string())), more: false, complete_scan: false })
     }
 

@@ -82,6 +82,7 @@ pub fn cx(secrets: &[(&str, &str)], now_seconds: i64) -> Cx {
         quota: Arc::new(Quota::unlimited()),
         tokens: Arc::new(TokenVault::in_memory()),
         network: Network::Public,
+        offset: Arc::default(),
     }
 }
 

@@ -69,6 +69,7 @@ impl Kit {
             quota: Arc::new(Quota::unlimited()),
             tokens: Arc::new(TokenVault::in_memory()),
             network: Network::Private,
+            offset: Arc::default(),
         };
         Self { server, twin, email, cx, uids: 0 }
     }

@@ -45,6 +45,7 @@ impl Kit {
             quota: Arc::new(Quota::unlimited()),
             tokens: Arc::new(TokenVault::in_memory()),
             network: Network::Private,
+            offset: Arc::default(),
         };
         Self { twin, kingdee, cx }
     }

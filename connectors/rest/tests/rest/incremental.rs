@@ -227,6 +227,28 @@ async fn the_systems_own_date_counts_when_it_is_behind() {
     assert!(later.contains(&"0".to_owned()), "{later:?}");
 }
 
+/// What replies tell of the time is how far the system's clock is off; a cache tells when it was filled.
+#[tokio::test]
+async fn the_date_of_replies_measures_the_systems_clock() {
+    for (date, age, seconds) in [
+        ("Thu, 01 Jan 2026 00:10:00 GMT", "", 600),
+        ("Wed, 31 Dec 2025 23:50:00 GMT", "", -600),
+        ("Thu, 01 Jan 2026 00:00:00 GMT", "", 0),
+        ("Wed, 31 Dec 2025 23:50:00 GMT", "600", 0),
+        ("Thu, 01 Jan 2015 00:00:00 GMT", "", 0),
+        ("ten past twelve", "", 0),
+    ] {
+        let server = Server::start(move |_| {
+            let answer = Answer::json(&json!({ "items": [] })).with("date", date);
+            if age.is_empty() { answer } else { answer.with("age", age) }
+        })
+        .await;
+        let cx = cx(&server);
+        pull_all(&connector(&stream(r#"{ kind = "none" }"#, "overlap_seconds = 1")), &cx, None).await;
+        assert_eq!(cx.offset.us().div_euclid(1_000_000), seconds, "{date} {age}");
+    }
+}
+
 #[tokio::test]
 async fn a_first_stamp_of_the_manifest_is_sent_and_leaves_the_scan_incomplete() {
     let server = Server::start(|_| Answer::json(&json!({ "items": [] }))).await;

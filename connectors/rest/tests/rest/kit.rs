@@ -177,6 +177,7 @@ pub fn cx_at(base_url: &str) -> Cx {
         quota: Arc::new(Quota::unlimited()),
         tokens: Arc::new(TokenVault::in_memory()),
         network: Network::Private,
+        offset: Arc::default(),
     }
 }
 

@@ -38,6 +38,7 @@ pub fn cx(base_url: &str) -> Cx {
         quota: Arc::new(Quota::unlimited()),
         tokens: Arc::new(TokenVault::in_memory()),
         network: Network::Private,
+        offset: Arc::default(),
     }
 }
 

@@ -63,6 +63,7 @@ pub(super) fn sweep(engine: &Engine, tx: &mut Tx<'_>, item: &InboxItem) -> Resul
                 issues: Vec::new(),
                 version: None,
                 received_us: item.received_us,
+                clock_offset_us: item.clock_offset_us,
                 source: Source::Read,
                 blocks: Vec::new(),
             });

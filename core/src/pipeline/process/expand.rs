@@ -26,6 +26,8 @@ pub(super) struct Arrival {
     pub issues: Vec<Issue>,
     pub version: Option<Version>,
     pub received_us: i64,
+    /// By how much the system's clock was ahead of ours then.
+    pub clock_offset_us: i64,
     pub source: Source,
     /// The blocks that the record's own evidence names, ascending.
     pub blocks: Vec<i64>,
@@ -113,6 +115,7 @@ fn one(engine: &Engine, item: &InboxItem, expanded: &mut Expanded) -> Result<(),
                         issues,
                         version: record.version.clone(),
                         received_us: item.received_us,
+                        clock_offset_us: item.clock_offset_us,
                         source,
                         blocks,
                     });
@@ -129,6 +132,7 @@ fn one(engine: &Engine, item: &InboxItem, expanded: &mut Expanded) -> Result<(),
                         issues: Vec::new(),
                         version: version.clone(),
                         received_us: item.received_us,
+                        clock_offset_us: item.clock_offset_us,
                         source,
                         blocks: Vec::new(),
                     });
@@ -166,6 +170,7 @@ fn merged(connection: &Connection, item: &InboxItem) -> Result<Vec<Arrival>, Str
         issues: Vec::new(),
         version: None,
         received_us: item.received_us,
+        clock_offset_us: item.clock_offset_us,
         source: Source::Read,
         blocks: Vec::new(),
     });

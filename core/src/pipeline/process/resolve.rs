@@ -13,6 +13,7 @@ use huiliu_mappings::matching::{self, Candidate, Decision, Explanation, Known};
 use huiliu_mappings::merge::Pin;
 use huiliu_mappings::value::{EntityName, FieldName, Fields};
 
+use super::contest::Voices;
 use super::expand::Arrival;
 use crate::engine::Engine;
 use crate::link::{Link, LinkKey, LinkState};
@@ -38,6 +39,8 @@ pub(crate) struct Batch {
     /// By link: those that a steward ruled to be the same.
     same: HashMap<i64, BTreeSet<i64>>,
     pub touched: BTreeSet<i64>,
+    /// Who said something new, and who met whom.
+    pub voices: Voices,
     moved: BTreeSet<i64>,
     next_link: i64,
     next_golden: i64,
@@ -166,7 +169,7 @@ impl Batch {
     }
 
     fn hear_again(&mut self, engine: &Engine, number: i64, mut arrival: Arrival) {
-        let at_us = said_at_us(arrival.version.as_ref(), arrival.received_us);
+        let at_us = said_at_us(arrival.version.as_ref(), arrival.received_us, arrival.clock_offset_us);
         let Some(link) = self.links.get_mut(&number) else { return };
         if is_stale(link, &arrival) {
             self.note(number, &arrival, "stale");
@@ -205,6 +208,7 @@ impl Batch {
         }
         self.keep(copies);
         self.touched.insert(number);
+        self.voices.spoke(number, heard.said);
         let blocks = self.blocks_of(engine, number);
         self.reblock(number, blocks, &old_keys);
         self.note(number, &arrival, "changed");
@@ -240,7 +244,7 @@ impl Batch {
     }
 
     fn hear_first(&mut self, engine: &Engine, mut arrival: Arrival) {
-        let at_us = said_at_us(arrival.version.as_ref(), arrival.received_us);
+        let at_us = said_at_us(arrival.version.as_ref(), arrival.received_us, arrival.clock_offset_us);
         let position = arrival.position;
         // A deletion of a record that was never seen says nothing about anybody.
         let Some(mapped) = arrival.mapped.take() else { return };
@@ -263,6 +267,7 @@ impl Batch {
                 {
                     blocks = self.blocks_of(engine, number);
                 }
+                self.voices.joined(number, 0);
                 (self.absorb(&golden, position), "linked")
             }
             Decision::Create if !creates => (0, "unattached"),
@@ -334,6 +339,7 @@ impl Batch {
         let survivor = self.absorb(golden, position);
         if is_loose {
             self.move_link(number, survivor);
+            self.voices.joined(number, 0);
             self.dirty(survivor, position, "link");
             let blocks = self.blocks_of(engine, number);
             self.reblock(number, blocks, &[]);
@@ -393,6 +399,7 @@ impl Batch {
             for number in self.clusters.remove(&lost).unwrap_or_default() {
                 self.move_link(number, survivor);
                 self.homes.push((number, survivor, lost));
+                self.voices.joined(number, lost);
             }
             if let Some(record) = self.goldens.get_mut(&lost) {
                 record.merged_into = Some(survivor);

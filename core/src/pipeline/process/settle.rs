@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use huiliu_mappings::merge::{Contribution, GoldenRecord, Pin, survive};
+use huiliu_mappings::merge::{Contribution, GoldenRecord, Pin, Provenance, survive};
 use huiliu_mappings::value::{EntityName, FieldName, Fields};
 use serde_json::Value;
 
+use super::contest;
 use super::resolve::Batch;
 use crate::engine::Engine;
 use crate::link::Link;
+use crate::store::conflicts::Noticed;
 use crate::store::goldens::{Change, Golden};
 
 /// What a batch writes about golden records.
@@ -16,6 +18,10 @@ use crate::store::goldens::{Change, Golden};
 pub(crate) struct Settled {
     pub goldens: Vec<Golden>,
     pub changes: Vec<Change>,
+    /// What two systems said differently.
+    pub conflicts: Vec<Noticed>,
+    /// Links with fields that they said anew, where others may have said something about them.
+    pub anew: Vec<(i64, FieldName)>,
 }
 
 pub(crate) fn settle(engine: &Engine, batch: &mut Batch, cause: &dyn Fn(i64) -> String) -> Settled {
@@ -23,8 +29,15 @@ pub(crate) fn settle(engine: &Engine, batch: &mut Batch, cause: &dyn Fn(i64) -> 
     let at_us = engine.clock.now_us();
     for (id, (position, kind)) in std::mem::take(&mut batch.dirty) {
         let Some(before) = batch.goldens.get(&id) else { continue };
-        let fields =
-            if before.merged_into.is_some() { before.fields.clone() } else { golden_fields(engine, batch, before) };
+        let fields = if before.merged_into.is_some() {
+            before.fields.clone()
+        } else {
+            let (fields, provenance) = computed(engine, batch, before);
+            let (conflicts, anew) = contest::notice(engine, batch, before, &provenance);
+            settled.conflicts.extend(conflicts);
+            settled.anew.extend(anew);
+            fields
+        };
         let diff = diff(&before.fields, &fields);
         // Also without a difference: a new member must be told what the others know, and an assertion that lost must
         // be corrected where it was made.
@@ -45,6 +58,11 @@ pub(crate) fn settle(engine: &Engine, batch: &mut Batch, cause: &dyn Fn(i64) -> 
 }
 
 pub(crate) fn golden_fields(engine: &Engine, batch: &Batch, golden: &Golden) -> Fields {
+    computed(engine, batch, golden).0
+}
+
+/// The values, and where each came from; of a single link's values that is not asked.
+fn computed(engine: &Engine, batch: &Batch, golden: &Golden) -> (Fields, BTreeMap<FieldName, Provenance>) {
     let none = BTreeMap::new();
     let pins = batch.pins.get(&golden.id).unwrap_or(&none);
     let mut links = batch.cluster(golden.id);
@@ -53,9 +71,10 @@ pub(crate) fn golden_fields(engine: &Engine, batch: &Batch, golden: &Golden) -> 
         let directions = engine.directions(only.key.connection.as_str());
         let counts = |field: &FieldName| directions.says(golden.entity.as_str(), field);
         let said = only.state.said.iter().filter(|(field, said)| !said.value.is_null() && counts(field));
-        return said.map(|(field, said)| (field.clone(), said.value.clone())).collect();
+        return (said.map(|(field, said)| (field.clone(), said.value.clone())).collect(), BTreeMap::new());
     }
-    golden_record(engine, &golden.entity, batch.cluster(golden.id), pins).fields
+    let record = golden_record(engine, &golden.entity, batch.cluster(golden.id), pins);
+    (record.fields, record.provenance)
 }
 
 /// The golden record of these links and pins, with where each value came from.

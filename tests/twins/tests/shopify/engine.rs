@@ -39,6 +39,7 @@ async fn kit() -> Kit {
         quota: Arc::new(Quota::unlimited()),
         tokens: Arc::new(TokenVault::in_memory()),
         network: Network::Private,
+        offset: Arc::default(),
     };
     Kit { twin, shopify: RestConnector::new(manifest()).unwrap(), cx }
 }

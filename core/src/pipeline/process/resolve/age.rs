@@ -8,10 +8,10 @@ use crate::engine::Engine;
 use crate::link::Link;
 use crate::manifest::Ability;
 
-/// When the system said it: the source's own instant, never later than the arrival.
-pub(crate) fn said_at_us(version: Option<&Version>, received_us: i64) -> i64 {
+/// When the system said it: the source's own instant by our clock, never later than the arrival.
+pub(crate) fn said_at_us(version: Option<&Version>, received_us: i64, clock_offset_us: i64) -> i64 {
     let told = version.filter(|version| version.is_instant).and_then(|version| version.order);
-    told.map_or(received_us, |told| told.min(received_us))
+    told.map_or(received_us, |told| told.saturating_sub(clock_offset_us).min(received_us))
 }
 
 fn order(version: Option<&Version>) -> Option<i64> {

@@ -72,7 +72,7 @@ impl Batch {
         let (Some(link), false) = (self.links.get_mut(&number), copies.is_empty()) else { return false };
         link.state = LinkState::default();
         take(link, &arrival.lens, &copies);
-        let at_us = said_at_us(arrival.version.as_ref(), arrival.received_us);
+        let at_us = said_at_us(arrival.version.as_ref(), arrival.received_us, arrival.clock_offset_us);
         let (entity, directions) = (arrival.lens.entity(), engine.directions(arrival.key.connection.as_str()));
         link.state.hear(shown, at_us, |field| directions.says(entity.as_str(), field));
         self.keep(copies);
