@@ -9,13 +9,15 @@
 //! keeps them at rest, [`quota`] spaces the calls, [`clock`] is the time and [`offset`] how far a system's is from it,
 //! [`engine`] is what all stages need, [`explain`] answers who and why, [`conflict`] what two systems said differently,
 //! [`rehearsal`] says what records would lead to, [`retry`] runs what a
-//! person has mended, and [`replay`] reads what is kept through today's rules.
+//! person has mended, and [`replay`] reads what is kept through today's rules. At the points of
+//! [`crash`] a test ends the process.
 
 pub mod catalog;
 pub mod clock;
 pub mod conflict;
 pub mod connection;
 pub mod connector;
+pub mod crash;
 pub mod engine;
 pub mod explain;
 pub mod link;

@@ -3,6 +3,8 @@
 //! **held** is what we last knew the remote record to hold; **said** is what that system itself last asserted, and
 //! when. A value that we wrote is held, never said, so it neither wins a merge nor links two records.
 
+mod copies;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -13,6 +15,8 @@ use huiliu_mappings::value::{EntityName, FieldName, Fields, Identity, MappedReco
 use serde::{Deserialize, Serialize};
 
 use crate::connector::{ConnectionName, ExternalId, Version};
+
+pub use copies::{found, shows_part, shows_write};
 
 /// Names a link: connection, lens, external id.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -117,46 +121,6 @@ pub fn written(
         holds.entry(field.clone()).or_insert_with(|| value.clone());
     }
     (sent, MappedRecord { fields: holds, identities, references: Vec::new() })
-}
-
-/// Whether a record shows a write whose answer never came: every value that was sent, as it was sent or in a form that
-/// targets give to values (case, blanks, marks). The vendor's JSON of what it stored of them, if so.
-pub fn shows_write(
-    lens: &Lens,
-    fields: &Fields,
-    body: &serde_json::Value,
-    shown: &MappedRecord,
-) -> Option<serde_json::Value> {
-    let (sent, _) = written(lens, fields, body, None);
-    let stored: Option<Fields> = sent
-        .iter()
-        .map(|(field, ours)| {
-            let theirs = shown.fields.get(field).unwrap_or(&serde_json::Value::Null);
-            is_form_of(theirs, ours).then(|| (field.clone(), theirs.clone()))
-        })
-        .collect();
-    stored.filter(|stored| !stored.is_empty()).map(|stored| lens.render(&stored))
-}
-
-/// Whether two values differ in case, blanks and marks only.
-fn is_form_of(shown: &serde_json::Value, sent: &serde_json::Value) -> bool {
-    use serde_json::Value::{Array, Object, String};
-    match (shown, sent) {
-        (String(shown), String(sent)) => {
-            let bare =
-                |text: &str| text.chars().filter(|it| it.is_alphanumeric()).flat_map(char::to_lowercase).collect();
-            let (one, other): (std::string::String, std::string::String) = (bare(shown), bare(sent));
-            shown == sent || (!one.is_empty() && one == other)
-        }
-        (Array(shown), Array(sent)) => {
-            shown.len() == sent.len() && shown.iter().zip(sent).all(|(shown, sent)| is_form_of(shown, sent))
-        }
-        (Object(shown), Object(sent)) => {
-            shown.len() == sent.len()
-                && sent.iter().all(|(name, sent)| shown.get(name).is_some_and(|shown| is_form_of(shown, sent)))
-        }
-        _ => shown == sent,
-    }
 }
 
 fn own((field, value): (&FieldName, &serde_json::Value)) -> (FieldName, serde_json::Value) {

@@ -636,6 +636,10 @@ pub struct Lookup {
     pub records: String,
     /// JSON pointer, in the record and in the delivery's body, that must be equal.
     pub match_at: String,
+    /// For a search over an index that lags behind: a record that was made is found after so many seconds at the latest.
+    /// A create whose outcome is unknown waits for so long before it looks.
+    #[serde(default)]
+    pub lag_seconds: u32,
 }
 
 /// HTTP methods.
@@ -892,6 +896,13 @@ impl Manifest {
         };
         let batch = call.as_ref().and_then(|call| call.batch.as_ref());
         batch.map_or(1, |batch| usize::try_from(batch.size.get()).unwrap_or(usize::MAX))
+    }
+
+    /// How long a record that a create of this stream made may be missing from the look before a repeat, in
+    /// microseconds; none where no look is declared.
+    pub fn lookup_lag_us(&self, stream: &str) -> Option<i64> {
+        let lookup = self.streams.get(stream)?.create.as_ref()?.lookup.as_ref()?;
+        Some(i64::from(lookup.lag_seconds) * 1_000_000)
     }
 
     /// Whether any stream declares a batch.

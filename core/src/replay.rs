@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::crash::{Point, point};
 use crate::engine::Engine;
 use crate::link::{Link, LinkKey};
 use crate::pipeline::process::{self, MEANING_LOCK, received};
@@ -198,8 +199,10 @@ pub fn apply(engine: &Engine, scope: &Scope, made_by: &str, samples: usize, each
             run.report = serde_json::to_string(&work.report)?;
             run.done_us = (place.stage == Stage::Done).then(|| engine.clock.now_us());
             replays::put(tx, &run)?;
+            point(Point::ReplayWritten);
             Ok(place)
         })?;
+        point(Point::ReplayCommitted);
         drop(turn);
         work.run_again(place.stage)?;
         done = place.stage == Stage::Done;

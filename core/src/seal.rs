@@ -80,7 +80,7 @@ pub struct SealedVault {
 impl SealedVault {
     /// A sealed text by name.
     pub fn get(&self, name: &str) -> Result<Option<Zeroizing<String>>, String> {
-        let found = self.store.read(|tx| sealed::get(tx, &self.connection, name));
+        let found = self.aside(|| self.store.read(|tx| sealed::get(tx, &self.connection, name)));
         let sealed = found.map_err(|error| error.to_string())?;
         sealed.map(|sealed| self.seal.unseal(&self.bound(name), &sealed)).transpose()
     }
@@ -88,8 +88,20 @@ impl SealedVault {
     /// Seals and stores a text durably.
     pub fn put(&self, name: &str, text: &str) -> Result<(), String> {
         let sealed = self.seal.seal(&self.bound(name), text)?;
-        let put = self.store.write(|tx| sealed::put(tx, &self.connection, name, &sealed));
+        let put = self.aside(|| self.store.write(|tx| sealed::put(tx, &self.connection, name, &sealed)));
         put.map_err(|error| error.to_string())
+    }
+
+    /// Calls to vendors ask for tokens on threads of the asynchronous runtime, where the blocking Postgres client may not
+    /// be used: it gets a thread of its own for that moment.
+    fn aside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        if self.store.kind() == "sqlite" || tokio::runtime::Handle::try_current().is_err() {
+            return work();
+        }
+        std::thread::scope(|scope| match scope.spawn(work).join() {
+            Ok(done) => done,
+            Err(panic) => std::panic::resume_unwind(panic),
+        })
     }
 
     fn bound(&self, name: &str) -> String {

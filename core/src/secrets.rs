@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
+use crate::crash::{Point, point};
+
 /// A secret value. Its debug form hides it, and its memory is wiped when it is dropped.
 #[derive(Clone)]
 pub struct Secret(Arc<SecretText>);
@@ -128,7 +130,9 @@ impl TokenVault {
             return Ok(token);
         }
         let fresh = refresh(stored).await?;
+        point(Point::TokenIssued);
         self.store.save(name, &fresh).map_err(TokenVaultError)?;
+        point(Point::TokenSealed);
         Ok(fresh)
     }
 

@@ -7,13 +7,23 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The URL of an empty database on the private server, which starts with the first call and ends with the process.
 pub fn database() -> String {
+    made("")
+}
+
+/// The URL of a copy of such a database. Nobody may be connected to the original.
+pub fn copy(url: &str) -> String {
+    let name = url.rsplit('/').next().and_then(|name| name.split('?').next()).expect("a URL of ours");
+    made(&format!(" TEMPLATE {name}"))
+}
+
+fn made(how: &str) -> String {
     static SERVER: OnceLock<u16> = OnceLock::new();
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let port = *SERVER.get_or_init(start);
     let name = format!("t{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     let admin = format!("postgres://huiliu@127.0.0.1:{port}/postgres");
     let mut client = ::postgres::Client::connect(&admin, ::postgres::NoTls).expect("the private Postgres answers");
-    client.batch_execute(&format!("CREATE DATABASE {name}")).expect("a database can be made");
+    client.batch_execute(&format!("CREATE DATABASE {name}{how}")).expect("a database can be made");
     format!("postgres://huiliu@127.0.0.1:{port}/{name}?sslmode=disable")
 }
 

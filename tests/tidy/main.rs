@@ -3,6 +3,7 @@
 mod arrows;
 mod documents;
 mod language;
+mod points;
 mod sizes;
 mod tree;
 mod words;

@@ -68,6 +68,12 @@ pub async fn push(wire: &Wire<'_>, stream: &Stream, delivery: &Delivery) -> Resu
             }
         }
         Some(precondition) => draft.headers.extend(condition(precondition, delivery)?),
+        // An earlier attempt may have been carried out, and somebody may have edited the record since.
+        None if operation == Operation::Update && delivery.attempt > 1 && stream.fetch.is_some() => {
+            if let Some(done) = read_compare(wire, stream, delivery).await? {
+                return Ok(done);
+            }
+        }
         None => {}
     }
     match wire.send(&draft).await {

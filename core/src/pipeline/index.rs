@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use huiliu_mappings::called;
 use huiliu_mappings::value::Fields;
 
+use crate::crash::{Point, point};
 use crate::engine::Engine;
 use crate::store::db::Result;
 use crate::store::goldens::Change;
@@ -53,7 +54,7 @@ pub fn batch(engine: &Engine) -> Result<usize> {
             new.extend(names.into_iter().map(|name| (name, golden.id)));
         }
     }
-    engine.store.write(|tx| {
+    let count = engine.store.write(|tx| {
         tx.lock(INDEX_LOCK)?;
         // Another node was here meanwhile: it has entered the same.
         if inbox::progress(tx, POSITION)? != position {
@@ -62,8 +63,11 @@ pub fn batch(engine: &Engine) -> Result<usize> {
         console::remove_names(tx, &borrowed(&gone))?;
         console::enter_names(tx, borrowed(&new))?;
         inbox::set_progress(tx, POSITION, last)?;
+        point(Point::IndexWritten);
         Ok(count)
-    })
+    })?;
+    point(Point::IndexCommitted);
+    Ok(count)
 }
 
 fn borrowed(names: &[(String, i64)]) -> Vec<(&str, i64)> {

@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
+use crate::crash::{Point, point};
 use crate::store::Store;
 use crate::store::inbox::{self, InboxItem};
 
@@ -90,14 +91,17 @@ fn write(store: &Store, clock: &Clock, receiver: &Receiver<Waiting>, wake: &dyn 
                 told.push(if new { Appended::Fresh } else { Appended::Repeat });
             }
             inbox::append(tx, &fresh)?;
+            point(Point::IntakeWritten);
             Ok(told)
         });
         match written {
             Ok(told) => {
+                point(Point::IntakeCommitted);
                 for (answer, outcome) in answers.into_iter().zip(told) {
                     // Whoever hung up will repeat the call and hear that it is known.
                     let _ = answer.send(Ok(outcome));
                 }
+                point(Point::IntakeAnswered);
                 wake();
             }
             Err(error) => {

@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 use crate::connection::Connection;
 use crate::connector::{ConnectionName, Delivery, Operation};
+use crate::crash::{Point, point};
 use crate::engine::Engine;
 use crate::link::Link;
 use crate::manifest::Ability;
@@ -42,12 +43,13 @@ pub fn batch(engine: &Engine) -> Result<(usize, usize)> {
     if waited.is_some() {
         let done = engine.store.write(|tx| catch_up(engine, tx))?;
         if done.0 > 0 {
+            point(Point::CatchUpCommitted);
             return Ok(done);
         }
     }
     let Some((last, _)) = changes.last().copied() else { return Ok((0, 0)) };
     let ids: BTreeSet<i64> = changes.iter().map(|(_, golden)| *golden).collect();
-    engine.store.write(|tx| {
+    let done = engine.store.write(|tx| {
         tx.lock(PLAN_LOCK)?;
         if inbox::progress(tx, POSITION)? != position {
             return Ok((0, 0));
@@ -64,8 +66,11 @@ pub fn batch(engine: &Engine) -> Result<(usize, usize)> {
         deliveries::drop_pending(tx, over)?;
         queue(engine, tx, &planned)?;
         inbox::set_progress(tx, POSITION, last)?;
+        point(Point::PlanWritten);
         Ok((changes.len(), planned.len()))
-    })
+    })?;
+    point(Point::PlanCommitted);
+    Ok(done)
 }
 
 /// What golden records owe.
@@ -122,6 +127,7 @@ fn catch_up(engine: &Engine, tx: &mut Tx<'_>) -> Result<(usize, usize)> {
     let ids: BTreeSet<i64> = ids.into_iter().collect();
     let owed = owed_by(engine, tx, &ids, &[connection])?;
     queue(engine, tx, &owed.planned)?;
+    point(Point::CatchUpWritten);
     Ok((ids.len(), owed.planned.len()))
 }
 
@@ -140,11 +146,16 @@ pub fn queue(engine: &Engine, tx: &mut Tx<'_>, planned: &[Planned]) -> Result<()
     let creates = planned.iter().filter(|one| one.delivery.operation == Operation::Create);
     let tried = deliveries::tried_creates(tx, creates.map(|one| one.golden).collect::<BTreeSet<_>>())?;
     let mut planned = planned.to_vec();
+    let now_us = engine.clock.now_us();
     for one in &mut planned {
-        let again = tried.contains(&one.delivery.idempotency_key) || begun.contains(&target(one));
-        one.delivery.attempt = u32::from(again);
+        let tried_us = tried.get(&one.delivery.idempotency_key).copied();
+        one.delivery.attempt = u32::from(tried_us.is_some() || begun.contains(&target(one)));
+        // What it looks for may not be found yet.
+        let connector = engine.connections.get(&one.connection).and_then(|it| it.connector.as_ref());
+        let lag_us = connector.and_then(|it| it.manifest().lookup_lag_us(one.delivery.stream.as_str()));
+        one.due_us = tried_us.map_or(one.due_us, |due_us| due_us.min(now_us + lag_us.unwrap_or(0)));
     }
-    deliveries::put(tx, &planned, engine.clock.now_us())
+    deliveries::put(tx, &planned, now_us)
 }
 
 fn target(one: &Planned) -> (&str, &str, i64, Option<&str>) {

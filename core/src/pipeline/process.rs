@@ -13,6 +13,7 @@ mod settle;
 
 use std::collections::BTreeSet;
 
+use crate::crash::{Point, point};
 use crate::engine::Engine;
 use crate::store::blocks::Pace;
 use crate::store::db::{Result, Tx};
@@ -195,6 +196,7 @@ impl Ahead {
                 return Ok(false);
             }
             write(tx, &mut batch, &settled)?;
+            point(Point::ProcessHalfWritten);
             inbox::ask_fetch(tx, &expanded.hints, now_us)?;
             streams::bring_forward(tx, &expanded.pokes, now_us)?;
             inbox::bury(tx, &expanded.dead)?;
@@ -204,11 +206,13 @@ impl Ahead {
             }
             let is_finished = swept.as_ref().is_none_or(|swept| !swept.unfinished);
             inbox::set_progress(tx, POSITION, if is_finished { last } else { last - 1 })?;
+            point(Point::ProcessWritten);
             Ok(true)
         })?;
         if !written {
             return Ok(None);
         }
+        point(Point::ProcessCommitted);
         metrics::counter!("huiliu_processed_items_total").increment(done.items as u64);
         metrics::counter!("huiliu_golden_records_made_total").increment(done.created as u64);
         metrics::counter!("huiliu_changes_total").increment(done.changes as u64);

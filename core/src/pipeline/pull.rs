@@ -8,6 +8,7 @@ use crate::connection::{Connection, State};
 use crate::connector::{
     ConnectionName, ConnectorError, Cursor, Page, Received, Record, RecordKey, StreamName, Version,
 };
+use crate::crash::{Point, point};
 use crate::engine::Engine;
 use crate::pipeline::blocking;
 use crate::store::db::Result;
@@ -111,8 +112,10 @@ fn arrived(
         if !more {
             streams::mark_read(tx, connection.name.as_str(), stream.as_str())?;
         }
+        point(Point::PageWritten);
         Ok(())
     })?;
+    point(Point::PageCommitted);
     if let Some(offset_us) = offset_us {
         connection.cx.offset.kept(offset_us);
     }
@@ -284,8 +287,12 @@ fn fetched(
     let items = read_items(connection, &request.stream, &request.external_id, found.as_ref(), asked_us)?;
     engine.store.write(|tx| {
         inbox::append(tx, &items)?;
-        inbox::close_fetch(tx, request)
-    })
+        inbox::close_fetch(tx, request)?;
+        point(Point::FetchWritten);
+        Ok(())
+    })?;
+    point(Point::FetchCommitted);
+    Ok(())
 }
 
 /// What a record that was read alone brings into the inbox; none: it does not exist (any more).

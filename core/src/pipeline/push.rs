@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use tracing::Instrument as _;
 
 use crate::connection::{Connection, State};
-use crate::connector::{Connector, ConnectorError, Delivery, Receipt, Record, RecordKey};
+use crate::connector::{Connector, ConnectorError, Delivery, Operation, Receipt, Record, RecordKey};
+use crate::crash::{Point, point};
 use crate::engine::Engine;
-use crate::link::{Link, LinkKey, LinkState, written};
+use crate::link::{Link, LinkKey, LinkState, found, written};
 use crate::manifest::Manifest;
 use crate::pipeline::process::{self, MEANING_LOCK};
 use crate::pipeline::{blocking, plan, pull};
@@ -25,9 +26,27 @@ const CLAIM_BATCHES: i64 = 200;
 /// A delivery is given up after this many attempts: with the delays below, about a day and a half.
 const ATTEMPTS_MAX: u32 = 12;
 
+/// What was on its way when the hub died has arrived after this time. Systems that take a key of ours know a repeat;
+/// where a repeat is only found by looking, it must not be looked for before it is there.
+const IN_FLIGHT_US: i64 = 5_000_000;
+
 /// After a crash: what was being sent is sent again under the same key.
 pub fn recover(engine: &Engine) -> Result<u64> {
-    engine.store.write(deliveries::recover)
+    // A create may be on its way still, and what it makes is found a while after.
+    let due_us = engine.clock.now_us().saturating_add(IN_FLIGHT_US);
+    let mut creates = Vec::new();
+    for (name, connection) in &engine.connections {
+        let Some(manifest) = connection.connector.as_ref().map(|it| it.manifest()) else { continue };
+        let lags = manifest.streams.keys().filter_map(|stream| Some((stream, manifest.lookup_lag_us(stream)?)));
+        creates.extend(lags.map(|(stream, lag_us)| (name.as_str(), stream.as_str(), due_us.saturating_add(lag_us))));
+    }
+    let recovered = engine.store.write(|tx| {
+        let recovered = deliveries::recover(tx, &creates)?;
+        point(Point::RecoverWritten);
+        Ok(recovered)
+    })?;
+    point(Point::RecoverCommitted);
+    Ok(recovered)
 }
 
 /// Sends what is due to one connection; returns how many deliveries were tried.
@@ -39,11 +58,28 @@ pub async fn batch(engine: &Engine, connection: &Connection) -> Result<usize> {
         let now_us = here.clock.now_us();
         here.store.write(|tx| {
             let live = streams::states(tx)?.get(name.as_str()).is_some_and(|(state, _)| *state == State::Live);
-            if live { deliveries::claim(tx, name.as_str(), now_us, count) } else { Ok(Vec::new()) }
+            if !live {
+                return Ok(Vec::new());
+            }
+            let claimed = deliveries::claim(tx, name.as_str(), now_us, count)?;
+            if !claimed.is_empty() {
+                point(Point::AttemptWritten);
+            }
+            Ok(claimed)
         })
     })
     .await?;
     let count = claimed.len();
+    if count > 0 {
+        point(Point::AttemptCommitted);
+    }
+    let (claimed, made) = made_already(engine, connection, claimed).await?;
+    for one in made {
+        let result = Err(ConnectorError::Conflict {
+            detail: "the record that an earlier attempt made is known by now".to_owned(),
+        });
+        answered(engine, connection, connector.as_ref(), one, result).await?;
+    }
     for together in calls(connector.manifest(), claimed) {
         let results = match together.as_slice() {
             [one] => vec![connector.push(&connection.cx, &one.delivery).instrument(span(connection, one)).await],
@@ -52,6 +88,7 @@ pub async fn batch(engine: &Engine, connection: &Connection) -> Result<usize> {
                 connector.push_many(&connection.cx, &sent).instrument(span(connection, &many[0])).await
             }
         };
+        point(Point::PushAnswered);
         let missing = || Err(ConnectorError::transient("the batch gave no answer for this delivery; it is sent alone"));
         let results = results.into_iter().chain(std::iter::repeat_with(missing));
         for (one, result) in together.into_iter().zip(results) {
@@ -59,6 +96,32 @@ pub async fn batch(engine: &Engine, connection: &Connection) -> Result<usize> {
         }
     }
     Ok(count)
+}
+
+/// Creates that were tried before, and whose record came in place of an answer, need no second attempt.
+async fn made_already(
+    engine: &Engine,
+    connection: &Connection,
+    claimed: Vec<Planned>,
+) -> Result<(Vec<Planned>, Vec<Planned>)> {
+    let is_repeat = |one: &Planned| one.delivery.operation == Operation::Create && one.delivery.attempt > 1;
+    if !claimed.iter().any(is_repeat) {
+        return Ok((claimed, Vec::new()));
+    }
+    let (here, name) = (engine.clone(), connection.name.clone());
+    blocking(move || {
+        here.store.read(|tx| {
+            let (mut left, mut made) = (Vec::new(), Vec::new());
+            for one in claimed {
+                let golden = if is_repeat(&one) { goldens::alive(tx, one.golden)? } else { 0 };
+                let is_known =
+                    golden != 0 && links::by_goldens(tx, [golden])?.iter().any(|it| it.key.connection == name);
+                if is_known { made.push(one) } else { left.push(one) }
+            }
+            Ok((left, made))
+        })
+    })
+    .await
 }
 
 fn span(connection: &Connection, one: &Planned) -> tracing::Span {
@@ -124,8 +187,12 @@ async fn answered(
             if let Some(record) = &fresh {
                 inbox::append(tx, &[pull::record_item(&connection, record, asked_us)?])?;
             }
-            close(&here, tx, &connection, &one, fresh.as_ref(), result)
-        })
+            close(&here, tx, &connection, &one, fresh.as_ref(), result)?;
+            point(Point::ReceiptWritten);
+            Ok(())
+        })?;
+        point(Point::ReceiptCommitted);
+        Ok(())
     })
     .await
 }
@@ -149,12 +216,14 @@ fn close(
         Err(error) => {
             let text = error.to_string();
             tracing::warn!(connection = %connection.name, delivery = one.delivery.number, kind = error.kind(), "push failed: {text}");
+            let is_refused = matches!(error, ConnectorError::RateLimited { .. });
             match error {
                 ConnectorError::Transient { after, .. } | ConnectorError::RateLimited { after, .. }
                     if one.delivery.attempt < ATTEMPTS_MAX =>
                 {
                     let wait_us = after.map_or(0, |wait| i64::try_from(wait.as_micros()).unwrap_or(i64::MAX));
-                    let due_us = now_us.saturating_add(wait_us.max(delay_us(one.delivery.attempt)));
+                    let lag_us = if is_refused { 0 } else { lag_us(connection, one) };
+                    let due_us = now_us.saturating_add(wait_us.max(delay_us(one.delivery.attempt)).max(lag_us));
                     deliveries::finish(tx, &one.delivery, &end("pending", Some(&text), due_us))
                 }
                 ConnectorError::Unauthorized { .. } => {
@@ -164,7 +233,7 @@ fn close(
                 // The record that was read again is in the inbox; what it says, and what it still owes, is planned there.
                 ConnectorError::Conflict { .. } => {
                     deliveries::finish(tx, &one.delivery, &end("dropped", Some(&text), now_us))?;
-                    if only_the_version_moved(tx, connection, one, fresh)? {
+                    if one.delivery.id.is_none() || only_the_version_moved(tx, connection, one, fresh)? {
                         replan_on(engine, tx, connection, one, fresh)
                     } else {
                         Ok(())
@@ -177,12 +246,19 @@ fn close(
                     inbox::append(tx, &[pull::deleted_item(connection, stream, id.as_str(), None, now_us)?])
                 }
                 _ => {
-                    deliveries::finish(tx, &one.delivery, &end("dead", Some(&text), now_us))?;
+                    let due_us = now_us.saturating_add(lag_us(connection, one));
+                    deliveries::finish(tx, &one.delivery, &end("dead", Some(&text), due_us))?;
                     bury(tx, one, &text, now_us)
                 }
             }
         }
     }
+}
+
+/// How long the record that a create may have made cannot be found.
+fn lag_us(connection: &Connection, one: &Planned) -> i64 {
+    let manifest = connection.connector.as_ref().filter(|_| one.delivery.operation == Operation::Create);
+    manifest.and_then(|it| it.manifest().lookup_lag_us(one.delivery.stream.as_str())).unwrap_or(0)
 }
 
 /// 1 s, 2 s, 4 s … at most 6 hours.
@@ -229,7 +305,18 @@ fn stored(tx: &mut Tx<'_>, connection: &Connection, one: &Planned, receipt: &Rec
         },
     };
     let shown = receipt.stored.as_ref().map(|record| &record.body);
-    let (sent, holds) = written(lens, &one.fields, &one.delivery.body, shown);
+    let is_again = one.delivery.operation == Operation::Create && one.delivery.attempt > 1;
+    let (sent, holds, is_edited) = match shown.filter(|_| is_again) {
+        Some(shown) => {
+            let before = deliveries::sent_to_make(tx, one.golden, &one.connection, &one.lens)?;
+            found(lens, &one.fields, &one.delivery.body, shown, &before)
+        }
+        None => {
+            let (sent, holds) = written(lens, &one.fields, &one.delivery.body, shown);
+            (sent, holds, false)
+        }
+    };
+    let kept = if is_again { Some(lens.show(&holds.fields)) } else { shown.cloned() };
     link.state.wrote(&sent, holds);
     link.state.fresh_us = now_us;
     if let Some(version) = receipt.stored.as_ref().and_then(|record| record.version.clone()).or(receipt.version.clone())
@@ -237,14 +324,19 @@ fn stored(tx: &mut Tx<'_>, connection: &Connection, one: &Planned, receipt: &Rec
         link.version = Some(version);
     }
     links::put(tx, [&link])?;
+    let shown_whole = receipt.stored.as_ref();
     let receipt = replays::Receipt {
         link: link.number,
         delivery: one.delivery.number,
         processed: inbox::progress(tx, process::POSITION)?,
-        stored: shown.map(ToString::to_string),
+        stored: kept.map(|kept| kept.to_string()),
         at_us: now_us,
     };
-    replays::keep(tx, &receipt)
+    replays::keep(tx, &receipt)?;
+    match shown_whole.filter(|_| is_edited) {
+        Some(record) => inbox::append(tx, &[pull::record_item(connection, record, now_us)?]),
+        None => Ok(()),
+    }
 }
 
 /// After a conflict: nobody edited what we know, only the version is newer. It is noted, so that the next write fits.

@@ -12,6 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::db::{Col, Insert, Keys, Param, Result, Store, StoreError, Tx};
 use super::inbox;
 use super::links::{KEEP, MEANING_LOCK};
+use crate::crash::{self, Point, point};
 
 /// A block: hash, link, golden record.
 pub type Block = (i64, i64, i64);
@@ -193,6 +194,7 @@ fn decode(position: i64, bytes: &[u8]) -> Result<Vec<Block>> {
 /// whether there is more to do.
 pub fn tidy(store: &Store, pace: Pace) -> Result<bool> {
     let tail = store.tail();
+    let pace = Pace { most: crash::blocks_max(pace.most), ..pace };
     if !tail.state().is_due(pace.most) {
         return Ok(false);
     }
@@ -208,8 +210,10 @@ pub fn tidy(store: &Store, pace: Pace) -> Result<bool> {
             inbox::set_progress(tx, MERGED, merge.through)?;
             tx.execute("DELETE FROM block_run WHERE position <= ?1", &[Param::Int(merge.through)])?;
         }
+        point(Point::TidyWritten);
         Ok(Some(end))
     })?;
+    point(Point::TidyCommitted);
     // What was written counts from here on only: a commit that fails leaves the merge where it was.
     let mut state = tail.state();
     let Some((end, merge)) = done.zip(state.merge.as_mut()) else { return Ok(false) };

@@ -1,6 +1,6 @@
 //! The outbox: deliveries and their attempts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use huiliu_mappings::value::Fields;
 
@@ -137,11 +137,20 @@ pub fn unfinished_of(tx: &mut Tx<'_>, goldens: impl IntoIterator<Item = i64>) ->
     tx.query_keys(&sql, &Keys::ints(goldens), &[], read)
 }
 
-/// The idempotency keys of creates that were ever sent for these golden records.
-pub fn tried_creates(tx: &mut Tx<'_>, goldens: impl IntoIterator<Item = i64>) -> Result<BTreeSet<String>> {
-    let sql = "SELECT DISTINCT d.idempotency_key FROM {keys:i} AS k CROSS JOIN delivery AS d
-        WHERE d.golden = k.k0 AND d.operation = 'create' AND d.attempts > 0";
-    Ok(tx.query_keys(sql, &Keys::ints(goldens), &[], |row| row.text(0))?.into_iter().collect())
+/// The idempotency keys of creates that were ever sent for these golden records, with the instant before which none of
+/// them was to be tried again.
+pub fn tried_creates(tx: &mut Tx<'_>, goldens: impl IntoIterator<Item = i64>) -> Result<BTreeMap<String, i64>> {
+    let sql = "SELECT d.idempotency_key, MAX(d.due_us) FROM {keys:i} AS k CROSS JOIN delivery AS d
+        WHERE d.golden = k.k0 AND d.operation = 'create' AND d.attempts > 0 GROUP BY d.idempotency_key";
+    Ok(tx.query_keys(sql, &Keys::ints(goldens), &[], |row| Ok((row.text(0)?, row.int(1)?)))?.into_iter().collect())
+}
+
+/// What was sent to make a record of a golden record, by this and by earlier deliveries, oldest first.
+pub fn sent_to_make(tx: &mut Tx<'_>, golden: i64, connection: &str, lens: &str) -> Result<Vec<Fields>> {
+    let sql = "SELECT fields FROM delivery WHERE golden = ?1 AND connection = ?2 AND lens = ?3
+               AND operation = 'create' AND attempts > 0 ORDER BY id";
+    let params = [Param::Int(golden), Param::Text(connection), Param::Text(lens)];
+    tx.query(sql, &params, |row| Ok(serde_json::from_str(&row.text(0)?)?))
 }
 
 /// Writes of these golden records that were sent and whose answer never came, oldest first: the target may hold them or
@@ -248,15 +257,24 @@ pub fn drop_all_of(tx: &mut Tx<'_>, goldens: BTreeSet<i64>) -> Result<u64> {
     drop_pending(tx, open.iter().map(|one| one.delivery.number))
 }
 
-/// After a crash: what was being sent is pending again, with the same idempotency key.
-pub fn recover(tx: &mut Tx<'_>) -> Result<u64> {
+/// After a crash: what was being sent is pending again, with the same idempotency key. Creates of these streams
+/// (connection, stream, instant) are not tried again before an instant of their own.
+pub fn recover(tx: &mut Tx<'_>, creates: &[(&str, &str, i64)]) -> Result<u64> {
+    for (connection, stream, due_us) in creates {
+        tx.execute(
+            "UPDATE delivery SET due_us = ?3
+             WHERE state = 'sending' AND connection = ?1 AND stream = ?2 AND operation = 'create'",
+            &[Param::Text(connection), Param::Text(stream), Param::Int(*due_us)],
+        )?;
+    }
     tx.execute("UPDATE delivery SET state = 'pending' WHERE state = 'sending'", &[])
 }
 
-/// Makes a dead delivery pending again.
+/// Makes a dead delivery pending again; what it has to wait for it still waits for.
 pub fn revive(tx: &mut Tx<'_>, number: i64, now_us: i64) -> Result<u64> {
     tx.execute(
-        "UPDATE delivery SET state = 'pending', due_us = ?2 WHERE id = ?1 AND state = 'dead'",
+        "UPDATE delivery SET state = 'pending', due_us = CASE WHEN due_us > ?2 THEN due_us ELSE ?2 END
+         WHERE id = ?1 AND state = 'dead'",
         &[Param::Int(number), Param::Int(now_us)],
     )
 }

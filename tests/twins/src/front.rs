@@ -25,12 +25,12 @@ pub enum Fate {
     Stall(Duration),
 }
 
-#[derive(Default)]
 struct Inner {
     target: String,
     /// With the word that a call must carry to meet the fate, if any.
     fates: VecDeque<(Option<String>, Fate)>,
     passed: usize,
+    client: reqwest::Client,
 }
 
 impl Inner {
@@ -65,10 +65,10 @@ async fn pass(State(inner): State<Arc<Mutex<Inner>>>, request: Request) -> Respo
     let Ok(body) = axum::body::to_bytes(body, BODY_BYTES_MAX).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
-    let (fate, target) = {
+    let (fate, target, client) = {
         let mut inner = lock(&inner);
         inner.passed += 1;
-        (inner.fate(&body), inner.target.clone())
+        (inner.fate(&body), inner.target.clone(), inner.client.clone())
     };
     match &fate {
         Some(Fate::Answer(status, body)) => {
@@ -82,22 +82,20 @@ async fn pass(State(inner): State<Arc<Mutex<Inner>>>, request: Request) -> Respo
             // It is on its way, whether or not the caller lives to hear the answer.
             let sent = tokio::spawn(async move {
                 tokio::time::sleep(wait).await;
-                forward(&target, parts, body).await
+                forward(&client, &target, parts, body).await
             });
             return sent.await.unwrap_or_else(|_| StatusCode::BAD_GATEWAY.into_response());
         }
         Some(Fate::LoseAnswer) | None => {
-            let answer = forward(&target, parts, body).await;
+            let answer = forward(&client, &target, parts, body).await;
             return if fate.is_some() { StatusCode::GATEWAY_TIMEOUT.into_response() } else { answer };
         }
     }
     StatusCode::GATEWAY_TIMEOUT.into_response()
 }
 
-async fn forward(target: &str, parts: Parts, body: Bytes) -> Response {
+async fn forward(client: &reqwest::Client, target: &str, parts: Parts, body: Bytes) -> Response {
     let path = parts.uri.path_and_query().map_or("/", |it| it.as_str());
-    #[allow(clippy::disallowed_methods)] // Loopback to a twin.
-    let client = reqwest::Client::new();
     let mut headers = parts.headers;
     if let Some(host) = headers.remove("host") {
         headers.insert(FRONT_HOST, host);
@@ -115,7 +113,12 @@ async fn forward(target: &str, parts: Parts, body: Bytes) -> Response {
 impl Front {
     /// Stands in front of `target` (`http://host:port`).
     pub async fn of(target: &str) -> Self {
-        let inner = Arc::new(Mutex::new(Inner { target: target.to_owned(), ..Inner::default() }));
+        // HTTP clients want a TLS provider even for plain loopback; whoever comes second finds it installed.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        #[allow(clippy::disallowed_methods)] // Loopback to a twin.
+        let client = reqwest::Client::new();
+        let inner =
+            Arc::new(Mutex::new(Inner { target: target.to_owned(), fates: VecDeque::new(), passed: 0, client }));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let router = Router::new().fallback(pass).with_state(inner.clone());

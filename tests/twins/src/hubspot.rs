@@ -136,6 +136,11 @@ impl HubspotTwin {
         self.0.desk.lock().index_held = false;
     }
 
+    /// A record is found by a search so many milliseconds after it was made; 0: at once.
+    pub fn set_index_lag_ms(&self, lag_ms: i64) {
+        self.0.desk.lock().index_lag_ms = lag_ms;
+    }
+
     /// Searches that are answered before the next is refused with 429; none: all.
     pub fn set_searches_left(&self, left: Option<u32>) {
         self.0.desk.lock().searches_left = left;

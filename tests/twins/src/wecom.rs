@@ -126,12 +126,18 @@ impl WecomTwin {
 
     /// A relation that was there before anybody listened. Answers the external user id.
     pub fn preload_contact(&self, userid: &str, customer: Customer) -> String {
+        self.preload_noted(userid, customer, &[])
+    }
+
+    /// The same; the member has noted these mobiles.
+    pub fn preload_noted(&self, userid: &str, customer: Customer, mobiles: &[&str]) -> String {
         let now = self.now();
+        let mobiles = mobiles.iter().map(|text| (*text).to_owned()).collect();
         let mut state = self.lock();
         let external = format!("wmTwin{:026}", state.number());
         state.members.insert(userid.to_owned());
         state.customers.insert(external.clone(), customer);
-        let follow = Follow { created_at: now, ..Follow::default() };
+        let follow = Follow { created_at: now, mobiles, ..Follow::default() };
         state.follows.insert((userid.to_owned(), external.clone()), follow);
         external
     }

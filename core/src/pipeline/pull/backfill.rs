@@ -7,6 +7,7 @@
 use super::{Arrived, PAGES_MAX, Pulled, unpack};
 use crate::connection::{Connection, State};
 use crate::connector::{ConnectorError, Cursor, Page, StreamName};
+use crate::crash::{Point, point};
 use crate::engine::Engine;
 use crate::pipeline::blocking;
 use crate::store::db::Result;
@@ -77,8 +78,11 @@ fn arrived(
     engine.store.write(|tx| {
         inbox::append(tx, &items)?;
         inbox::ask_fetch(tx, &hints, now_us)?;
-        streams::put_backfill(tx, connection.name.as_str(), stream.as_str(), &state)
+        streams::put_backfill(tx, connection.name.as_str(), stream.as_str(), &state)?;
+        point(Point::BackfillWritten);
+        Ok(())
     })?;
+    point(Point::BackfillCommitted);
     Ok(state)
 }
 

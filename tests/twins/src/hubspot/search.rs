@@ -7,7 +7,7 @@ use super::store::{Object, Refusal, Store};
 /// Rows on a page, at most.
 const LIMIT_MAX: usize = 200;
 
-pub(super) fn search(store: &mut Store, kind: &'static str, asked: &Value) -> Result<Value, Refusal> {
+pub(super) fn search(store: &mut Store, kind: &'static str, asked: &Value, now_ms: i64) -> Result<Value, Refusal> {
     if let Some(left) = &mut store.searches_left {
         let Some(fewer) = left.checked_sub(1) else {
             return Err(Refusal::new(429, "RATE_LIMITS", "You have reached your secondly limit."));
@@ -30,10 +30,9 @@ pub(super) fn search(store: &mut Store, kind: &'static str, asked: &Value) -> Re
         return Err(invalid("The search exceeds the maximum number of results."));
     }
     let groups = asked["filterGroups"].as_array().cloned().unwrap_or_default();
-    let mine = store
-        .objects
-        .iter()
-        .filter(|((known, id), it)| *known == kind && !it.archived && !store.unindexed.contains(&(kind, *id)));
+    let is_indexed =
+        |id: u64, it: &Object| !store.unindexed.contains(&(kind, id)) && it.created_ms + store.index_lag_ms <= now_ms;
+    let mine = store.objects.iter().filter(|((known, id), it)| *known == kind && !it.archived && is_indexed(*id, it));
     let mut found: Vec<(u64, &Object)> = Vec::new();
     for ((_, id), object) in mine {
         let mut fits = groups.is_empty();

@@ -90,7 +90,9 @@ impl Asked<'_> {
                 let id = self.create(&input)?;
                 Ok((201, self.shown(id)))
             }
-            ("POST", ["search"]) => search::search(self.store, self.kind, &self.body).map(|page| (200, page)),
+            ("POST", ["search"]) => {
+                search::search(self.store, self.kind, &self.body, self.now_ms).map(|page| (200, page))
+            }
             ("POST", ["merge"]) => {
                 let id = |name: &str| self.body[name].as_str().and_then(|id| id.parse().ok()).unwrap_or_default();
                 let ids = (id("primaryObjectId"), id("objectIdToMerge"));

@@ -73,6 +73,8 @@ pub(super) struct Store {
     /// Changed while the index stood still.
     pub(super) unindexed: BTreeSet<(&'static str, u64)>,
     pub(super) index_held: bool,
+    /// A record is found by a search so long after it was made.
+    pub(super) index_lag_ms: i64,
     pub(super) searches_left: Option<u32>,
     pub(super) window: usize,
     pub(super) writes: u64,
@@ -89,6 +91,7 @@ impl Default for Store {
             merged: BTreeMap::new(),
             unindexed: BTreeSet::new(),
             index_held: false,
+            index_lag_ms: 0,
             searches_left: None,
             window: 10_000,
             writes: 0,

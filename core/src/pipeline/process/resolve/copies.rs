@@ -7,7 +7,7 @@ use huiliu_mappings::value::MappedRecord;
 use super::super::expand::Arrival;
 use super::{Batch, said_at_us};
 use crate::engine::Engine;
-use crate::link::{Link, LinkState, shows_write, written};
+use crate::link::{Link, LinkState, shows_part, shows_write, written};
 use crate::store::deliveries::Planned;
 use crate::store::replays::Receipt;
 
@@ -39,15 +39,24 @@ fn made(unsure: &[Planned], goldens: &[i64], number: i64, arrival: &Arrival, sho
             && goldens.contains(&one.golden)
             && (one.connection.as_str(), &one.lens) == (key.connection.as_str(), &key.lens)
     };
-    unsure.iter().filter(mine).find_map(|one| copy(one, number, arrival, shown)).into_iter().collect()
+    let whole = unsure.iter().filter(mine).find_map(|one| copy(one, number, arrival, shown));
+    let part = |one: &Planned| {
+        let stored = shows_part(&arrival.lens, &one.fields, &one.delivery.body, shown)?;
+        Some(seen(one, number, arrival, stored))
+    };
+    whole.or_else(|| unsure.iter().filter(mine).find_map(part)).into_iter().collect()
 }
 
 fn copy(one: &Planned, link: i64, arrival: &Arrival, shown: &MappedRecord) -> Option<Copy> {
     let stored = shows_write(&arrival.lens, &one.fields, &one.delivery.body, shown)?;
+    Some(seen(one, link, arrival, stored))
+}
+
+fn seen(one: &Planned, link: i64, arrival: &Arrival, stored: serde_json::Value) -> Copy {
     // It was written before it was seen: when this is told again, the write comes first.
     let (delivery, processed, at_us) = (one.delivery.number, arrival.position - 1, arrival.received_us);
     let receipt = Receipt { link, delivery, processed, stored: Some(stored.to_string()), at_us };
-    Some(Copy { one: one.clone(), stored, receipt })
+    Copy { one: one.clone(), stored, receipt }
 }
 
 /// The record holds them.

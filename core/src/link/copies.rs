@@ -1,0 +1,86 @@
+//! Which values of a record are copies of ours, where no answer told.
+
+use huiliu_mappings::lens::Lens;
+use huiliu_mappings::value::{FieldName, Fields, MappedRecord};
+
+use super::written;
+
+/// Whether a record shows a write whose answer never came: every value that was sent, as it was sent or in a form that
+/// targets give to values (case, blanks, marks). The vendor's JSON of what it stored of them, if so.
+pub fn shows_write(
+    lens: &Lens,
+    fields: &Fields,
+    body: &serde_json::Value,
+    shown: &MappedRecord,
+) -> Option<serde_json::Value> {
+    let (sent, _) = written(lens, fields, body, None);
+    let stored = stored_of(&sent, shown);
+    (!stored.is_empty() && stored.len() == sent.len()).then(|| lens.render(&stored))
+}
+
+/// The same for a record that a create is known to have made, and that somebody may have edited since: the values that
+/// are ours still. The others are left to be heard.
+pub fn shows_part(
+    lens: &Lens,
+    fields: &Fields,
+    body: &serde_json::Value,
+    shown: &MappedRecord,
+) -> Option<serde_json::Value> {
+    let (sent, _) = written(lens, fields, body, None);
+    let stored = stored_of(&sent, shown);
+    stored.values().any(|value| !value.is_null()).then(|| lens.render(&stored))
+}
+
+/// What a record shows of what was sent, in its own form.
+fn stored_of(sent: &Fields, shown: &MappedRecord) -> Fields {
+    let theirs = |field: &FieldName| shown.fields.get(field).unwrap_or(&serde_json::Value::Null);
+    let ours = sent.iter().filter(|(field, ours)| is_form_of(theirs(field), ours));
+    ours.map(|(field, _)| (field.clone(), theirs(field).clone())).collect()
+}
+
+/// As [`written`], for a record that was found when a create was tried again: an earlier attempt made it, perhaps of other
+/// words (`before`), and somebody may have edited it since. What is an earlier word of ours is held as it is, so that the
+/// next plan mends it; an edit is left to be heard. The last part says whether there is one.
+pub fn found(
+    lens: &Lens,
+    fields: &Fields,
+    body: &serde_json::Value,
+    shown: &serde_json::Value,
+    before: &[Fields],
+) -> (Fields, MappedRecord, bool) {
+    let (mut sent, mut holds) = written(lens, fields, body, Some(shown));
+    let mut is_edited = false;
+    for (field, value) in &mut holds.fields {
+        let Some(ours) = sent.get_mut(field).filter(|ours| !value.is_null() && !is_form_of(value, ours)) else {
+            continue;
+        };
+        if before.iter().filter_map(|words| words.get(field)).any(|word| is_form_of(value, word)) {
+            ours.clone_from(value);
+        } else {
+            value.clone_from(ours);
+            is_edited = true;
+        }
+    }
+    (sent, holds, is_edited)
+}
+
+/// Whether two values differ in case, blanks and marks only.
+fn is_form_of(shown: &serde_json::Value, sent: &serde_json::Value) -> bool {
+    use serde_json::Value::{Array, Object, String};
+    match (shown, sent) {
+        (String(shown), String(sent)) => {
+            let bare =
+                |text: &str| text.chars().filter(|it| it.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+            let (one, other): (std::string::String, std::string::String) = (bare(shown), bare(sent));
+            shown == sent || (!one.is_empty() && one == other)
+        }
+        (Array(shown), Array(sent)) => {
+            shown.len() == sent.len() && shown.iter().zip(sent).all(|(shown, sent)| is_form_of(shown, sent))
+        }
+        (Object(shown), Object(sent)) => {
+            shown.len() == sent.len()
+                && sent.iter().all(|(name, sent)| shown.get(name).is_some_and(|shown| is_form_of(shown, sent)))
+        }
+        _ => shown == sent,
+    }
+}
