@@ -152,8 +152,8 @@ pub struct LinkState {
     pub identities_held: Vec<Identity>,
     /// Whom the record belongs to.
     pub references: Vec<Reference>,
-    /// When our last write to it was answered or it was last found gone, microseconds since 1970 UTC; 0: never. What was
-    /// read before may show the record as it was then.
+    /// When our last write to it was answered, it was last found gone, or something new was last heard of a record that
+    /// can be read alone, microseconds since 1970 UTC; 0: never. What was read before may show the record as it was then.
     pub fresh_us: i64,
 }
 
@@ -237,7 +237,9 @@ impl LinkState {
 
     /// Whether a record shows something else than is known.
     pub fn differs(&self, shown: &MappedRecord) -> bool {
-        shown.fields.iter().any(|(field, value)| self.held.get(field) != Some(value))
+        // What is empty there and was never held is no difference.
+        let held = |field| self.held.get(field).unwrap_or(&serde_json::Value::Null);
+        shown.fields.iter().any(|(field, value)| held(field) != value)
     }
 
     /// When the system last asserted anything, microseconds since 1970 UTC.

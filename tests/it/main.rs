@@ -19,6 +19,7 @@ mod holds;
 mod hubspot;
 mod invariants;
 mod odoo;
+mod order;
 mod oscar;
 mod process;
 mod readme;

@@ -1,5 +1,6 @@
 //! Changes travel: pull, process, plan, push, until every system agrees and nothing is written any more.
 
+mod forgotten;
 mod unanswered;
 
 use std::sync::Arc;

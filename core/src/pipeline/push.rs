@@ -170,14 +170,19 @@ async fn answered(
     let labels = [("connection", connection.name.to_string()), ("outcome", outcome(&result).to_owned())];
     metrics::counter!("huiliu_pushed_total", &labels).increment(1);
     let asked_us = engine.clock.now_us();
-    // After a conflict the record is read again at once, so that the next plan starts from what is there.
-    let fresh = match (&result, &one.delivery.id) {
-        (Err(ConnectorError::Conflict { .. }), Some(id)) => {
+    // After a conflict the record is read again at once, so that the next plan starts from what is there. If that fails,
+    // the delivery is sent once more later: dropped now, it would be owed by nobody.
+    let (fresh, result) = match (result, &one.delivery.id) {
+        (Err(conflict @ ConnectorError::Conflict { .. }), Some(id)) => {
             let key =
                 RecordKey { connection: connection.name.clone(), stream: one.delivery.stream.clone(), id: id.clone() };
-            connector.fetch(&connection.cx, &key).await.ok().flatten()
+            match connector.fetch(&connection.cx, &key).await {
+                Ok(Some(record)) => (Some(record), Err(conflict)),
+                Ok(None) => (None, Err(ConnectorError::Gone { detail: conflict.to_string() })),
+                Err(error) => (None, Err(error)),
+            }
         }
-        _ => None,
+        (result, _) => (None, result),
     };
     let (here, connection) = (engine.clone(), connection.clone());
     blocking(move || {
@@ -349,7 +354,7 @@ fn only_the_version_moved(
     let (Some(fresh), Some(lens)) = (fresh, connection.lens(&one.lens)) else { return Ok(false) };
     let Some(mut link) = link_of(tx, connection, one)? else { return Ok(false) };
     let (shown, _) = lens.map(&fresh.body);
-    if shown.fields.iter().any(|(field, value)| link.state.held.get(field) != Some(value)) {
+    if link.state.differs(&shown) {
         return Ok(false);
     }
     link.version.clone_from(&fresh.version);

@@ -67,6 +67,7 @@ struct State {
     made: BTreeMap<String, String>,
     fault: Option<ConnectorError>,
     pull_fault: Option<ConnectorError>,
+    fetch_fault: Option<ConnectorError>,
     hidden: BTreeSet<String>,
 }
 
@@ -107,6 +108,11 @@ impl Memory {
     /// The second page of the next pull fails.
     pub fn fail_next_pull(&self, error: ConnectorError) {
         self.state().pull_fault = Some(error);
+    }
+
+    /// The next record cannot be read alone.
+    pub fn fail_next_fetch(&self, error: ConnectorError) {
+        self.state().fetch_fault = Some(error);
     }
 
     fn scan(&self, from: Option<&str>) -> Result<Page> {
@@ -219,7 +225,10 @@ impl Connector for Memory {
     }
 
     async fn fetch(&self, _cx: &Cx, key: &RecordKey) -> Result<Option<Record>> {
-        let state = self.state();
+        let mut state = self.state();
+        if let Some(fault) = state.fetch_fault.take() {
+            return Err(fault);
+        }
         Ok(state.records.get(key.id.as_str()).map(|(version, body)| self.shown(key.id.as_str(), *version, body)))
     }
 

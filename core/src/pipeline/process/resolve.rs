@@ -5,7 +5,7 @@ mod copies;
 mod succession;
 
 pub(crate) use age::said_at_us;
-use age::{can_fetch, is_hearsay, is_overtaken, is_stale};
+use age::{can_fetch, heard_now, is_hearsay, is_overtaken, is_stale};
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -175,7 +175,10 @@ impl Batch {
             self.note(number, &arrival, "stale");
             return;
         }
-        if is_overtaken(link, &arrival) {
+        if is_overtaken(engine, link, &arrival) {
+            return self.read_again(engine, number, &arrival, "overtaken");
+        }
+        if can_fetch(engine, &arrival) && copies::is_under_way(&self.unsure, link, &arrival) {
             return self.read_again(engine, number, &arrival, "overtaken");
         }
         if is_hearsay(link, &arrival) && can_fetch(engine, &arrival) {
@@ -206,6 +209,7 @@ impl Batch {
             self.note(number, &arrival, "echo");
             return;
         }
+        heard_now(engine, link, &arrival);
         self.keep(copies);
         self.touched.insert(number);
         self.voices.spoke(number, heard.said);
@@ -280,6 +284,7 @@ impl Batch {
         };
         if let Some(link) = self.links.get_mut(&number) {
             link.golden = golden;
+            heard_now(engine, link, &arrival);
         }
         self.clusters.entry(golden).or_default().insert(number);
         if golden != 0 {

@@ -27,16 +27,28 @@ pub(super) fn is_stale(link: &Link, arrival: &Arrival) -> bool {
     recency(link, arrival) == Some(Ordering::Less)
 }
 
-/// Whether a record is not as it is known, and was read before our last write was answered, before it was found gone,
-/// or, if it bears no version, before the system last said something: nobody can tell whether this is news or what was
-/// replaced since. A newer version proves the record to be fresh.
-pub(super) fn is_overtaken(link: &Link, arrival: &Arrival) -> bool {
+/// Whether a record is not as it is known, and nobody can tell whether this is news or what was replaced since: it was
+/// read before our last write was answered, before it was found gone or before what is known was heard, or it was told,
+/// late perhaps. A newer version proves the record to be fresh; an equal one does not, two edits may bear one stamp.
+pub(super) fn is_overtaken(engine: &Engine, link: &Link, arrival: &Arrival) -> bool {
     let news = match &arrival.mapped {
         Some(shown) => !link.open || link.state.differs(shown),
         None => link.open && arrival.source == Source::Read,
     };
+    if !news || recency(link, arrival) == Some(Ordering::Greater) {
+        return false;
+    }
+    let is_told = arrival.source == Source::Told && arrival.mapped.is_some() && can_fetch(engine, arrival);
     let said_us = if order(link.version.as_ref()).is_none() { link.state.said_us() } else { 0 };
-    recency(link, arrival) != Some(Ordering::Greater) && arrival.received_us < link.state.fresh_us.max(said_us) && news
+    is_told || arrival.received_us < link.state.fresh_us.max(said_us)
+}
+
+/// Notes that a record was heard now: what was asked for before may show it as it was. Where no record can be read alone,
+/// the next pull brings it, and must be believed.
+pub(super) fn heard_now(engine: &Engine, link: &mut Link, arrival: &Arrival) {
+    if can_fetch(engine, arrival) {
+        link.state.fresh_us = link.state.fresh_us.max(engine.clock.now_us());
+    }
 }
 
 /// Whether a deletion was told without a version to compare: it may be about the past of a record that is there again.

@@ -30,6 +30,24 @@ pub(super) fn of(unsure: &[Planned], link: &Link, arrival: &Arrival, shown: &Map
     unsure.iter().filter(to_it).filter_map(|one| copy(one, link.number, arrival, shown)).collect()
 }
 
+/// Whether a write to this link is under way and the record shows something else in its fields than is known: a target
+/// that does not take a value as it is tells of its own before it answers, and so does a person. After the answer it is
+/// known what it stored.
+pub(super) fn is_under_way(unsure: &[Planned], link: &Link, arrival: &Arrival) -> bool {
+    let Some(shown) = &arrival.mapped else { return false };
+    let key = &link.key;
+    let mut sending = unsure.iter().filter(|one| {
+        one.state == "sending"
+            && one.delivery.id.as_ref() == Some(&key.id)
+            && (one.connection.as_str(), &one.lens) == (key.connection.as_str(), &key.lens)
+    });
+    sending.any(|one| {
+        let (sent, _) = written(&arrival.lens, &one.fields, &one.delivery.body, None);
+        let moved = |field| shown.fields.get(field).is_some_and(|value| link.state.held.get(field) != Some(value));
+        sent.keys().any(moved) && shows_write(&arrival.lens, &one.fields, &one.delivery.body, shown).is_none()
+    })
+}
+
 /// What a record that is seen for the first time, and is one of these golden records, shows of a create that may have
 /// made it.
 fn made(unsure: &[Planned], goldens: &[i64], number: i64, arrival: &Arrival, shown: &MappedRecord) -> Vec<Copy> {
