@@ -11,8 +11,8 @@ use huiliu_core::connector::{
 };
 use huiliu_core::engine::Engine;
 use huiliu_core::manifest::Manifest;
-use huiliu_core::pipeline::{process, pull};
-use huiliu_core::store::inbox::{self, InboxItem, ItemKind};
+use huiliu_core::pipeline::pull;
+use huiliu_core::store::inbox::{InboxItem, ItemKind};
 use huiliu_core::store::{Store, goldens};
 use huiliu_mappings::{matching, merge};
 use huiliu_tests::kit::{self, DAY_ONE_US, on_both_stores};
