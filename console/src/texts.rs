@@ -144,6 +144,9 @@ texts! {
     advice_observing(name) "“huiliu go-live {name}” shows what would be written, then asks.", "“huiliu go-live {name}” 会先展示将写入的内容，再请您确认。";
     brake(missing, open, stream) "A complete scan of {stream} missed {missing} of {open} records and closed none.", "对 {stream} 的全量扫描少了 {open} 条中的 {missing} 条，未删除任何一条。";
     advice_brake(name, stream) "If they are really gone: “huiliu review release {name} {stream} --why …”.", "若确已删除：“huiliu review release {name} {stream} --why …”。";
+    drift(findings, waiting) "The records changed their form: {findings} finding(s), {waiting} waiting.", "记录格式发生变化：{findings} 项，{waiting} 条等待。";
+    advice_drift "“huiliu drift” says what changed and which line of the mapping to mend.", "“huiliu drift” 会说明变化以及要修正的映射行。";
+    drift_stopped(stream) "The stream {stream} stopped: its records changed their form.", "数据流 {stream} 已停止：其记录的格式发生了变化。";
     error_transient "The system could not be reached or was busy.", "对方系统无法访问或繁忙。";
     advice_transient "It is tried again by itself, later each time.", "系统会自动重试，间隔逐次延长。";
     error_rate_limited "The system asks for fewer calls.", "对方系统要求降低调用频率。";
@@ -315,6 +318,7 @@ texts! {
     outcome_missing "A complete scan did not show it: read again to be sure.", "全量扫描未见：重新读取以确认。";
     outcome_deleted "The system says that it is gone: the link closed.", "系统称该记录已删除：关联关闭。";
     outcome_review "New, perhaps somebody known: it waits for a person.", "新记录，可能是已知客户：等待人工判断。";
+    outcome_parked "Its form changed: it waits until the mapping is mended.", "格式发生变化：等待修正映射。";
     outcome_unattached "Kept; it belongs to nobody yet.", "已保存；尚未归属任何客户。";
 
     // Reviews.

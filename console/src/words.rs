@@ -87,6 +87,7 @@ pub fn outcome(t: Language, word: &str) -> String {
         "missing" => t.outcome_missing(),
         "deleted" => t.outcome_deleted(),
         "review" => t.outcome_review(),
+        "parked" => t.outcome_parked(),
         "unattached" => t.outcome_unattached(),
         other => return other.to_owned(),
     };

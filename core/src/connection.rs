@@ -7,6 +7,7 @@ use huiliu_mappings::lens::Lens;
 use huiliu_mappings::merge::Directions;
 
 use crate::connector::{ConnectionName, Connector, Cx};
+use crate::drift::Policies;
 use crate::manifest::Ability;
 
 /// One account.
@@ -32,6 +33,8 @@ pub struct Connection {
     pub creates: BTreeSet<String>,
     /// How much of a stream a complete scan may miss before the brake holds it back.
     pub missing: Missing,
+    /// What is done when the form of its records changes.
+    pub drift: Policies,
 }
 
 /// The budget of the brake: this many links, or this share of the open ones, whichever is more.

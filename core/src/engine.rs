@@ -1,6 +1,7 @@
 //! What every stage needs: the store, the rules, the connections, the time.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use huiliu_mappings::merge::Directions;
@@ -29,6 +30,8 @@ pub struct Inner {
     /// Held by whoever computes meaning (process, plan, the end of a push, a steward's command): they read, think and
     /// write as one, while the inbox goes on taking arrivals.
     meaning: Mutex<()>,
+    /// Whether findings about drift may be over: the mappings are read when the engine is made.
+    mended: AtomicBool,
 }
 
 impl std::ops::Deref for Engine {
@@ -49,7 +52,15 @@ impl Engine {
         clock: Clock,
     ) -> Self {
         let connections = connections.into_iter().map(|it| (it.name.as_str().to_owned(), it)).collect();
-        Self(Arc::new(Inner { store, matching, survive, connections, clock, meaning: Mutex::new(()) }))
+        Self(Arc::new(Inner {
+            store,
+            matching,
+            survive,
+            connections,
+            clock,
+            meaning: Mutex::new(()),
+            mended: true.into(),
+        }))
     }
 
     /// The same rules and connections over another store.
@@ -61,6 +72,16 @@ impl Engine {
     /// Which way the fields of a connection travel; one that is not configured any more is heard as ever.
     pub fn directions(&self, connection: &str) -> &Directions {
         self.connections.get(connection).map_or(Directions::none(), |it| &it.directions)
+    }
+
+    /// Has the next batch look for findings about drift that are over.
+    pub fn look_for_mended(&self) {
+        self.mended.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that is due; asked once, it is done.
+    pub(crate) fn is_to_look_for_mended(&self) -> bool {
+        self.mended.swap(false, Ordering::Relaxed)
     }
 
     /// Takes the turn to compute meaning.

@@ -8,6 +8,7 @@
 //! makes customers findable by name. [`store`] holds the only SQL of the workspace, [`secrets`] the secret values, [`seal`]
 //! keeps them at rest, [`quota`] spaces the calls, [`clock`] is the time and [`offset`] how far a system's is from it,
 //! [`engine`] is what all stages need, [`explain`] answers who and why, [`conflict`] what two systems said differently,
+//! [`drift`] what a system changed in the form of its records,
 //! [`rehearsal`] says what records would lead to, [`retry`] runs what a
 //! person has mended, and [`replay`] reads what is kept through today's rules. At the points of
 //! [`crash`] a test ends the process.
@@ -18,6 +19,7 @@ pub mod conflict;
 pub mod connection;
 pub mod connector;
 pub mod crash;
+pub mod drift;
 pub mod engine;
 pub mod explain;
 pub mod link;

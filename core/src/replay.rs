@@ -363,6 +363,22 @@ impl<'a> Work<'a> {
     }
 }
 
+/// Reads links of one stream (connection, stream) anew, with the golden records that they belong to, in this transaction.
+pub(crate) fn reread(engine: &Engine, tx: &mut Tx<'_>, links: &[Link], of: (&str, &str), cause: &str) -> Result<()> {
+    let scope = Scope { connection: Some(of.0.to_owned()), stream: Some(of.1.to_owned()), record: None };
+    let mut work = Work::new(engine, &scope, Then::Keep, 0);
+    cause.clone_into(&mut work.cause);
+    let goldens: BTreeSet<i64> = links.iter().map(|link| link.golden).filter(|id| *id != 0).collect();
+    let loose: Vec<i64> = links.iter().filter(|link| link.golden == 0).map(|link| link.number).collect();
+    if !goldens.is_empty() {
+        work.page(tx, &Page::Goldens(goldens))?;
+    }
+    if !loose.is_empty() {
+        work.page(tx, &Page::Loose(loose))?;
+    }
+    Ok(())
+}
+
 fn of_record(tx: &mut Tx<'_>, key: &LinkKey) -> Result<Vec<Link>> {
     links::by_keys(tx, [key])
 }

@@ -11,6 +11,7 @@ pub mod console;
 pub mod db;
 pub mod deliveries;
 pub mod divergences;
+pub mod drifts;
 pub mod goldens;
 pub mod inbox;
 pub mod links;

@@ -7,6 +7,7 @@ mod connector;
 mod console;
 mod dead_letters;
 mod demo;
+mod drift;
 mod export;
 mod go_live;
 mod import;
@@ -81,6 +82,7 @@ enum Command {
     Pin(steward::Pin),
     Unpin(steward::Unpin),
     DeadLetters(dead_letters::Args),
+    Drift(drift::Args),
     Map(map::Args),
     Connector(connector::Args),
     Console(console::Args),
@@ -134,6 +136,7 @@ fn command(cli: Cli, language: Language) -> Result<ExitCode, String> {
         Command::Review(args) => review::run(folder, &args, language),
         Command::Conflicts(args) => conflicts::run(folder, &args, language),
         Command::DeadLetters(args) => dead_letters::run(folder, &args, language),
+        Command::Drift(args) => drift::run(folder, &args, language),
         Command::Connector(args) => connector::run(folder, &args, language),
         Command::Console(args) => console::run(folder, &args, language),
         Command::Map(args) => map::run(folder, &args, language),

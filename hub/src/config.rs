@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use huiliu_core::connection::Missing;
+use huiliu_core::drift::Policies;
 use huiliu_mappings::diagnose::Diagnostic;
 use serde::Deserialize;
 
@@ -95,6 +96,9 @@ pub struct Connection {
     /// Percent of its calls that the slow comparison with the hub may take; 0 switches it off.
     #[serde(default = "reconcile_percent")]
     pub reconcile_percent: u32,
+    /// What is done when the form of records changes, by stream, `*` for all others: `{ customers = "park_row" }`.
+    #[serde(default)]
+    pub drift: Policies,
     /// `public` (the default) or `private`: whether private addresses may be called.
     #[serde(default)]
     pub network: Network,

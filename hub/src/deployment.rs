@@ -87,6 +87,7 @@ pub fn open(folder: &Path) -> Result<Deployment, String> {
             writes: given.writes,
             creates: given.creates.clone(),
             missing: given.missing,
+            drift: given.drift.clone(),
         });
     }
     let now_us = clock.now_us();

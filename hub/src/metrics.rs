@@ -69,6 +69,18 @@ pub const FAMILIES: &[Family] = &[
         &["stage"],
         "Items that need a person, by the stage that gave them up: import, process, fetch, push.",
     ),
+    family(
+        "huiliu_drift_findings",
+        Kind::Gauge,
+        &["connection"],
+        "Changes in the form of records that wait for a person.",
+    ),
+    family(
+        "huiliu_drift_waiting",
+        Kind::Gauge,
+        &["connection"],
+        "Records, values and deliveries that wait because of them.",
+    ),
     family("huiliu_reviews_waiting", Kind::Gauge, &[], "Records that may be somebody known and wait for a steward."),
     family(
         "huiliu_connection_state",
@@ -213,6 +225,11 @@ impl Metrics {
         metrics::gauge!("huiliu_changes_waiting").set(number(now.changes_waiting));
         metrics::gauge!("huiliu_fetches_waiting").set(number(now.fetches_waiting));
         metrics::gauge!("huiliu_reviews_waiting").set(number(now.reviews_waiting));
+        for (name, ..) in &now.connections {
+            let found = now.drift.iter().find(|(known, ..)| known == name).map_or((0, 0), |it| (it.1, it.2));
+            metrics::gauge!("huiliu_drift_findings", "connection" => name.clone()).set(number(found.0));
+            metrics::gauge!("huiliu_drift_waiting", "connection" => name.clone()).set(number(found.1));
+        }
         let dead: BTreeMap<&str, i64> =
             now.dead_letters.iter().map(|(stage, count)| (stage.as_str(), *count)).collect();
         for stage in STAGES {

@@ -225,6 +225,9 @@ fn outcome(word: &str, language: Language) -> &str {
         "deleted" => language.pick("the system says it is gone: the link closed", "系统称该记录已删除：关联关闭"),
         "review" => language
             .pick("new, perhaps somebody known: waits in the review queue", "新记录，可能是已知客户：等待人工确认"),
+        "parked" => {
+            language.pick("its form changed: it waits, see `huiliu drift`", "格式发生变化：等待处理，见 `huiliu drift`")
+        }
         "unattached" => language.pick("kept; it belongs to nobody yet", "已保存；尚未归属任何客户"),
         other => other,
     }

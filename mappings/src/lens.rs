@@ -1,11 +1,13 @@
 //! A two-way mapping between a stream of one system and a canonical entity.
 //!
 //! [`parse`] compiles a file to rules, [`read`] makes canonical fields of a record, [`write`] makes a record's JSON of
-//! canonical fields, and [`laws`] says what must hold between the two. [`schema`] describes the files for editors.
+//! canonical fields, and [`laws`] says what must hold between the two. [`places`] names where a lens reads, [`schema`]
+//! describes the files for editors.
 
 pub mod laws;
 pub mod parse;
 pub mod path;
+pub mod places;
 pub mod read;
 pub mod schema;
 pub mod write;
@@ -29,6 +31,7 @@ pub struct Lens {
     fields: Vec<FieldRule>,
     identities: Vec<IdentityRule>,
     references: Vec<ReferenceRule>,
+    places: Vec<places::Place>,
 }
 
 /// Which way a field travels.

@@ -10,6 +10,7 @@ mod contract;
 mod creates;
 mod dav;
 mod directions;
+mod drift;
 mod email;
 mod explain;
 mod files;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use huiliu_core::clock::Clock;
 use huiliu_core::connection::{Connection, Missing};
 use huiliu_core::connector::{Connector, Cx, Network, Received, Version};
+use huiliu_core::drift::Policies;
 use huiliu_core::engine::Engine;
 use huiliu_core::pipeline::process;
 use huiliu_core::quota::Quota;
@@ -74,6 +75,7 @@ pub fn connection(name: &str, clock: &Clock, connector: Option<Arc<dyn Connector
         writes: true,
         creates: BTreeSet::new(),
         missing: Missing::default(),
+        drift: Policies::default(),
     }
 }
 

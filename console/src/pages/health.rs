@@ -165,6 +165,9 @@ fn health(
         let reason = reading.overview.connections.iter().find(|(it, ..)| it == name).and_then(|(.., it)| it.clone());
         return paused(t, name, reason);
     }
+    if let Some((stream, _)) = reading.streams(name).find(|(_, state)| state.drift.is_some()) {
+        return bad(t.drift_stopped(stream), Some(t.advice_drift().to_owned()), None);
+    }
     if let Some((stream, state)) = reading.streams(name).find(|(_, state)| state.stopped) {
         let (what, advice) = words::error(t, state.error_kind.as_deref().unwrap_or_default());
         return bad(t.health_stopped(stream, what), Some(advice.to_owned()), state.error.clone());
@@ -172,6 +175,9 @@ fn health(
     if let Some((stream, brake)) = reading.streams(name).find_map(|(stream, state)| Some((stream, state.brake?))) {
         let advice = t.advice_brake(name, stream);
         return watch(t.brake(brake.missing, brake.open, stream), Some(advice), None);
+    }
+    if let Some((_, findings, waiting)) = reading.overview.drift.iter().find(|(known, ..)| known == name) {
+        return watch(t.drift(findings, waiting), Some(t.advice_drift().to_owned()), None);
     }
     if let Some((stream, state)) = reading.streams(name).find(|(_, state)| state.failures > 0) {
         let (what, advice) = words::error(t, state.error_kind.as_deref().unwrap_or_default());

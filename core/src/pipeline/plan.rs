@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 use crate::connection::Connection;
 use crate::connector::{ConnectionName, Delivery, Operation};
 use crate::crash::{Point, point};
+use crate::drift;
 use crate::engine::Engine;
 use crate::link::Link;
 use crate::manifest::Ability;
@@ -25,7 +26,7 @@ use crate::pipeline::process::{self, of_all};
 use crate::store::db::{Result, Tx};
 use crate::store::deliveries::{self, Planned};
 use crate::store::goldens::{self, Golden};
-use crate::store::{inbox, links, streams};
+use crate::store::{drifts, inbox, links, streams};
 
 /// Changes in a batch; each may touch a handful of links.
 const BATCH_CHANGES: i64 = 500;
@@ -119,7 +120,7 @@ fn catch_up(engine: &Engine, tx: &mut Tx<'_>) -> Result<(usize, usize)> {
     tx.lock(PLAN_LOCK)?;
     let Some((name, stream, after)) = released(engine, tx)? else { return Ok((0, 0)) };
     let Some(connection) = engine.connections.get(&name) else { return Ok((0, 0)) };
-    let lenses = connection.lenses.iter().filter(|it| it.stream() == stream && connection.creates.contains(it.name()));
+    let lenses = connection.lenses.iter().filter(|it| it.stream() == stream);
     let entities: BTreeSet<&str> = lenses.map(|lens| lens.entity().as_str()).collect();
     let entities: Vec<&str> = entities.into_iter().collect();
     let ids = goldens::ids_after(tx, &entities, after, BATCH_CHANGES)?;
@@ -234,13 +235,14 @@ fn owed_to(
     let sending: BTreeSet<_> = open.iter().filter(|one| one.state == "sending").map(target).collect();
     let departed = departed(engine, tx, records, members)?;
     let unsure = deliveries::unsure(tx, records.iter().map(|golden| golden.id))?;
+    let vanished = vanished(engine, tx)?;
     let mut next = tx.max("id", "delivery")?;
     let mut planned = Vec::new();
     for golden in records.iter().filter(|golden| golden.merged_into.is_none()) {
         let none = Vec::new();
         let links = members.get(&golden.id).unwrap_or(&none);
         for connection in receivers {
-            for mut one in owed(connection, golden, links, departed.get(&golden.id), &unsure) {
+            for mut one in owed(connection, golden, links, departed.get(&golden.id), &unsure, &vanished) {
                 let stream = (one.connection.clone(), one.delivery.stream.as_str().to_owned());
                 if one.delivery.operation == Operation::Create && unread.contains(&stream) {
                     held.insert(stream);
@@ -268,6 +270,21 @@ fn owed_to(
     });
     let over = over.map(|one| one.delivery.number).collect();
     Ok(Owed { planned, held, over })
+}
+
+/// Fields whose places vanished from a system's records (connection, lens, field): what is written there may go nowhere,
+/// and is owed once the mapping is mended.
+fn vanished(engine: &Engine, tx: &mut Tx<'_>) -> Result<BTreeSet<(String, String, FieldName)>> {
+    let mut fields = BTreeSet::new();
+    for found in drifts::open(tx)?.into_iter().filter(|it| it.kind == drift::Kind::Vanished) {
+        let Some(lens) = engine.connections.get(&found.connection).and_then(|it| it.lens(&found.lens)) else {
+            continue;
+        };
+        let place = lens.places().iter().find(|place| place.pointer() == found.place);
+        let read = place.into_iter().flat_map(|place| place.fields().iter().cloned());
+        fields.extend(read.map(|field| (found.connection.clone(), found.lens.clone(), field)));
+    }
+    Ok(fields)
 }
 
 /// Golden records that some record left, as they would be had it stayed. A deletion is not carried on: what the others
@@ -300,6 +317,7 @@ fn owed(
     links: &[Link],
     departed: Option<&Fields>,
     unsure: &[Planned],
+    vanished: &BTreeSet<(String, String, FieldName)>,
 ) -> Vec<Planned> {
     let mut owed = Vec::new();
     for lens in connection.lenses.iter().filter(|lens| *lens.entity() == golden.entity) {
@@ -307,6 +325,10 @@ fn owed(
             links.iter().filter(|it| it.key.connection == connection.name && it.key.lens == lens.name()).collect();
         let mut projected = lens.project(&golden.fields);
         projected.retain(|field, _| connection.directions.takes(golden.entity.as_str(), field));
+        if !vanished.is_empty() {
+            let name = |field: &FieldName| (connection.name.as_str().to_owned(), lens.name().to_owned(), field.clone());
+            projected.retain(|field, _| !vanished.contains(&name(field)));
+        }
         let kept = departed.map(|fields| lens.project(fields)).unwrap_or_default();
         // Whom a system knows through another table is not missing there: a shop's guest needs no account.
         let known = links.iter().any(|it| it.key.connection == connection.name);

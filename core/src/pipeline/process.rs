@@ -5,6 +5,7 @@
 
 mod absence;
 mod contest;
+mod drift;
 mod expand;
 mod lend;
 mod questions;
@@ -56,6 +57,7 @@ pub struct Processed {
 
 /// Processes the next batch. `items` is 0 when nothing waits.
 pub fn batch(engine: &Engine) -> Result<Processed> {
+    mended(engine)?;
     let _turn = engine.meaning();
     let mut total = Processed::default();
     loop {
@@ -73,6 +75,14 @@ pub fn batch(engine: &Engine) -> Result<Processed> {
     }
 }
 
+/// What waited for a mapping that was mended since, or for a place that shows values again, goes into the inbox first.
+fn mended(engine: &Engine) -> Result<()> {
+    if engine.is_to_look_for_mended() {
+        crate::drift::redrive(engine)?;
+    }
+    Ok(())
+}
+
 /// Processes until nothing waits, and hands over what each batch did. While one batch is matched and written, a second
 /// thread reads and maps the next: that depends on nothing but the inbox.
 pub fn drain(engine: &Engine, each: &mut dyn FnMut(&Processed)) -> Result<()> {
@@ -80,6 +90,7 @@ pub fn drain(engine: &Engine, each: &mut dyn FnMut(&Processed)) -> Result<()> {
     // Thousands of small texts: taking them apart takes time that the next batch need not wait for.
     let mut leftovers: Option<(Batch, Settled)> = None;
     loop {
+        mended(engine)?;
         let _turn = engine.meaning();
         let basis = engine.store.read(basis)?;
         let current = match next.take().filter(|ahead| ahead.after == basis.0) {
@@ -177,7 +188,11 @@ impl Ahead {
             let (found, of_scan) = engine.store.read(|tx| absence::sweep(engine, tx, scan))?;
             (swept, expanded) = (Some(found), of_scan);
         }
-        let mut batch = engine.store.read_warm(|tx| Batch::load(tx, engine.store.tail(), &expanded.arrivals))?;
+        let (mut batch, judged) = engine.store.read_warm(|tx| {
+            let mut batch = Batch::load(tx, engine.store.tail(), &expanded.arrivals)?;
+            let judged = drift::judge(engine, tx, &mut batch, &mut expanded.arrivals)?;
+            Ok((batch, judged))
+        })?;
         batch.resolve(engine, std::mem::take(&mut expanded.arrivals));
         expanded.ask(std::mem::take(&mut batch.again));
         let settled = settle(engine, &mut batch, &|position| format!("inbox:{position}"));
@@ -200,6 +215,7 @@ impl Ahead {
             inbox::ask_fetch(tx, &expanded.hints, now_us)?;
             streams::bring_forward(tx, &expanded.pokes, now_us)?;
             inbox::bury(tx, &expanded.dead)?;
+            judged.write(tx)?;
             if let Some(swept) = &swept {
                 links::journal(tx, &swept.journal)?;
                 streams::set_brake(tx, &swept.connection, &swept.stream, swept.brake)?;
@@ -213,6 +229,10 @@ impl Ahead {
             return Ok(None);
         }
         point(Point::ProcessCommitted);
+        judged.tell();
+        if judged.is_back {
+            engine.look_for_mended();
+        }
         metrics::counter!("huiliu_processed_items_total").increment(done.items as u64);
         metrics::counter!("huiliu_golden_records_made_total").increment(done.created as u64);
         metrics::counter!("huiliu_changes_total").increment(done.changes as u64);

@@ -45,6 +45,11 @@ pub async fn stream(engine: &Engine, connection: &Connection, stream: &StreamNam
     let key = (connection.name.as_str().to_owned(), stream.as_str().to_owned());
     let here = engine.clone();
     let mut state = blocking(move || Ok(here.store.read(streams::all)?.remove(&key).unwrap_or_default())).await?;
+    if let Some(finding) = state.drift {
+        pulled.error =
+            Some(format!("it is stopped: its records changed their form; see `huiliu drift show {finding}`"));
+        return Ok(pulled);
+    }
     for _ in 0..PAGES_MAX {
         if state.scan.is_none() {
             let here = engine.clone();

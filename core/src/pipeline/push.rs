@@ -7,6 +7,7 @@ use tracing::Instrument as _;
 use crate::connection::{Connection, State};
 use crate::connector::{Connector, ConnectorError, Delivery, Operation, Receipt, Record, RecordKey};
 use crate::crash::{Point, point};
+use crate::drift;
 use crate::engine::Engine;
 use crate::link::{Link, LinkKey, LinkState, found, written};
 use crate::manifest::Manifest;
@@ -250,9 +251,12 @@ fn close(
                     let stream = one.delivery.stream.as_str();
                     inbox::append(tx, &[pull::deleted_item(connection, stream, id.as_str(), None, now_us)?])
                 }
-                _ => {
+                error => {
                     let due_us = now_us.saturating_add(lag_us(connection, one));
                     deliveries::finish(tx, &one.delivery, &end("dead", Some(&text), due_us))?;
+                    if let ConnectorError::Rejected { at, .. } = &error {
+                        drift::refused(engine, tx, connection, one, at)?;
+                    }
                     bury(tx, one, &text, now_us)
                 }
             }

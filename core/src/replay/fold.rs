@@ -13,6 +13,7 @@ use huiliu_mappings::value::Issue;
 
 use crate::connection::Connection;
 use crate::connector::Received;
+use crate::drift;
 use crate::engine::Engine;
 use crate::link::{Link, LinkState, written};
 use crate::pipeline::process::{received, said_at_us};
@@ -109,7 +110,7 @@ fn begin<'a>(engine: &'a Engine, link: &'a Link) -> Option<Fold<'a>> {
 
 /// Whether an arrival was taken in when it came, with its content.
 fn counted(line: &JournalLine) -> bool {
-    !["stale", "overtaken", "told_gone", "missing", "deleted"].contains(&line.outcome.as_str())
+    !["stale", "overtaken", "told_gone", "missing", "deleted", "parked"].contains(&line.outcome.as_str())
 }
 
 impl Fold<'_> {
@@ -132,7 +133,11 @@ impl Fold<'_> {
             let Received::Record(record) = one else { continue };
             let is_ours = record.stream.as_str() == self.lens.stream() && record.id == self.link.key.id;
             if is_ours && self.lens.reads(&record.body) {
-                let (mapped, issues) = self.lens.map(&record.body);
+                let (mut mapped, mut issues) = self.lens.map(&record.body);
+                if let Some(detail) = line.detail.as_deref().filter(|it| it.contains(drift::KEPT)) {
+                    let then: Vec<Issue> = serde_json::from_str(detail).unwrap_or_default();
+                    issues.extend(drift::keep(&mut mapped, &self.state, &then));
+                }
                 let at_us = said_at_us(record.version.as_ref(), item.received_us, item.clock_offset_us);
                 let (entity, directions) = (self.link.entity.as_str(), &self.connection.directions);
                 self.state.hear(mapped, at_us, |field| directions.says(entity, field));

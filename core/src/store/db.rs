@@ -592,6 +592,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0008_holds.sql"),
     include_str!("../../migrations/0011_reconcile.sql"),
     include_str!("../../migrations/0013_conflicts.sql"),
+    include_str!("../../migrations/0014_drift.sql"),
 ];
 const MIGRATION_LOCK: i64 = 0x6875_696c_6975;
 

@@ -137,6 +137,12 @@ pub fn unfinished_of(tx: &mut Tx<'_>, goldens: impl IntoIterator<Item = i64>) ->
     tx.query_keys(&sql, &Keys::ints(goldens), &[], read)
 }
 
+/// Those of these numbers that were given up.
+pub fn dead_of(tx: &mut Tx<'_>, numbers: impl IntoIterator<Item = i64>) -> Result<Vec<Planned>> {
+    let sql = format!("{SELECT} {{keys:i}} AS k CROSS JOIN delivery AS d WHERE d.id = k.k0 AND d.state = 'dead'");
+    tx.query_keys(&sql, &Keys::ints(numbers), &[], read)
+}
+
 /// The idempotency keys of creates that were ever sent for these golden records, with the instant before which none of
 /// them was to be tried again.
 pub fn tried_creates(tx: &mut Tx<'_>, goldens: impl IntoIterator<Item = i64>) -> Result<BTreeMap<String, i64>> {

@@ -2,7 +2,7 @@
 
 use super::db::{Param, Result, Tx};
 use super::meter::{self, Meter};
-use super::{inbox, streams};
+use super::{drifts, inbox, streams};
 use crate::connection::State;
 use crate::pipeline::{plan, process};
 use crate::store::streams::StreamState;
@@ -30,6 +30,9 @@ pub struct Overview {
     pub reviews_waiting: i64,
     /// How much of each stream was compared, and what is not the same.
     pub meters: Vec<Meter>,
+    /// Findings about drift that wait for a person, and what waits for them: connection, how many findings, how many
+    /// records, values and deliveries.
+    pub drift: Vec<(String, i64, i64)>,
 }
 
 /// Reads how things stand. It asks indexes and positions only, except for dead letters and reviews, which are few.
@@ -57,6 +60,7 @@ pub fn standing(tx: &mut Tx<'_>) -> Result<Overview> {
         streams: streams::all(tx)?.into_iter().map(|((connection, name), state)| (connection, name, state)).collect(),
         inbox_waiting: tx.max("position", "inbox")?.saturating_sub(processed).max(0),
         inbox_oldest_us: tx.query_opt(oldest, &[Param::Int(processed)], |row| row.int(0))?,
+        drift: drifts::counts(tx)?,
         changes_waiting: (tx.max("position", "change_log")? - inbox::progress(tx, plan::POSITION)?).max(0),
         ..Overview::default()
     })

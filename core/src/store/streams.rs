@@ -84,6 +84,8 @@ pub struct StreamState {
     pub read_to: Option<i64>,
     /// Creates waited for that: the golden records after this one are to be planned again. None: none waited.
     pub held: Option<i64>,
+    /// The finding about drift for whose sake it is stopped.
+    pub drift: Option<i64>,
 }
 
 /// The moment at which a scan began.
@@ -229,7 +231,8 @@ pub fn set_brake(tx: &mut Tx<'_>, connection: &str, stream: &str, brake: Option<
 /// The state of every stream that was ever pulled, by connection and stream.
 pub fn all(tx: &mut Tx<'_>) -> Result<BTreeMap<(String, String), StreamState>> {
     let sql = "SELECT connection, stream, cursor, due_us, ok_us, error_kind, error, failures, records, stopped,
-               scan, brake, read_to, held FROM stream_state";
+               scan, brake, read_to, held, (SELECT MIN(d.id) FROM drift AS d WHERE d.state = 'open' AND d.policy = 'stop'
+               AND d.kind <> 'refused' AND d.connection = s.connection AND d.stream = s.stream) FROM stream_state AS s";
     let rows = tx.query(sql, &[], |row| {
         let state = StreamState {
             cursor: row.opt_text(2)?,
@@ -239,11 +242,12 @@ pub fn all(tx: &mut Tx<'_>) -> Result<BTreeMap<(String, String), StreamState>> {
             error: row.opt_text(6)?,
             failures: row.int(7)?,
             records: row.int(8)?,
-            stopped: row.int(9)? == 1,
+            stopped: row.int(9)? == 1 || row.opt_int(14)?.is_some(),
             scan: row.opt_text(10)?.map(|text| serde_json::from_str(&text)).transpose()?,
             brake: row.opt_text(11)?.map(|text| serde_json::from_str(&text)).transpose()?,
             read_to: row.opt_int(12)?,
             held: row.opt_int(13)?,
+            drift: row.opt_int(14)?,
         };
         Ok(((row.text(0)?, row.text(1)?), state))
     })?;

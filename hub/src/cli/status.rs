@@ -63,6 +63,11 @@ fn as_json(at: &Deployment, now: &Overview, offsets: &BTreeMap<String, i64>) -> 
         .collect();
     let letters: Vec<Value> =
         now.dead_letters.iter().map(|(stage, count)| json!({"stage": stage, "count": count})).collect();
+    let drift: Vec<Value> = now
+        .drift
+        .iter()
+        .map(|(connection, findings, waiting)| json!({"connection": connection, "findings": findings, "waiting": waiting}))
+        .collect();
     json!({
         "store": at.engine.store.kind(),
         "connections": connections,
@@ -74,6 +79,7 @@ fn as_json(at: &Deployment, now: &Overview, offsets: &BTreeMap<String, i64>) -> 
         "fetches_waiting": now.fetches_waiting,
         "reviews_waiting": now.reviews_waiting,
         "completeness": now.meters,
+        "drift": drift,
     })
 }
 
@@ -186,6 +192,13 @@ fn trouble(state: &StreamState, connection: &str, stream: &str, language: Langua
             "扫描少了 {open} 条中的 {missing} 条，未删除任何一条；若确已删除：`huiliu review release {connection} {stream} --why …`"
         );
     }
+    if let Some(finding) = state.drift {
+        return say!(
+            language,
+            "stopped: its records changed their form: `huiliu drift show {finding}`",
+            "已停止：其记录的格式发生了变化：`huiliu drift show {finding}`"
+        );
+    }
     let waits = state.held.is_some() && state.read_to.is_none();
     let Some(error) = state.error.as_deref().map(|error| language.told(error)) else {
         let told = language.pick("creates wait for the first complete read", "新建操作等待首次完整读取");
@@ -255,6 +268,13 @@ fn waiting(now: &Overview, language: Language) -> String {
             "{letters} 条死信需要人工处理：`huiliu dead-letters`\n"
         );
     }
+    for (connection, findings, waiting) in &now.drift {
+        text += &say!(
+            language,
+            "{connection} changed the form of its records: {findings} finding(s), {waiting} waiting: `huiliu drift`\n",
+            "{connection} 的记录格式发生变化：{findings} 项，{waiting} 条等待：`huiliu drift`\n"
+        );
+    }
     if *reviews_waiting > 0 {
         text += &say!(
             language,
@@ -262,7 +282,7 @@ fn waiting(now: &Overview, language: Language) -> String {
             "{reviews_waiting} 条记录等待人工判断：`huiliu review`\n"
         );
     }
-    if letters == 0 && *reviews_waiting == 0 {
+    if letters == 0 && *reviews_waiting == 0 && now.drift.is_empty() {
         text += language.pick("Nothing needs a person.\n", "没有需要人工处理的事项。\n");
     }
     text

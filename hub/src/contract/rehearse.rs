@@ -122,6 +122,7 @@ pub fn connection(rehearsal: &Rehearsal, lenses: &[Arc<Lens>], base: &str) -> Re
         writes: true,
         creates: std::collections::BTreeSet::new(),
         missing: Missing::default(),
+        drift: huiliu_core::drift::Policies::default(),
     })
 }
 

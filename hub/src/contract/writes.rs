@@ -112,6 +112,7 @@ pub fn neighbour(field: &str) -> std::result::Result<(Arc<Memory>, Connection), 
         writes: true,
         creates: std::iter::once("customers".to_owned()).collect(),
         missing: Missing::default(),
+        drift: huiliu_core::drift::Policies::default(),
     };
     Ok((memory, connection))
 }

@@ -79,6 +79,7 @@ impl Parser<'_> {
             fields: Vec::new(),
             identities: Vec::new(),
             references: Vec::new(),
+            places: Vec::new(),
         };
         if let Some(fields) = self.table(table, "fields") {
             let mut placed = Vec::new();
@@ -101,6 +102,7 @@ impl Parser<'_> {
             // A record of the same system is the strongest reference.
             lens.references.sort_by_key(|reference| matches!(reference, ReferenceRule::Identity(_)));
         }
+        lens.places = super::places::of(&lens);
         Some(lens)
     }
 

@@ -40,6 +40,22 @@ impl Path {
         })
     }
 
+    /// The value there, where nothing is as empty as what it stands in: below null and behind the end of a list is null.
+    /// None: an object has no such name.
+    pub fn look<'a>(&self, body: &'a Value) -> Option<&'a Value> {
+        self.0.iter().try_fold(body, |at, (part, index)| match at {
+            Value::Object(object) => object.get(part),
+            Value::Array(array) => Some(index.and_then(|index| array.get(index)).unwrap_or(&Value::Null)),
+            Value::Null => Some(at),
+            _ => None,
+        })
+    }
+
+    /// The pointer that leads on from where this one points.
+    pub fn join(&self, more: &Self) -> Self {
+        Self(self.0.iter().chain(&more.0).cloned().collect())
+    }
+
     /// Whether the other pointer is this one, or leads into what this one points at.
     pub fn covers(&self, other: &Self) -> bool {
         other.0.starts_with(&self.0)

@@ -8,6 +8,12 @@ use crate::model::FieldType;
 use crate::normalize::{Options, Problem, canonical, numbers, phone, scalar};
 use crate::value::{FieldName, Fields, Identity, Issue, MappedRecord, Reference};
 
+/// The code of an issue: a list has items, and the mapping finds nothing in any of them.
+pub const UNREAD_ITEMS: &str = "unread_items";
+
+/// The code of an issue: the mapping's table does not list this value.
+pub const UNKNOWN_VALUE: &str = "unknown_value";
+
 pub(super) fn map(lens: &Lens, body: &Value) -> (MappedRecord, Vec<Issue>) {
     let mut issues = Vec::new();
     let mut fields = Fields::new();
@@ -49,7 +55,8 @@ fn field(rule: &FieldRule, body: &Value, inside: Option<&Inside<'_>>, issues: &m
     let outcome = match (rule.kind, raw) {
         (FieldType::List, Value::Array(items)) => {
             let currency = rule.currency_from.as_ref().and_then(|it| it.get(body)?.as_str());
-            Ok(Some(list(rule, from, items, currency, issues)))
+            let made = list(rule, from, items, currency, issues);
+            if says_nothing(&made) { Err(unread_items()) } else { Ok(Some(made)) }
         }
         (FieldType::Money, _) if rule.currency_from.is_none() && rule.options.currency.is_none() => {
             money(rule, raw, inside.and_then(|inside| inside.currency))
@@ -79,6 +86,9 @@ pub(super) fn value(rule: &FieldRule, raw: &Value) -> Result<Option<Value>, Prob
         (FieldType::Set, Value::Array(items)) if rule.item.is_some() => {
             let item = rule.item.as_ref();
             let texts: Vec<Value> = items.iter().filter_map(|it| item?.get(it).cloned()).collect();
+            if texts.is_empty() && !items.is_empty() {
+                return Err(unread_items());
+            }
             canonical(FieldType::Set, &Value::Array(texts), &rule.options)?
         }
         (FieldType::Address, Value::Object(_)) if !rule.each.is_empty() => {
@@ -105,7 +115,7 @@ pub(super) fn given(rule: &FieldRule, given: &Value) -> Result<Value, Problem> {
         let known = || rule.words.iter().map(|word| word.canonical.as_str()).collect::<Vec<_>>().join(", ");
         let text = scalar(given)?;
         let found = rule.words.iter().find(|word| word.canonical.eq_ignore_ascii_case(text.trim()));
-        let word = found.ok_or_else(|| Problem::new("unknown_value", format!("expected one of: {}", known())))?;
+        let word = found.ok_or_else(|| Problem::new(UNKNOWN_VALUE, format!("expected one of: {}", known())))?;
         return Ok(match rule.kind {
             FieldType::Boolean => Value::Bool(word.canonical == "true"),
             _ => Value::String(word.canonical.clone()),
@@ -138,7 +148,7 @@ fn money(rule: &FieldRule, raw: &Value, currency: Option<&str>) -> Result<Option
 }
 
 fn word(rule: &FieldRule, raw: &Value) -> Result<Value, Problem> {
-    let unknown = || Problem::new("unknown_value", "this value is not listed in `values` of the mapping");
+    let unknown = || Problem::new(UNKNOWN_VALUE, "this value is not listed in `values` of the mapping");
     let text = scalar(raw).map_err(|_| unknown())?;
     let text = text.trim();
     let of = |same: &dyn Fn(&str) -> bool| rule.words.iter().find(|it| it.vendors.iter().any(|(known, _)| same(known)));
@@ -148,6 +158,15 @@ fn word(rule: &FieldRule, raw: &Value) -> Result<Value, Problem> {
         FieldType::Boolean => Value::Bool(canonical == "true"),
         _ => Value::String(canonical.clone()),
     })
+}
+
+/// Items in which the mapping finds nothing at all have changed their form: that clears no list.
+fn says_nothing(made: &Value) -> bool {
+    made.as_array().is_some_and(|items| items.iter().all(|item| item.as_object().is_some_and(Map::is_empty)))
+}
+
+fn unread_items() -> Problem {
+    Problem::new(UNREAD_ITEMS, "the mapping finds nothing in the items of this list")
 }
 
 /// One bad quantity does not lose the order: a part that cannot be read is missing, and reported with its place. A list

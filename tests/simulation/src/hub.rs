@@ -307,6 +307,7 @@ fn connection(kit: &Kit, clock: &Clock, system: &Arc<System>) -> Connection {
         writes: true,
         creates: BTreeSet::from(["customers".to_owned()]),
         missing: Missing::default(),
+        drift: huiliu_core::drift::Policies::default(),
         directions: merge::Directions::default(),
     }
 }

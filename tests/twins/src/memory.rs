@@ -69,6 +69,7 @@ struct State {
     pull_fault: Option<ConnectorError>,
     fetch_fault: Option<ConnectorError>,
     hidden: BTreeSet<String>,
+    required: Option<String>,
 }
 
 impl Memory {
@@ -174,6 +175,23 @@ impl Memory {
         self.state().sequence
     }
 
+    /// An update of the system changes the form of all its records: each is stored anew.
+    pub fn reshape(&self, how: impl Fn(&mut Value)) {
+        let mut state = self.state();
+        let mut sequence = state.sequence;
+        for (version, body) in state.records.values_mut() {
+            sequence += 1;
+            how(body);
+            *version = sequence;
+        }
+        state.sequence = sequence;
+    }
+
+    /// From now on every write must leave a value here.
+    pub fn require(&self, field: &str) {
+        self.state().required = Some(field.to_owned());
+    }
+
     /// A record as it stands.
     pub fn get(&self, id: &str) -> Value {
         self.state().records.get(id).map(|(_, body)| body.clone()).unwrap_or_default()
@@ -250,6 +268,13 @@ impl Connector for Memory {
             && base.order != Some(known)
         {
             return Err(ConnectorError::Conflict { detail: format!("the record is at version {known}") });
+        }
+        if let Some(field) = &state.required {
+            let there = |body: &Value| body.get(field).is_some_and(|value| !value.is_null());
+            if !there(&delivery.body) && !state.records.get(&id).is_some_and(|(_, body)| there(body)) {
+                let reason = format!("{field} must not be empty");
+                return Err(ConnectorError::Rejected { at: field.clone(), reason });
+            }
         }
         state.made.insert(delivery.idempotency_key.clone(), id.clone());
         state.writes += 1;

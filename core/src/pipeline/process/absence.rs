@@ -66,6 +66,7 @@ pub(super) fn sweep(engine: &Engine, tx: &mut Tx<'_>, item: &InboxItem) -> Resul
                 clock_offset_us: item.clock_offset_us,
                 source: Source::Read,
                 blocks: Vec::new(),
+                shape: Vec::new(),
             });
         }
     }

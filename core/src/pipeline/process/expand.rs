@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use huiliu_mappings::lens::Lens;
+use huiliu_mappings::lens::places::Kind as Shown;
 use huiliu_mappings::matching;
 use huiliu_mappings::value::{Issue, MappedRecord};
 use serde_json::Value;
@@ -31,6 +32,8 @@ pub(super) struct Arrival {
     pub source: Source,
     /// The blocks that the record's own evidence names, ascending.
     pub blocks: Vec<i64>,
+    /// What stands at each place that the lens reads; empty where nobody watches.
+    pub shape: Vec<Shown>,
 }
 
 /// How an arrival came.
@@ -106,6 +109,9 @@ fn one(engine: &Engine, item: &InboxItem, expanded: &mut Expanded) -> Result<(),
                         return Err(nothing(&lens, &issues));
                     }
                     let blocks = blocks(engine, &lens, &mapped);
+                    // Columns of a file come and go with whoever made it.
+                    let watched = if connection.connector.is_some() { lens.places() } else { &[] };
+                    let shape = watched.iter().map(|place| place.kind(&record.body)).collect();
                     expanded.arrivals.push(Arrival {
                         position: item.position,
                         key: key(connection, &lens, &record.id),
@@ -118,6 +124,7 @@ fn one(engine: &Engine, item: &InboxItem, expanded: &mut Expanded) -> Result<(),
                         clock_offset_us: item.clock_offset_us,
                         source,
                         blocks,
+                        shape,
                     });
                 }
             }
@@ -135,6 +142,7 @@ fn one(engine: &Engine, item: &InboxItem, expanded: &mut Expanded) -> Result<(),
                         clock_offset_us: item.clock_offset_us,
                         source,
                         blocks: Vec::new(),
+                        shape: Vec::new(),
                     });
                 }
             }
@@ -173,6 +181,7 @@ fn merged(connection: &Connection, item: &InboxItem) -> Result<Vec<Arrival>, Str
         clock_offset_us: item.clock_offset_us,
         source: Source::Read,
         blocks: Vec::new(),
+        shape: Vec::new(),
     });
     Ok(each.collect())
 }

@@ -32,7 +32,7 @@ pub(crate) const BLOCK_LINKS_MAX: usize = 64;
 #[derive(Default)]
 pub(crate) struct Batch {
     pub links: BTreeMap<i64, Link>,
-    by_key: HashMap<LinkKey, i64>,
+    pub by_key: HashMap<LinkKey, i64>,
     clusters: BTreeMap<i64, BTreeSet<i64>>,
     blocks: HashMap<i64, BTreeSet<i64>>,
     apart: HashSet<(i64, i64)>,
