@@ -47,11 +47,6 @@ cargo clippy --workspace --all-targets --locked -- -D warnings
 step "licences and sources"
 cargo deny check bans licenses sources
 
-# Ten thousand days with faults and kills, and one with ten thousand edits; a failing seed is told in the fewest events.
-step "simulation"
-cargo run --release --locked -p huiliu-simulation -- --days 10000
-cargo run --release --locked -p huiliu-simulation -- --scenario echo --days 1
-
 step "tests"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

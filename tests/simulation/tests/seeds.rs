@@ -1,7 +1,6 @@
 //! Seeds: a day repeats itself, days hold, planted bugs are found and their stories are short.
 //!
-//! These are some days of a development build, about a minute of two processors; `./test.sh` plays ten thousand of a
-//! release build.
+//! These are some days of a development build, about a minute of two processors; CONTRIBUTING.md says how to play more.
 
 use huiliu_simulation::days::{Days, play_days, story};
 use huiliu_simulation::hub::Kit;
