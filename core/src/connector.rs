@@ -483,6 +483,12 @@ pub trait Connector: Send + Sync {
     /// Carries out one delivery.
     async fn push(&self, cx: &Cx, delivery: &Delivery) -> Result<Receipt>;
 
+    /// Whether a create takes several calls, so that a record that can be read already may still have to be finished:
+    /// its retry then goes on from there.
+    fn creates_in_steps(&self) -> bool {
+        false
+    }
+
     /// Carries out several deliveries of one stream and one operation, and answers each in its place. Core calls it
     /// only where the manifest declares a batch, with first attempts only: what may have been done before goes alone.
     async fn push_many(&self, cx: &Cx, deliveries: &[Delivery]) -> Vec<Result<Receipt>> {

@@ -45,6 +45,10 @@ impl Connector for Kingdee {
         &self.manifest
     }
 
+    fn creates_in_steps(&self) -> bool {
+        true
+    }
+
     async fn check(&self, cx: &Cx) -> Result<()> {
         let mut form = Form::of(cx, &StreamName::from("customers"))?;
         form.fields.truncate(1);

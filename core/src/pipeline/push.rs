@@ -10,7 +10,7 @@ use crate::crash::{Point, point};
 use crate::drift;
 use crate::engine::Engine;
 use crate::link::{Link, LinkKey, LinkState, found, written};
-use crate::manifest::{Driver, Manifest};
+use crate::manifest::Manifest;
 use crate::pipeline::process::{self, MEANING_LOCK};
 use crate::pipeline::{blocking, plan, pull};
 use crate::store::db::{Result, Tx};
@@ -100,13 +100,13 @@ pub async fn batch(engine: &Engine, connection: &Connection) -> Result<usize> {
 }
 
 /// Creates that were tried before, and whose record came in place of an answer, need no second attempt where a create is
-/// one call. A crate may take several steps (save, submit, audit): it finds what it began, and ends it.
+/// one call. Where it is several (save, submit, audit), the second attempt finds what was begun, and ends it.
 async fn made_already(
     engine: &Engine,
     connection: &Connection,
     claimed: Vec<Planned>,
 ) -> Result<(Vec<Planned>, Vec<Planned>)> {
-    let is_one_call = connection.connector.as_ref().is_some_and(|it| it.manifest().connector.driver == Driver::Rest);
+    let is_one_call = connection.connector.as_ref().is_some_and(|it| !it.creates_in_steps());
     let is_repeat =
         move |one: &Planned| is_one_call && one.delivery.operation == Operation::Create && one.delivery.attempt > 1;
     if !claimed.iter().any(is_repeat) {

@@ -195,6 +195,10 @@ impl Connector for Watched {
         self.by.manifest()
     }
 
+    fn creates_in_steps(&self) -> bool {
+        self.by.creates_in_steps()
+    }
+
     async fn check(&self, cx: &Cx) -> Result<()> {
         self.by.check(cx).await
     }
