@@ -187,6 +187,8 @@ fn who_was_faster_is_heard() {
         plan_only(&hub).await;
         let phone = json!([["write", [2], { "value": "+862155550122" }]]);
         tryton.person(&json!([["party.party", "write", [lin], { "name": "林小月", "contact_mechanisms": phone }]]));
+        let erp = hub.engine.connections["erp"].clone();
+        assert_eq!(push::batch(&hub.engine, &erp).await.expect("the store works"), 1);
         hub.settle(true).await;
         let party = tryton.party(lin);
         assert_eq!(party["name"], "林小月");
