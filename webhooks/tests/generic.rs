@@ -46,13 +46,19 @@ async fn recorded_calls_are_kept_once_and_only_unchanged() {
         let event: Value = serde_json::from_str(body).unwrap();
         let topic = event["type"].as_str().unwrap();
         assert!(route.topics.contains_key(topic) || route.deletes.contains_key(topic), "{}", path.display());
-        for (sent, status) in
-            [(body.replace("\"c-1001\"", "\"c-1009\""), 401), (body.to_owned(), 200), (body.to_owned(), 200)]
-        {
+        // One byte more is another body, though it says the same.
+        for (sent, status) in [(format!("{body} "), 401), (body.to_owned(), 200), (body.to_owned(), 200)] {
             assert_eq!(desk.post("/hooks/shop", &headers, sent.as_bytes()).await.status, status, "{}", path.display());
         }
     }
     let mut keys: Vec<String> = desk.kept().into_iter().map(|it| it.dedupe).collect();
     keys.sort_unstable();
-    assert_eq!(keys, ["msg_1001", "msg_1002", "msg_1003", "msg_1004"]);
+    let id = |call: &Value| {
+        let headers = call["headers"].as_array().unwrap().iter();
+        headers.filter(|it| it[0] == "webhook-id").map(|it| it[1].as_str().unwrap().to_owned()).next().expect("an id")
+    };
+    let mut ids: Vec<String> = calls.iter().map(|(_, call)| id(call)).collect();
+    ids.sort_unstable();
+    assert!(ids.len() > 4);
+    assert_eq!(keys, ids);
 }
