@@ -71,6 +71,23 @@ impl Default for Missing {
 }
 
 impl Connection {
+    /// A connection that may be written, about which nobody stated anything.
+    pub fn bare(cx: Cx, system: &str, connector: Option<Arc<dyn Connector>>, lenses: Vec<Arc<Lens>>) -> Self {
+        Self {
+            name: cx.connection.clone(),
+            system: system.to_owned(),
+            connector,
+            cx,
+            lenses,
+            rank: 0,
+            directions: Directions::default(),
+            writes: true,
+            creates: BTreeSet::new(),
+            missing: Missing::default(),
+            drift: Policies::default(),
+        }
+    }
+
     /// A lens by name.
     pub fn lens(&self, name: &str) -> Option<&Arc<Lens>> {
         self.lenses.iter().find(|lens| lens.name() == name)

@@ -3,7 +3,8 @@
 //! A connector holds no storage, sees no canonical type, and reads time only from its [`Cx`]. Records travel as the
 //! vendor's own JSON; ids are text always.
 
-use std::collections::BTreeMap;
+mod cx;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +14,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::clock::Clock;
 use crate::manifest::Manifest;
-use crate::offset::ClockOffset;
-use crate::quota::Quota;
-use crate::secrets::{Secret, TokenVault};
+
+pub use cx::{Cx, Network};
 
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -404,56 +403,6 @@ impl ConnectorError {
 
 /// What a connector call returns.
 pub type Result<T> = std::result::Result<T, ConnectorError>;
-
-/// Which addresses a connection may talk to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Network {
-    /// Public addresses only: loopback, private, link-local and similar ranges are refused.
-    #[default]
-    Public,
-    /// Also private addresses and loopback; the operator said so in the configuration.
-    Private,
-}
-
-/// Everything a connector may touch: the connection's settings and secrets, the time, the quota, the tokens.
-#[derive(Clone)]
-pub struct Cx {
-    /// Whose call this is.
-    pub connection: ConnectionName,
-    /// `config.*` of the connection, checked against the manifest, defaults filled in.
-    pub settings: Arc<BTreeMap<String, String>>,
-    /// `secret.*` of the connection, opened.
-    pub secrets: Arc<BTreeMap<String, Secret>>,
-    /// The time.
-    pub clock: Clock,
-    /// The connection's share of the vendor's quota.
-    pub quota: Arc<Quota>,
-    /// Tokens that outlive a process, sealed, with single-flight refresh.
-    pub tokens: Arc<TokenVault>,
-    /// Which addresses may be called.
-    pub network: Network,
-    /// How far the system's clock is from ours; whoever hears its time tells it here.
-    pub offset: Arc<ClockOffset>,
-}
-
-impl Cx {
-    /// A setting, or a [`ConnectorError::Broken`] that says which one is missing.
-    pub fn setting(&self, name: &str) -> Result<&str> {
-        self.settings.get(name).map(String::as_str).ok_or_else(|| {
-            ConnectorError::broken(format!("config.{name} is not set for connection {}", self.connection))
-        })
-    }
-
-    /// A secret, or [`ConnectorError::Unauthorized`] that says which one is missing and how to give it.
-    pub fn secret(&self, name: &str) -> Result<&Secret> {
-        self.secrets.get(name).ok_or_else(|| ConnectorError::Unauthorized {
-            detail: format!(
-                "secret.{name} of connection {} is not set; run `huiliu connect {}`",
-                self.connection, self.connection
-            ),
-        })
-    }
-}
 
 /// One external system.
 #[async_trait]

@@ -3,16 +3,15 @@
 use std::sync::Arc;
 
 use huiliu_core::clock::Clock;
-use huiliu_core::connection::{Connection, State};
+use huiliu_core::connection::Connection;
 use huiliu_core::engine::Engine;
 use huiliu_core::link::LinkKey;
 use huiliu_core::pipeline::{plan, process, pull, push};
 use huiliu_core::replay::{self, Scope};
-use huiliu_core::store::{Store, deliveries, streams};
+use huiliu_core::store::{Store, deliveries};
 use huiliu_core::{explain, review};
 use huiliu_mappings::merge::Directions;
 use huiliu_mappings::model::Model;
-use huiliu_mappings::{matching, merge};
 use huiliu_tests::kit::{self, DAY_ONE_US, customers, on_both_stores};
 use huiliu_tests::memory::Memory;
 use serde_json::{Value, json};
@@ -37,15 +36,7 @@ impl World {
                 Connection { directions, ..kit::connection(name, clock, Some(system.clone())) }
             })
             .collect();
-        let (matching, survive) = (matching::Rules::shipped(), merge::Rules::shipped());
-        let engine = Engine::new(store, matching, survive, connections, clock.clone());
-        for (name, _) in &systems {
-            let live = engine.store.write(|tx| {
-                streams::introduce(tx, name, "kit", DAY_ONE_US)?;
-                streams::set_state(tx, name, State::Live, None, DAY_ONE_US)
-            });
-            live.expect("a state");
-        }
+        let engine = kit::live(store, clock.clone(), connections);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         Self { engine, systems, runtime }
     }

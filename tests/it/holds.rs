@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use huiliu_core::clock::Clock;
-use huiliu_core::connection::State;
 use huiliu_core::connector::ConnectorError;
 use huiliu_core::engine::Engine;
 use huiliu_core::explain;
 use huiliu_core::pipeline::{plan, process, pull, push};
 use huiliu_core::store::{Store, streams};
-use huiliu_mappings::{matching, merge};
 use huiliu_tests::kit::{self, DAY_ONE_US, customers, on_both_stores};
 use huiliu_tests::memory::Memory;
 use serde_json::json;
@@ -28,14 +26,7 @@ fn pair(store: &Store) -> Pair {
     let mut connections =
         [kit::connection("a", &clock, Some(a.clone())), kit::connection("b", &clock, Some(b.clone()))];
     connections[1].creates.insert("customers".to_owned());
-    let engine = Engine::new(store.clone(), matching::Rules::shipped(), merge::Rules::shipped(), connections, clock);
-    for name in ["a", "b"] {
-        let live = engine.store.write(|tx| {
-            streams::introduce(tx, name, "kit", DAY_ONE_US)?;
-            streams::set_state(tx, name, State::Live, None, DAY_ONE_US)
-        });
-        live.unwrap();
-    }
+    let engine = kit::live(store.clone(), clock, connections);
     a.edit("1", &json!({"name": "李雷", "email": "li@example.com"}));
     a.edit("2", &json!({"name": "韩梅梅", "email": "han@example.com"}));
     for id in ["7", "8"] {

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use huiliu_core::clock::Clock;
-use huiliu_core::connection::State;
 use huiliu_core::connector::ExternalId;
 use huiliu_core::engine::Engine;
 use huiliu_core::manifest::{Ability, Manifest};
@@ -57,14 +56,7 @@ fn pair(store: Store) -> Pair {
     let mut connections =
         [kit::connection("a", &clock, Some(a.clone())), kit::connection("b", &clock, Some(b.clone()))];
     connections[1].creates.insert("customers".to_owned());
-    let engine = Engine::new(store, matching::Rules::shipped(), merge::Rules::shipped(), connections, clock);
-    for name in ["a", "b"] {
-        let live = engine.store.write(|tx| {
-            streams::introduce(tx, name, "kit", DAY_ONE_US)?;
-            streams::set_state(tx, name, State::Live, None, DAY_ONE_US)
-        });
-        live.expect("a state");
-    }
+    let engine = kit::live(store, clock, connections);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     Pair { engine, a, b, runtime }
 }

@@ -41,13 +41,7 @@ fn engine(store: Store, clock: Clock, a: &Arc<Leaky>, b: &Arc<Leaky>) -> Engine 
 fn rig(store: Store, reads: Reads) -> Rig {
     let (a, b) = (Arc::new(Leaky::new(reads)), Arc::new(Leaky::new(Reads::Changes)));
     let engine = engine(store, Clock::manual(DAY_ONE_US), &a, &b);
-    for name in ["a", "b"] {
-        let live = engine.store.write(|tx| {
-            streams::introduce(tx, name, "kit", DAY_ONE_US)?;
-            streams::set_state(tx, name, State::Live, None, DAY_ONE_US)
-        });
-        live.unwrap();
-    }
+    kit::go_live(&engine);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     Rig { engine, a, b, runtime }
 }

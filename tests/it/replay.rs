@@ -5,14 +5,13 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use huiliu_core::clock::Clock;
-use huiliu_core::connection::State;
 use huiliu_core::engine::Engine;
 use huiliu_core::link::LinkKey;
 use huiliu_core::pipeline::{plan, process, pull, push};
 use huiliu_core::replay::{self, Replayed, Scope};
 use huiliu_core::review::{self, Steward};
 use huiliu_core::store::inbox::{InboxItem, ItemKind};
-use huiliu_core::store::{Store, deliveries, goldens, inbox, links, streams};
+use huiliu_core::store::{Store, deliveries, goldens, inbox, links};
 use huiliu_mappings::{matching, merge};
 use huiliu_tests::kit::{self, DAY_ONE_US, MAPPING, customers, feed, on_both_stores, record};
 use huiliu_tests::memory::Memory;
@@ -69,16 +68,8 @@ impl Pair {
         connections[0].lenses = kit::lenses(a.1);
         connections[1].lenses = kit::lenses(b.1);
         connections[1].creates.insert("customers".to_owned());
-        let rules = (matching::Rules::shipped(), merge::Rules::shipped());
-        let engine = Engine::new(store.clone(), rules.0, rules.1, connections, clock.clone());
-        for name in ["a", "b"] {
-            let live = engine.store.write(|tx| {
-                streams::introduce(tx, name, "kit", DAY_ONE_US)?;
-                streams::set_state(tx, name, State::Live, None, DAY_ONE_US)
-            });
-            live.unwrap();
-        }
-        engine
+
+        kit::live(store.clone(), clock.clone(), connections)
     }
 
     /// The same deployment, started again with other mapping files.

@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use huiliu_core::clock::Clock;
-use huiliu_core::connection::State;
 use huiliu_core::engine::Engine;
 use huiliu_core::link::LinkKey;
 use huiliu_core::pipeline::{plan, process, pull, push};
 use huiliu_core::review::{self, Steward, Verdict};
-use huiliu_core::store::{Store, deliveries, goldens, stewards, streams};
-use huiliu_mappings::{matching, merge};
+use huiliu_core::store::{Store, deliveries, goldens, stewards};
 use huiliu_tests::kit::{self, DAY_ONE_US, customers, feed, on_both_stores, record};
 use huiliu_tests::memory::Memory;
 use serde_json::{Value, json};
@@ -23,16 +21,7 @@ fn key(text: &str) -> LinkKey {
 /// Two live systems; nobody makes records.
 fn hub(store: &Store, a: &Arc<Memory>, b: &Arc<Memory>, clock: &Clock) -> Engine {
     let connections = [kit::connection("a", clock, Some(a.clone())), kit::connection("b", clock, Some(b.clone()))];
-    let (matching, survive) = (matching::Rules::shipped(), merge::Rules::shipped());
-    let engine = Engine::new(store.clone(), matching, survive, connections, clock.clone());
-    for name in ["a", "b"] {
-        let live = engine.store.write(|tx| {
-            streams::introduce(tx, name, "kit", DAY_ONE_US)?;
-            streams::set_state(tx, name, State::Live, None, DAY_ONE_US)
-        });
-        live.unwrap();
-    }
-    engine
+    kit::live(store.clone(), clock.clone(), connections)
 }
 
 fn settle(engine: &Engine, runtime: &tokio::runtime::Runtime) {

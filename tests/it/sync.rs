@@ -11,7 +11,6 @@ use huiliu_core::connector::ConnectorError;
 use huiliu_core::engine::Engine;
 use huiliu_core::pipeline::{plan, process, pull, push};
 use huiliu_core::store::{Store, deliveries, inbox, streams};
-use huiliu_mappings::{matching, merge};
 use huiliu_tests::kit::{self, DAY_ONE_US, customers, on_both_stores};
 use huiliu_tests::memory::Memory;
 use serde_json::json;
@@ -29,16 +28,7 @@ fn rig(store: Store) -> Rig {
     let mut connections =
         [kit::connection("a", &clock, Some(a.clone())), kit::connection("b", &clock, Some(b.clone()))];
     connections[1].creates.insert("customers".to_owned());
-    let engine = Engine::new(store, matching::Rules::shipped(), merge::Rules::shipped(), connections, clock);
-    for name in ["a", "b"] {
-        engine
-            .store
-            .write(|tx| {
-                streams::introduce(tx, name, "kit", DAY_ONE_US)?;
-                streams::set_state(tx, name, State::Live, None, DAY_ONE_US)
-            })
-            .unwrap();
-    }
+    let engine = kit::live(store, clock, connections);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     Rig { engine, a, b, runtime }
 }

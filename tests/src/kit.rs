@@ -1,19 +1,16 @@
 //! Small deployments: two systems with a few fields, on either store, with a clock that stands still.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use huiliu_core::clock::Clock;
-use huiliu_core::connection::{Connection, Missing};
+use huiliu_core::connection::{Connection, State};
 use huiliu_core::connector::{Connector, Cx, Network, Received, Version};
-use huiliu_core::drift::Policies;
 use huiliu_core::engine::Engine;
 use huiliu_core::pipeline::process;
-use huiliu_core::quota::Quota;
-use huiliu_core::secrets::TokenVault;
 use huiliu_core::store::goldens::{self, Golden};
 use huiliu_core::store::inbox::{self, InboxItem, ItemKind};
-use huiliu_core::store::{Store, links};
+use huiliu_core::store::{Store, links, streams};
 use huiliu_mappings::lens::Lens;
 use huiliu_mappings::model::Model;
 use huiliu_mappings::{matching, merge};
@@ -55,28 +52,25 @@ pub fn on_both_stores(check: impl Fn(Store)) {
 
 /// A connection that nothing is known of but its mapping; `connector` speaks for it, if given.
 pub fn connection(name: &str, clock: &Clock, connector: Option<Arc<dyn Connector>>) -> Connection {
-    Connection {
-        name: name.into(),
-        system: "kit".to_owned(),
-        connector,
-        cx: Cx {
-            connection: name.into(),
-            settings: Arc::default(),
-            secrets: Arc::default(),
-            clock: clock.clone(),
-            quota: Arc::new(Quota::unlimited()),
-            tokens: Arc::new(TokenVault::in_memory()),
-            network: Network::Private,
-            offset: Arc::default(),
-        },
-        lenses: lenses(MAPPING),
-        rank: 0,
-        directions: merge::Directions::default(),
-        writes: true,
-        creates: BTreeSet::new(),
-        missing: Missing::default(),
-        drift: Policies::default(),
-    }
+    Connection::bare(Cx::bare(name, clock.clone(), Network::Private), "kit", connector, lenses(MAPPING))
+}
+
+/// An engine by the shipped rules over these connections, each of which may be written.
+pub fn live(store: Store, clock: Clock, connections: impl IntoIterator<Item = Connection>) -> Engine {
+    let engine = Engine::new(store, matching::Rules::shipped(), merge::Rules::shipped(), connections, clock);
+    go_live(&engine);
+    engine
+}
+
+/// Lets every connection be written.
+pub fn go_live(engine: &Engine) {
+    let done = engine.store.write(|tx| {
+        engine.connections.values().try_for_each(|it| {
+            streams::introduce(tx, it.name.as_str(), &it.system, DAY_ONE_US)?;
+            streams::set_state(tx, it.name.as_str(), State::Live, None, DAY_ONE_US).map(drop)
+        })
+    });
+    done.expect("the store works");
 }
 
 /// The lenses of a mapping.

@@ -4,7 +4,6 @@ use crate::tree::{ending, none};
 
 /// Files above the size of their kind, with the reason why that is right.
 const EXCEPTIONS: &[(&str, &str)] = &[
-    ("core/src/connector.rs", "the contract: every type that a connector meets, in one place"),
     ("core/src/manifest.rs", "the one vocabulary of manifests: a type a key, mostly documentation"),
     ("core/src/store/db.rs", "the one layer over two databases: each part is the other's mirror"),
 ];

@@ -5,10 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use huiliu_core::clock::Clock;
-use huiliu_core::connection::{Connection, Missing};
+use huiliu_core::connection::Connection;
 use huiliu_core::connector::{Cx, Network};
 use huiliu_core::manifest::{Ability, Auth, ErrorRule, Manifest, Paginate};
-use huiliu_core::quota::Quota;
 use huiliu_core::secrets::{Secret, Token, TokenVault};
 use huiliu_mappings::lens::Lens;
 use huiliu_mappings::lens::laws::overlay;
@@ -102,28 +101,13 @@ pub fn connection(rehearsal: &Rehearsal, lenses: &[Arc<Lens>], base: &str) -> Re
         };
         tokens.put(huiliu_rest::oauth::TOKEN, &signed_in).map_err(broke)?;
     }
-    Ok(Connection {
-        name: name.as_str().into(),
-        system: name.clone(),
-        connector: Some(connector),
-        cx: Cx {
-            connection: name.as_str().into(),
-            settings: Arc::new(settings),
-            secrets: Arc::new(secrets),
-            clock: Clock::System,
-            quota: Arc::new(Quota::unlimited()),
-            tokens: Arc::new(tokens),
-            network: Network::Private,
-            offset: Arc::default(),
-        },
-        lenses: lenses.to_vec(),
-        rank: 0,
-        directions: huiliu_mappings::merge::Directions::default(),
-        writes: true,
-        creates: std::collections::BTreeSet::new(),
-        missing: Missing::default(),
-        drift: huiliu_core::drift::Policies::default(),
-    })
+    let cx = Cx {
+        settings: Arc::new(settings),
+        secrets: Arc::new(secrets),
+        tokens: Arc::new(tokens),
+        ..Cx::bare(&name, Clock::System, Network::Private)
+    };
+    Ok(Connection::bare(cx, &name, Some(connector), lenses.to_vec()))
 }
 
 /// The secret that calls are proven with, and a wrong one of the same form.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use huiliu_core::clock::Clock;
-use huiliu_core::connection::{Connection, Missing};
+use huiliu_core::connection::Connection;
 use huiliu_core::connector::{
     Connector, Cursor, Cx, Delivery, Network, Opened, Operation, Page, RawRequest, Receipt, Received, Record,
     RecordKey, Result, StreamName, Verified,
@@ -13,8 +13,6 @@ use huiliu_core::connector::{
 use huiliu_core::engine::Engine;
 use huiliu_core::link::{Link, LinkKey};
 use huiliu_core::manifest::{Ability, Manifest};
-use huiliu_core::quota::Quota;
-use huiliu_core::secrets::TokenVault;
 use huiliu_core::store::{inbox, links};
 use huiliu_mappings::lens::Lens;
 use huiliu_mappings::model::Model;
@@ -92,28 +90,10 @@ pub fn neighbour(field: &str) -> std::result::Result<(Arc<Memory>, Connection), 
     }
     let lenses = Lens::parse_file("neighbour.toml", &text, &Model::shipped())
         .map_err(|told| broke(told.first().map(ToString::to_string).unwrap_or_default()))?;
-    let connection = Connection {
-        name: "neighbour".into(),
-        system: "neighbour".to_owned(),
-        connector: Some(memory.clone()),
-        cx: Cx {
-            connection: "neighbour".into(),
-            settings: Arc::default(),
-            secrets: Arc::default(),
-            clock: Clock::System,
-            quota: Arc::new(Quota::unlimited()),
-            tokens: Arc::new(TokenVault::in_memory()),
-            network: Network::Private,
-            offset: Arc::default(),
-        },
-        lenses: lenses.into_iter().map(Arc::new).collect(),
-        rank: 0,
-        directions: huiliu_mappings::merge::Directions::default(),
-        writes: true,
-        creates: std::iter::once("customers".to_owned()).collect(),
-        missing: Missing::default(),
-        drift: huiliu_core::drift::Policies::default(),
-    };
+    let cx = Cx::bare("neighbour", Clock::System, Network::Private);
+    let lenses = lenses.into_iter().map(Arc::new).collect();
+    let mut connection = Connection::bare(cx, "neighbour", Some(memory.clone()), lenses);
+    connection.creates.insert("customers".to_owned());
     Ok((memory, connection))
 }
 

@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use huiliu_core::clock::Clock;
-use huiliu_core::connection::State;
 use huiliu_core::drift::{Finding, Policies, Policy};
 use huiliu_core::engine::Engine;
 use huiliu_core::pipeline::{plan, process, pull, push};
-use huiliu_core::store::{Store, deliveries, drifts, streams};
-use huiliu_mappings::{matching, merge};
+use huiliu_core::store::{Store, deliveries, drifts};
 use huiliu_tests::kit::{self, DAY_ONE_US, customers};
 use huiliu_tests::memory::Memory;
 use serde_json::{Value, json};
@@ -192,16 +190,7 @@ pub fn engine(
     connections[0].drift = policies.clone();
     connections[1].lenses = kit::lenses(b.1);
     connections[1].creates.insert("customers".to_owned());
-    let rules = (matching::Rules::shipped(), merge::Rules::shipped());
-    let engine = Engine::new(store.clone(), rules.0, rules.1, connections, clock.clone());
-    for name in ["a", "b"] {
-        let live = engine.store.write(|tx| {
-            streams::introduce(tx, name, "kit", DAY_ONE_US)?;
-            streams::set_state(tx, name, State::Live, None, DAY_ONE_US)
-        });
-        live.unwrap();
-    }
-    engine
+    kit::live(store.clone(), clock.clone(), connections)
 }
 
 pub fn person(id: usize) -> Value {

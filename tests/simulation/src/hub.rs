@@ -11,13 +11,11 @@ use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use huiliu_core::clock::Clock;
-use huiliu_core::connection::{Connection, Missing, State};
+use huiliu_core::connection::{Connection, State};
 use huiliu_core::connector::{Connector, Cx, Network};
 use huiliu_core::engine::Engine;
 use huiliu_core::pipeline::intake::Intake;
 use huiliu_core::pipeline::{pull, push};
-use huiliu_core::quota::Quota;
-use huiliu_core::secrets::TokenVault;
 use huiliu_core::store::db::Result;
 use huiliu_core::store::{Store, streams};
 use huiliu_mappings::lens::Lens;
@@ -288,26 +286,8 @@ fn connection(kit: &Kit, clock: &Clock, system: &Arc<System>) -> Connection {
     let name = system.spec.name.as_str();
     let connector: Arc<dyn Connector> = system.clone();
     let lenses = if system.spec.stores.contains(&Habit::Codes) { &kit.coded } else { &kit.plain };
-    Connection {
-        name: name.into(),
-        system: "kit".to_owned(),
-        connector: Some(connector),
-        cx: Cx {
-            connection: name.into(),
-            settings: Arc::default(),
-            secrets: Arc::default(),
-            clock: clock.clone(),
-            quota: Arc::new(Quota::unlimited()),
-            tokens: Arc::new(TokenVault::in_memory()),
-            network: Network::Private,
-            offset: Arc::default(),
-        },
-        lenses: lenses.clone(),
-        rank: 0,
-        writes: true,
-        creates: BTreeSet::from(["customers".to_owned()]),
-        missing: Missing::default(),
-        drift: huiliu_core::drift::Policies::default(),
-        directions: merge::Directions::default(),
-    }
+    let cx = Cx::bare(name, clock.clone(), Network::Private);
+    let mut connection = Connection::bare(cx, "kit", Some(connector), lenses.clone());
+    connection.creates.insert("customers".to_owned());
+    connection
 }

@@ -11,8 +11,7 @@ use axum::http::{HeaderMap, Method, Response, Uri};
 use huiliu_core::clock::Clock;
 use huiliu_core::connector::{Connector as _, Cursor, Cx, Delivery, Network, Operation, Received};
 use huiliu_core::manifest::Manifest;
-use huiliu_core::quota::Quota;
-use huiliu_core::secrets::{Secret, TokenVault};
+use huiliu_core::secrets::Secret;
 use huiliu_rest::connector::RestConnector;
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -170,14 +169,9 @@ pub fn cx_at(base_url: &str) -> Cx {
     let settings = [("base_url", base_url), ("shop", "one")];
     let secrets = [("key", "s3cret-key"), ("other", "0ther-s3cret")];
     Cx {
-        connection: "kit-1".into(),
         settings: Arc::new(settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into()),
         secrets: Arc::new(secrets.map(|(name, value)| (name.to_owned(), Secret::new(value))).into()),
-        clock: Clock::manual(DAY_ONE_S * 1_000_000),
-        quota: Arc::new(Quota::unlimited()),
-        tokens: Arc::new(TokenVault::in_memory()),
-        network: Network::Private,
-        offset: Arc::default(),
+        ..Cx::bare("kit-1", Clock::manual(DAY_ONE_S * 1_000_000), Network::Private)
     }
 }
 

@@ -10,7 +10,7 @@ use huiliu_core::connector::{
     Verified,
 };
 use huiliu_core::quota::Quota;
-use huiliu_core::secrets::{Secret, TokenVault};
+use huiliu_core::secrets::Secret;
 use huiliu_rest::connector::RestConnector;
 use huiliu_twins::shopify::{Fault, ShopifyTwin};
 use serde_json::{Value, json};
@@ -29,17 +29,11 @@ async fn kit() -> Kit {
     twin.record_exchanges();
     let settings: BTreeMap<String, String> =
         twin.settings().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let secrets = twin.secrets().into_iter().map(|(name, value)| (name.to_owned(), Secret::new(value))).collect();
     let cx = Cx {
-        connection: "shop".into(),
         settings: Arc::new(settings),
-        secrets: Arc::new(
-            twin.secrets().into_iter().map(|(name, value)| (name.to_owned(), Secret::new(value))).collect(),
-        ),
-        clock: Clock::manual(NOW * 1_000_000),
-        quota: Arc::new(Quota::unlimited()),
-        tokens: Arc::new(TokenVault::in_memory()),
-        network: Network::Private,
-        offset: Arc::default(),
+        secrets: Arc::new(secrets),
+        ..Cx::bare("shop", Clock::manual(NOW * 1_000_000), Network::Private)
     };
     Kit { twin, shopify: RestConnector::new(manifest()).unwrap(), cx }
 }
