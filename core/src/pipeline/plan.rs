@@ -340,10 +340,7 @@ fn owed(
         } else if connection.can(lens.stream(), Ability::Update) {
             for link in mine.into_iter().filter(|link| link.open) {
                 // A write without an answer may have replaced what is held.
-                let to_it = unsure.iter().filter(|one| {
-                    one.delivery.id.as_ref() == Some(&link.key.id)
-                        && (one.connection.as_str(), &one.lens) == (link.key.connection.as_str(), &link.key.lens)
-                });
+                let to_it = unsure.iter().filter(|one| one.is_to(&link.key));
                 let lacks = |field: &FieldName, value: &Value| {
                     link.state.lacks(field, value) || to_it.clone().any(|one| one.fields.contains_key(field))
                 };

@@ -1,6 +1,6 @@
 //! Push: deliveries are carried out, and what the target stored becomes held.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tracing::Instrument as _;
 
@@ -115,13 +115,14 @@ async fn made_already(
     let (here, name) = (engine.clone(), connection.name.clone());
     blocking(move || {
         here.store.read(|tx| {
-            let (mut left, mut made) = (Vec::new(), Vec::new());
-            for one in claimed {
-                let golden = if is_repeat(&one) { goldens::alive(tx, one.golden)? } else { 0 };
-                let is_known =
-                    golden != 0 && links::by_goldens(tx, [golden])?.iter().any(|it| it.key.connection == name);
-                if is_known { made.push(one) } else { left.push(one) }
+            let mut alive = BTreeMap::new();
+            for one in claimed.iter().filter(|one| is_repeat(one)) {
+                alive.insert(one.golden, goldens::alive(tx, one.golden)?);
             }
+            let links = links::by_goldens(tx, alive.values().copied().collect::<BTreeSet<_>>())?;
+            let here: BTreeSet<i64> = links.iter().filter(|it| it.key.connection == name).map(|it| it.golden).collect();
+            let is_known = |one: &Planned| is_repeat(one) && alive.get(&one.golden).is_some_and(|it| here.contains(it));
+            let (made, left) = claimed.into_iter().partition(is_known);
             Ok((left, made))
         })
     })

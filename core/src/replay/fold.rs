@@ -19,7 +19,7 @@ use crate::link::{Link, LinkState, written};
 use crate::pipeline::process::{received, said_at_us};
 use crate::store::db::{Result, Tx};
 use crate::store::inbox::{self, InboxItem};
-use crate::store::links::JournalLine;
+use crate::store::links::{JournalLine, NOT_TAKEN_IN};
 use crate::store::replays::{self, Wrote};
 
 /// Items in memory at once: with bodies of some kilobytes each, a few megabytes.
@@ -110,7 +110,7 @@ fn begin<'a>(engine: &'a Engine, link: &'a Link) -> Option<Fold<'a>> {
 
 /// Whether an arrival was taken in when it came, with its content.
 fn counted(line: &JournalLine) -> bool {
-    !["stale", "overtaken", "told_gone", "missing", "deleted", "parked"].contains(&line.outcome.as_str())
+    !NOT_TAKEN_IN.contains(&line.outcome.as_str())
 }
 
 impl Fold<'_> {

@@ -7,6 +7,7 @@ use huiliu_mappings::value::Fields;
 use super::db::{Col, Insert, Keys, Param, Result, Row, Tx};
 use super::traffic;
 use crate::connector::{Delivery, Operation, Version};
+use crate::link::LinkKey;
 
 /// A delivery as stored.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +30,22 @@ pub struct Planned {
     pub due_us: i64,
     /// What the connector gets.
     pub delivery: Delivery,
+}
+
+impl Planned {
+    /// Whether it writes to the record of this link.
+    pub fn is_to(&self, key: &LinkKey) -> bool {
+        self.delivery.id.as_ref() == Some(&key.id) && self.is_through(key)
+    }
+
+    /// Whether it makes a record, and this may be the one.
+    pub fn may_make(&self, key: &LinkKey) -> bool {
+        self.delivery.id.is_none() && self.is_through(key)
+    }
+
+    fn is_through(&self, key: &LinkKey) -> bool {
+        (self.connection.as_str(), &self.lens) == (key.connection.as_str(), &key.lens)
+    }
 }
 
 const DELIVERY: Insert = Insert {

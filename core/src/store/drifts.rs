@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::db::{Col, Insert, Keys, Param, Result, Row, Tx};
+use super::links::NOT_TAKEN_IN;
 use crate::drift::{Contract, Detail, Finding, Kind, Parked, Part, Policy, State};
 use crate::link::LinkKey;
 
@@ -235,9 +236,12 @@ fn names<'a>(keys: impl IntoIterator<Item = &'a LinkKey>) -> Keys {
 
 /// Of these links: the last position at which the record was taken in with its content.
 pub fn last_heard(tx: &mut Tx<'_>, links: impl IntoIterator<Item = i64>) -> Result<BTreeMap<i64, i64>> {
-    let sql = "SELECT j.link, MAX(j.position) FROM {keys:i} AS k CROSS JOIN journal AS j WHERE j.link = k.k0
-               AND j.outcome NOT IN ('stale', 'overtaken', 'told_gone', 'missing', 'deleted', 'parked') GROUP BY j.link";
-    Ok(tx.query_keys(sql, &Keys::ints(links), &[], |row| Ok((row.int(0)?, row.int(1)?)))?.into_iter().collect())
+    let outcomes = NOT_TAKEN_IN.map(|outcome| format!("'{outcome}'")).join(", ");
+    let sql = format!(
+        "SELECT j.link, MAX(j.position) FROM {{keys:i}} AS k CROSS JOIN journal AS j WHERE j.link = k.k0
+         AND j.outcome NOT IN ({outcomes}) GROUP BY j.link"
+    );
+    Ok(tx.query_keys(&sql, &Keys::ints(links), &[], |row| Ok((row.int(0)?, row.int(1)?)))?.into_iter().collect())
 }
 
 /// Waiting dead letters of these deliveries: number and delivery.

@@ -166,6 +166,9 @@ pub fn referring(tx: &mut Tx<'_>, hashes: impl IntoIterator<Item = i64>) -> Resu
     tx.query_keys(sql, &Keys::ints(hashes), &[], |row| row.int(0))
 }
 
+/// Outcomes of arrivals whose content was not taken in.
+pub const NOT_TAKEN_IN: [&str; 6] = ["stale", "overtaken", "told_gone", "missing", "deleted", "parked"];
+
 /// One line of a record's history.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct JournalLine {
@@ -173,7 +176,7 @@ pub struct JournalLine {
     pub link: i64,
     /// The inbox position.
     pub position: i64,
-    /// `created`, `linked`, `changed`, `echo`, `stale`, `deleted`, `review`.
+    /// `created`, `linked`, `changed`, `echo`, `review`, or one of [`NOT_TAKEN_IN`].
     pub outcome: String,
     /// Issues and reasons, as JSON.
     pub detail: Option<String>,

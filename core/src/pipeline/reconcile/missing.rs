@@ -3,8 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::compare::Difference;
-use super::walk::{Met, begin, close, count, end, is_still_ours, suspect};
+use super::walk::{begin, close, end, is_still_ours, miss};
 use super::{Reconciled, Step, Turn};
 use crate::connection::Connection;
 use crate::connector::Operation;
@@ -85,17 +84,8 @@ pub(super) fn step(turn: &Turn, step: &Step, mut done: Reconciled) -> Result<Rec
         begin(turn, tx, step)?;
         let page = goldens::ids_after(tx, &entities, after, GOLDENS)?;
         let owing = Owing::load(turn, tx, stream, &page.iter().copied().collect())?;
-        let missing = owing.owed.keys().filter(|golden| !owing.busy.contains(golden)).map(|golden| Met {
-            id: name_of(*golden),
-            difference: Some(Difference::whole(Kind::Uncreated)),
-            fields: BTreeMap::new(),
-        });
-        let missing: Vec<Met> = missing.collect();
-        for one in &missing {
-            count(&mut round, one);
-        }
-        done.records += missing.len();
-        done.suspected += suspect(turn, tx, step, &missing, None)?;
+        let missing = owing.owed.keys().filter(|golden| !owing.busy.contains(golden)).map(|golden| name_of(*golden));
+        miss(turn, tx, step, &mut round, &mut done, Kind::Uncreated, missing)?;
         match page.last() {
             Some(last) if i64::try_from(page.len()).is_ok_and(|len| len == GOLDENS) => {
                 round.cursor = Some(last.to_string());

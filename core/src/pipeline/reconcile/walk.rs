@@ -224,17 +224,8 @@ fn unseen(turn: &Turn, step: &Step, mut done: Reconciled) -> Result<Reconciled> 
             return Ok(());
         }
         begin(turn, tx, step)?;
-        let missing = missing.into_iter().filter(|_| can_tell).map(|id| Met {
-            id: id.to_owned(),
-            difference: Some(Difference::whole(Kind::Vanished)),
-            fields: BTreeMap::new(),
-        });
-        let missing: Vec<Met> = missing.collect();
-        for one in &missing {
-            count(&mut round, one);
-        }
-        done.records += missing.len();
-        done.suspected += suspect(turn, tx, step, &missing, None)?;
+        let missing = missing.into_iter().filter(|_| can_tell).map(str::to_owned);
+        miss(turn, tx, step, &mut round, &mut done, Kind::Vanished, missing)?;
         match page.last() {
             Some(last) if i64::try_from(page.len()).is_ok_and(|len| len == LINKS) => round.cursor = Some(last.clone()),
             _ => end_of_links(turn, step, &mut round),
@@ -267,7 +258,7 @@ fn stream<'a>(turn: &'a Turn, step: &'a Step) -> (&'a str, &'a str) {
     (turn.name(), step.stream.as_str())
 }
 
-pub(super) fn count(round: &mut Round, one: &Met) {
+fn count(round: &mut Round, one: &Met) {
     round.tally.records += 1;
     for (field, values) in &one.fields {
         *round.tally.fields.entry(field.clone()).or_default() += values;
@@ -306,8 +297,28 @@ pub(super) fn close(turn: &Turn, tx: &mut Tx<'_>, step: &Step, mut round: Round)
     turn.charge(tx)
 }
 
+/// Counts records that are missing as a whole, and notes them.
+pub(super) fn miss(
+    turn: &Turn,
+    tx: &mut Tx<'_>,
+    step: &Step,
+    round: &mut Round,
+    done: &mut Reconciled,
+    kind: Kind,
+    ids: impl Iterator<Item = String>,
+) -> Result<()> {
+    let whole = |id| Met { id, difference: Some(Difference::whole(kind)), fields: BTreeMap::new() };
+    let missing: Vec<Met> = ids.map(whole).collect();
+    for one in &missing {
+        count(round, one);
+    }
+    done.records += missing.len();
+    done.suspected += suspect(turn, tx, step, &missing, None)?;
+    Ok(())
+}
+
 /// Notes what differs; says how many records that are.
-pub(super) fn suspect(turn: &Turn, tx: &mut Tx<'_>, step: &Step, met: &[Met], page: Option<&str>) -> Result<usize> {
+fn suspect(turn: &Turn, tx: &mut Tx<'_>, step: &Step, met: &[Met], page: Option<&str>) -> Result<usize> {
     let now_us = turn.engine.clock.now_us();
     let here = crate::store::streams::here(tx)?.inbox;
     let found: Vec<Divergence> = met

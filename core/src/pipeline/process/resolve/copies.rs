@@ -23,11 +23,8 @@ pub(super) fn of(unsure: &[Planned], link: &Link, arrival: &Arrival, shown: &Map
     if unsure.is_empty() || !link.state.differs(shown) {
         return Vec::new();
     }
-    let to_it = |one: &&Planned| {
-        one.delivery.id.as_ref() == Some(&link.key.id)
-            && (one.connection.as_str(), &one.lens) == (link.key.connection.as_str(), &link.key.lens)
-    };
-    unsure.iter().filter(to_it).filter_map(|one| copy(one, link.number, arrival, shown)).collect()
+    let to_it = unsure.iter().filter(|one| one.is_to(&link.key));
+    to_it.filter_map(|one| copy(one, link.number, arrival, shown)).collect()
 }
 
 /// Whether a write to this link is under way and the record shows something else in its fields than is known: a target
@@ -35,12 +32,7 @@ pub(super) fn of(unsure: &[Planned], link: &Link, arrival: &Arrival, shown: &Map
 /// known what it stored.
 pub(super) fn is_under_way(unsure: &[Planned], link: &Link, arrival: &Arrival) -> bool {
     let Some(shown) = &arrival.mapped else { return false };
-    let key = &link.key;
-    let mut sending = unsure.iter().filter(|one| {
-        one.state == "sending"
-            && one.delivery.id.as_ref() == Some(&key.id)
-            && (one.connection.as_str(), &one.lens) == (key.connection.as_str(), &key.lens)
-    });
+    let mut sending = unsure.iter().filter(|one| one.state == "sending" && one.is_to(&link.key));
     sending.any(|one| {
         let (sent, _) = written(&arrival.lens, &one.fields, &one.delivery.body, None);
         let moved = |field| shown.fields.get(field).is_some_and(|value| link.state.held.get(field) != Some(value));
@@ -51,12 +43,7 @@ pub(super) fn is_under_way(unsure: &[Planned], link: &Link, arrival: &Arrival) -
 /// What a record that is seen for the first time, and is one of these golden records, shows of a create that may have
 /// made it.
 fn made(unsure: &[Planned], goldens: &[i64], number: i64, arrival: &Arrival, shown: &MappedRecord) -> Vec<Copy> {
-    let key = &arrival.key;
-    let mine = |one: &&Planned| {
-        one.delivery.id.is_none()
-            && goldens.contains(&one.golden)
-            && (one.connection.as_str(), &one.lens) == (key.connection.as_str(), &key.lens)
-    };
+    let mine = |one: &&Planned| goldens.contains(&one.golden) && one.may_make(&arrival.key);
     let whole = unsure.iter().filter(mine).find_map(|one| copy(one, number, arrival, shown));
     let part = |one: &Planned| {
         let stored = shows_part(&arrival.lens, &one.fields, &one.delivery.body, shown)?;
