@@ -7,6 +7,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::rules::Reader;
 use crate::diagnose::{Diagnostic, suggest};
 use crate::model::Model;
 use crate::value::{EntityName, FieldName};
@@ -106,18 +107,7 @@ impl Directions {
     }
 }
 
-struct Reader<'a> {
-    file: &'a str,
-    text: &'a str,
-    model: &'a Model,
-    mistakes: Vec<Diagnostic>,
-}
-
 impl Reader<'_> {
-    fn wrong(&mut self, place: &Range<usize>, message: impl Into<String>) {
-        self.mistakes.push(Diagnostic::at(self.file, self.text, place, message));
-    }
-
     fn connection(&mut self, entities: &DeTable<'_>) -> Directions {
         let mut directions = Directions::default();
         for (key, value) in entities {
@@ -126,7 +116,7 @@ impl Reader<'_> {
                 let known = self.model.entities().map(EntityName::as_str);
                 self.wrong(&key.span(), format!("unknown entity `{entity}`{}", suggest(entity, known)));
             } else if let Some(fields) = value.get_ref().as_table() {
-                directions.fields.insert(entity.to_owned(), self.entity(entity, fields));
+                directions.fields.insert(entity.to_owned(), self.ways(entity, fields));
             } else {
                 self.wrong(&value.span(), format!("write a table: fields.{entity}.FIELD = \"in\""));
             }
@@ -134,7 +124,7 @@ impl Reader<'_> {
         directions
     }
 
-    fn entity(&mut self, entity: &str, fields: &DeTable<'_>) -> BTreeMap<String, Way> {
+    fn ways(&mut self, entity: &str, fields: &DeTable<'_>) -> BTreeMap<String, Way> {
         let mut ways = BTreeMap::new();
         for (key, value) in fields {
             let name = &**key.get_ref();
@@ -143,16 +133,16 @@ impl Reader<'_> {
                 Some(labels) => {
                     for (label, value) in labels {
                         let name = format!("{name}.{}", label.get_ref());
-                        self.field(entity, &name, &label.span(), value, &mut ways);
+                        self.way(entity, &name, &label.span(), value, &mut ways);
                     }
                 }
-                None => self.field(entity, name, &key.span(), value, &mut ways),
+                None => self.way(entity, name, &key.span(), value, &mut ways),
             }
         }
         ways
     }
 
-    fn field(
+    fn way(
         &mut self,
         entity: &str,
         name: &str,

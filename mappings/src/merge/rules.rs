@@ -123,15 +123,16 @@ impl Rules {
     }
 }
 
-struct Reader<'a> {
-    file: &'a str,
-    text: &'a str,
-    model: &'a Model,
-    mistakes: Vec<Diagnostic>,
+/// Reads a file of rules, and collects its mistakes.
+pub(super) struct Reader<'a> {
+    pub file: &'a str,
+    pub text: &'a str,
+    pub model: &'a Model,
+    pub mistakes: Vec<Diagnostic>,
 }
 
 impl Reader<'_> {
-    fn wrong(&mut self, place: &Range<usize>, message: impl Into<String>) {
+    pub fn wrong(&mut self, place: &Range<usize>, message: impl Into<String>) {
         self.mistakes.push(Diagnostic::at(self.file, self.text, place, message));
     }
 
