@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use huiliu_core::drift::{self, Finding, Kind, Part, Redriven, Shown, State};
-use huiliu_core::store::drifts;
+use huiliu_core::store::{StoreError, drifts};
 use serde_json::json;
 
 use super::steward::By;
@@ -94,7 +94,10 @@ pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, S
         }
         Some(Action::Accept(asked)) => {
             let done = drift::accept(&at.engine, asked.number, asked.by.steward());
-            let done = done.map_err(|_| missing(asked.number, language))?;
+            let done = done.map_err(|error| match error {
+                StoreError::Refused => missing(asked.number, language),
+                error => error.to_string(),
+            })?;
             told(&done, false, language)
         }
     }

@@ -88,6 +88,8 @@ fn every_command_speaks_chinese_when_it_works() {
         &["dead-letters"],
         &["dead-letters", "retry"],
         &["review"],
+        &["drift"],
+        &["conflicts"],
         &["export", "--out", &sheet],
         &["pin", "1", "display_name", "李磊", "--why", "更正"],
         &["unpin", "1", "display_name", "--why", "更正"],
