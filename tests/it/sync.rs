@@ -59,6 +59,23 @@ impl Rig {
 }
 
 #[test]
+fn where_a_target_never_held_anything_the_base_says_nothing() {
+    on_both_stores(|store| {
+        let rig = rig(store);
+        rig.a.edit("1", &json!({"name": "李雷", "email": "li@example.com"}));
+        rig.settle();
+        rig.a.edit("1", &json!({"title": "buyer"}));
+        let a = rig.engine.connections["a"].clone();
+        rig.runtime.block_on(pull::stream(&rig.engine, &a, &"customers".into(), 1)).unwrap();
+        process::batch(&rig.engine).unwrap();
+        plan::batch(&rig.engine).unwrap();
+        let open = rig.engine.store.read(|tx| deliveries::open_of(tx, [1])).unwrap();
+        // Whoever entered a title there meanwhile contradicts it, and is heard first.
+        assert_eq!(open.iter().map(|it| &it.delivery.base).collect::<Vec<_>>(), [&json!({ "title": null })]);
+    });
+}
+
+#[test]
 fn an_edit_travels_and_its_echo_dies() {
     on_both_stores(|store| {
         let rig = rig(store);

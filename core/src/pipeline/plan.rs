@@ -361,8 +361,9 @@ fn owed(
 
 fn planned(connection: &Connection, lens: &Lens, golden: &Golden, link: Option<&Link>, fields: Fields) -> Planned {
     let base = link.map_or(Value::Null, |link| {
-        let held = fields.keys().filter_map(|field| Some((field.clone(), link.state.held.get(field)?.clone())));
-        let held = held.collect();
+        // Where it was never seen to hold anything it holds nothing: what somebody entered since must be heard first.
+        let held = |field: &FieldName| link.state.held.get(field).cloned().unwrap_or(Value::Null);
+        let held = fields.keys().map(|field| (field.clone(), held(field))).collect();
         let mut base = lens.show(&held);
         overlay(&mut base, &lens.render(&held));
         base
