@@ -1,6 +1,6 @@
 //! A deployment folder, put together: store, rules, connections.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use huiliu_core::clock::Clock;
 use huiliu_core::connection::Connection;
 use huiliu_core::connector::{Cx, Network};
 use huiliu_core::engine::Engine;
-use huiliu_core::manifest::Manifest;
+use huiliu_core::manifest::{Manifest, place};
 use huiliu_core::offset::ClockOffset;
 use huiliu_core::quota::Quota;
 use huiliu_core::seal::{Seal, SealedVault};
@@ -72,6 +72,7 @@ pub fn open(folder: &Path) -> Result<Deployment, String> {
                 connectors::connector(&system.manifest).map_err(|told| format!("connections.{name}: {told}"))?;
             (system.lenses.clone(), Some(connector), Some(system.manifest.clone()))
         };
+        has_streams(&config, name, given, &lenses, manifest.as_deref())?;
         let vault = Arc::new(SealedVault { store: store.clone(), seal: seal.clone(), connection: name.clone() });
         let known_us = offsets.get(name).copied().unwrap_or(0);
         let cx = cx(name, given, manifest.as_deref(), vault, &clock)?;
@@ -132,6 +133,27 @@ fn rules(folder: &Path, model: &Model) -> Result<(matching::Rules, merge::Rules)
         None => merge::Rules::shipped(),
     };
     Ok((matching, survive))
+}
+
+/// Every stream that a connection's settings name is one of its system: a slip would change nothing, and nobody would see.
+fn has_streams(
+    config: &Config,
+    name: &str,
+    given: &config::Connection,
+    lenses: &[Arc<Lens>],
+    manifest: Option<&Manifest>,
+) -> Result<(), String> {
+    let declared = manifest.into_iter().flat_map(|manifest| manifest.streams.keys().map(String::as_str));
+    let known: BTreeSet<&str> =
+        lenses.iter().flat_map(|lens| [lens.name(), lens.stream()]).chain(declared).chain(["*"]).collect();
+    let named = given.creates.iter().map(|stream| ("creates".to_owned(), stream));
+    let named = named.chain(given.every.keys().map(|stream| (format!("every.{stream}"), stream)));
+    let mut named = named.chain(given.drift.0.keys().map(|stream| (format!("drift.{stream}"), stream)));
+    let Some((place, stream)) = named.find(|(_, stream)| !known.contains(stream.as_str())) else { return Ok(()) };
+    let (file, text) = &config.source;
+    let hint = suggest(stream, known.iter().copied());
+    let told = format!("connections.{name}.{place}: {} has no stream `{stream}`{hint}", given.connector);
+    Err(place::mistake(file, text, &told).to_string())
 }
 
 fn file_lenses(folder: &Path, name: &str, given: &config::Connection, model: &Model) -> Result<Vec<Arc<Lens>>, String> {

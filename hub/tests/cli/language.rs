@@ -184,6 +184,10 @@ fn a_mistake_in_the_configuration_is_told_in_chinese() {
         ("[connections.a]\nconnector = 'shopfy'\n", "没有名为"),
         ("[connections.a]\nconnector = 'shopify'\n", "缺少 config.shop"),
         ("[connections.a]\nconnector = 'shopify'\nconfig.shp = 'x'\n", "没有设置"),
+        (
+            "[connections.a]\nconnector = 'shopify'\nconfig.shop = 'x'\ndrift = { custmers = 'park_row' }\n",
+            "没有数据流",
+        ),
     ] {
         folder.write("huiliu.toml", config);
         let (fine, said) = say(&folder, &["status"], "");

@@ -247,6 +247,22 @@ fn a_wrong_direction_has_a_place_and_the_nearest_right_word() {
 }
 
 #[test]
+fn a_stream_that_the_system_has_not_got_has_a_place_and_the_nearest_right_word() {
+    let at = deployment(free_port());
+    let right = at.read("huiliu.toml");
+    for (wrong, place) in [("creates = ['buyrs']", "creates"), ("drift = { buyrs = 'stop' }", "drift.buyrs")] {
+        let line = right.lines().position(|line| line.starts_with("connector = ")).unwrap() + 1;
+        at.write("huiliu.toml", &right.replacen("connector = ", &format!("{wrong}\nconnector = "), 1));
+        let told = at.run(&["status"]).err();
+        let place = format!("connections.till.{place}: ");
+        assert!(told.contains(&place) && told.contains("has no stream `buyrs`; did you mean `buyers`?"), "{told}");
+        assert!(told.contains(&format!("huiliu.toml:{line}:")), "{told}");
+    }
+    at.write("huiliu.toml", &right.replacen("connector = ", "creates = ['buyers']\nconnector = ", 1));
+    assert!(at.run(&["status"]).fine);
+}
+
+#[test]
 fn reviews_are_listed_and_a_release_needs_a_brake() {
     let folder = deployment(till(&Arc::default()));
     assert_eq!(folder.run(&["review"]).out(), "0 waiting\n");
