@@ -27,7 +27,7 @@ struct Cli {
     /// Days at a time.
     #[arg(long)]
     threads: Option<usize>,
-    /// A bug to plant: deaf, hasty-cursor, blind-create, ageless.
+    /// A bug to plant: deaf, hasty-cursor, blind-create, restamped.
     #[arg(long, default_value = "none", value_parser = Mutant::parse)]
     mutant: Mutant,
 }

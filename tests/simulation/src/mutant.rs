@@ -14,13 +14,14 @@ pub enum Mutant {
     HastyCursor,
     /// A create that is tried again neither looks nor repeats its key.
     BlindCreate,
-    /// What a system tells loses its version, so an older state that comes late is taken for news.
-    Ageless,
+    /// What a system tells bears the time at which it was read as its version, so an older state that comes late is
+    /// taken for news. (Without any version the hub reads the record again: that would be no bug.)
+    Restamped,
 }
 
 impl Mutant {
     /// All planted bugs.
-    pub const ALL: [Self; 4] = [Self::Deaf, Self::HastyCursor, Self::BlindCreate, Self::Ageless];
+    pub const ALL: [Self; 4] = [Self::Deaf, Self::HastyCursor, Self::BlindCreate, Self::Restamped];
 
     /// The word on the command line.
     pub fn word(self) -> &'static str {
@@ -29,7 +30,7 @@ impl Mutant {
             Self::Deaf => "deaf",
             Self::HastyCursor => "hasty-cursor",
             Self::BlindCreate => "blind-create",
-            Self::Ageless => "ageless",
+            Self::Restamped => "restamped",
         }
     }
 

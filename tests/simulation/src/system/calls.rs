@@ -279,10 +279,10 @@ impl Connector for System {
     fn receive(&self, _cx: &Cx, request: &Verified) -> Result<Vec<Received>> {
         let mut told: Vec<Received> =
             serde_json::from_slice(&request.request.body).map_err(|error| ConnectorError::broken(error.to_string()))?;
-        if self.shared.mutant == Mutant::Ageless {
+        if self.shared.mutant == Mutant::Restamped {
             for one in &mut told {
-                if let Received::Record(record) = one {
-                    record.version = None;
+                if let Received::Record(Record { version: Some(version), .. }) = one {
+                    version.order = Some(self.now_us());
                 }
             }
         }
