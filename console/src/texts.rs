@@ -143,6 +143,9 @@ texts! {
     health_observing "It is read well; nothing is written to it.", "读取正常；不会写入。";
     advice_observing(name) "“huiliu go-live {name}” shows what would be written, then asks.", "“huiliu go-live {name}” 会先展示将写入的内容，再请您确认。";
     brake(missing, open, stream) "A complete scan of {stream} missed {missing} of {open} records and closed none.", "对 {stream} 的全量扫描少了 {open} 条中的 {missing} 条，未删除任何一条。";
+    held_missing(held, of, stream) "In {stream} {held} of {of} records would be gone at once; they are held back, nothing was closed.", "{stream} 的 {of} 条记录中有 {held} 条同时被删除；已暂缓，未删除任何一条。";
+    held_changing(held, of, stream) "In {stream} {held} of {of} records would change at once; they are held back, nothing was changed.", "{stream} 的 {of} 条记录中有 {held} 条同时变化；已暂缓，未改动任何一条。";
+    advice_held(name, stream) "“huiliu review held {name} {stream}” shows them; “huiliu review release …” lets them in, “huiliu review dismiss …” forgets them.", "“huiliu review held {name} {stream}” 可查看；“huiliu review release …” 放行，“huiliu review dismiss …” 丢弃。";
     advice_brake(name, stream) "If they are really gone: “huiliu review release {name} {stream} --why …”.", "若确已删除：“huiliu review release {name} {stream} --why …”。";
     drift(findings, waiting) "The records changed their form: {findings} finding(s), {waiting} waiting.", "记录格式发生变化：{findings} 项，{waiting} 条等待。";
     advice_drift "“huiliu drift” says what changed and which line of the mapping to mend.", "“huiliu drift” 会说明变化以及要修正的映射行。";
@@ -315,8 +318,11 @@ texts! {
     outcome_stale "Older than what is known: ignored.", "版本早于已知内容：忽略。";
     outcome_overtaken "Read before what is known became known: read again.", "读取早于已知内容：重新读取。";
     outcome_told_gone "The system told that it is gone: read again to be sure.", "系统通知已删除：重新读取以确认。";
+    outcome_told_back "It is known to be gone, and shown as it was: read again to be sure.", "已知删除，却以旧内容再次出现：重新读取以确认。";
+    outcome_held "Too much would go or change at once: it is held back.", "短时间内删除或变化过多：已暂缓。";
     outcome_missing "A complete scan did not show it: read again to be sure.", "全量扫描未见：重新读取以确认。";
     outcome_deleted "The system says that it is gone: the link closed.", "系统称该记录已删除：关联关闭。";
+    outcome_inherited "It takes the place of a record that was merged into it or handed over.", "接替了被合并或移交的记录。";
     outcome_review "New, perhaps somebody known: it waits for a person.", "新记录，可能是已知客户：等待人工判断。";
     outcome_parked "Its form changed: it waits until the mapping is mended.", "格式发生变化：等待修正映射。";
     outcome_unattached "Kept; it belongs to nobody yet.", "已保存；尚未归属任何客户。";

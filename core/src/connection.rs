@@ -31,42 +31,55 @@ pub struct Connection {
     pub writes: bool,
     /// Lenses through which records may be created there: opt-in.
     pub creates: BTreeSet<String>,
-    /// How much of a stream a complete scan may miss before the brake holds it back.
-    pub missing: Missing,
+    /// How much of a stream may go in an hour, or be missing from a complete scan, before the brake holds it back.
+    pub missing: Budget,
+    /// How much of a stream may change in an hour before the brake holds it back.
+    pub changing: Budget,
     /// What is done when the form of its records changes.
     pub drift: Policies,
 }
 
-/// The budget of the brake: this many links, or this share of the open ones, whichever is more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Missing {
+/// A budget of the brake: this many links, or this share of the open ones, whichever is more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
     /// Links.
-    #[serde(default = "missing_links")]
     pub links: u32,
     /// Percent of the stream's open links.
-    #[serde(default = "missing_percent")]
     pub percent: u32,
 }
 
-/// In a small system ten deletions between two scans are an ordinary day.
-pub const MISSING_LINKS: u32 = 10;
+impl Budget {
+    /// What may go. In a small system ten deletions in an hour, or between two scans, are an ordinary day; in a large one
+    /// people delete one in a hundred at a spring clean. A lost permission, a filter or a half-read list loses far more
+    /// than two.
+    pub const MISSING: Self = Self { links: 10, percent: 2 };
 
-/// In a large one people delete one in a hundred at a spring clean; a lost permission, a filter or a half-read list
-/// loses far more than two.
-pub const MISSING_PERCENT: u32 = 2;
+    /// What may change. A bulk edit or somebody's leaving moves hundreds of records in an hour, in a large system
+    /// thousands; where most of all records say something else at once, the source was migrated, mapped wrongly or
+    /// broken.
+    pub const CHANGING: Self = Self { links: 500, percent: 50 };
 
-fn missing_links() -> u32 {
-    MISSING_LINKS
+    /// Whether so many links of the open ones may go or change.
+    pub fn allows(self, open: i64, links: i64) -> bool {
+        let share = open.saturating_mul(i64::from(self.percent)) / 100;
+        links <= i64::from(self.links).max(share)
+    }
 }
 
-fn missing_percent() -> u32 {
-    MISSING_PERCENT
+/// A budget as a deployment writes it: `{ links = 20, percent = 5 }`; what it does not say is as it ships.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OwnBudget {
+    /// Links.
+    links: Option<u32>,
+    /// Percent of the stream's open links.
+    percent: Option<u32>,
 }
 
-impl Default for Missing {
-    fn default() -> Self {
-        Self { links: MISSING_LINKS, percent: MISSING_PERCENT }
+impl OwnBudget {
+    /// The budget that holds.
+    pub fn over(self, shipped: Budget) -> Budget {
+        Budget { links: self.links.unwrap_or(shipped.links), percent: self.percent.unwrap_or(shipped.percent) }
     }
 }
 
@@ -83,7 +96,8 @@ impl Connection {
             directions: Directions::default(),
             writes: true,
             creates: BTreeSet::new(),
-            missing: Missing::default(),
+            missing: Budget::MISSING,
+            changing: Budget::CHANGING,
             drift: Policies::default(),
         }
     }

@@ -4,6 +4,7 @@
 //! vendor's own JSON; ids are text always.
 
 mod cx;
+mod request;
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use serde_json::Value;
 use crate::manifest::Manifest;
 
 pub use cx::{Cx, Network};
+pub use request::RawRequest;
 
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -129,7 +131,7 @@ pub struct Record {
     pub body: Value,
 }
 
-/// What a webhook or a pull brings: a whole record, a deletion, or a hint that a key changed.
+/// What a webhook or a pull brings: a whole record, a deletion, a merge, or a hint that a key changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Received {
@@ -143,6 +145,15 @@ pub enum Received {
         id: ExternalId,
         /// The recency of the deletion, if told.
         version: Option<Version>,
+    },
+    /// The system made one record of two: `into` stands for `id` from now on. Nobody is gone.
+    Merged {
+        /// The kind of record.
+        stream: StreamName,
+        /// The id of the record that is no more.
+        id: ExternalId,
+        /// The id of the record that stands for it.
+        into: ExternalId,
     },
     /// This key changed; its content must be fetched.
     Hint {
@@ -228,47 +239,6 @@ pub struct Receipt {
     pub stored: Option<Record>,
     /// The record's version after the write, if told without the record.
     pub version: Option<Version>,
-}
-
-/// A webhook request as it came in: nothing about it is proven.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RawRequest {
-    /// `GET` or `POST`.
-    pub method: String,
-    /// Path and query as received, percent-escapes untouched.
-    pub target: String,
-    /// Header names in lower case with their values.
-    pub headers: Vec<(String, String)>,
-    /// The raw body.
-    pub body: Bytes,
-}
-
-impl RawRequest {
-    /// The first header of this name (lower case).
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-    }
-
-    /// The percent-decoded value of a query parameter. A `+` stays a plus: base64 values travel here.
-    pub fn query(&self, name: &str) -> Option<String> {
-        let (_, query) = self.target.split_once('?')?;
-        let pair = query.split('&').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name))?;
-        percent_decode(pair.1)
-    }
-}
-
-fn percent_decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte == b'%' {
-            let digits = [rest.next()?, rest.next()?];
-            bytes.push(u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?);
-        } else {
-            bytes.push(byte);
-        }
-    }
-    String::from_utf8(bytes).ok()
 }
 
 /// A request whose origin is proven. Only `huiliu-webhooks` makes one, after the manifest's scheme or the

@@ -4,6 +4,7 @@
 //! when. A value that we wrote is held, never said, so it neither wins a merge nor links two records.
 
 mod copies;
+mod stored;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,7 +13,6 @@ use huiliu_mappings::lens::Lens;
 use huiliu_mappings::matching::{self, Evidence, identity_hash};
 use huiliu_mappings::merge::Said;
 use huiliu_mappings::value::{EntityName, FieldName, Fields, Identity, MappedRecord, Reference};
-use serde::{Deserialize, Serialize};
 
 use crate::connector::{ConnectionName, ExternalId, Version};
 
@@ -75,6 +75,11 @@ impl Link {
             Reference::Record { lens, id } => matching::hash(&["record", self.key.connection.as_str(), lens, id]),
             Reference::Identity(identity) => identity_hash("customer", identity),
         }
+    }
+
+    /// Whether it only remembers that a record was deleted before it was ever seen.
+    pub fn is_tombstone(&self) -> bool {
+        !self.open && self.golden == 0 && self.state.held.is_empty() && self.state.said.is_empty()
     }
 
     /// The hashes of every reference that can mean this record of a customer.
@@ -206,6 +211,26 @@ impl LinkState {
         }
     }
 
+    /// Takes the place of a record that was made one with it: what it holds of the other's words were copies of ours, and
+    /// are its own now. Whether there were any.
+    pub fn inherit(&mut self, former: &Self) -> bool {
+        let mut any = false;
+        for (field, said) in former.said.iter().filter(|(_, said)| !said.value.is_null()) {
+            let is_own = self.said.get(field).is_some_and(|own| own.value == said.value);
+            if !is_own && self.held.get(field) == Some(&said.value) {
+                self.said.insert(field.clone(), said.clone());
+                any = true;
+            }
+        }
+        for identity in &former.identities {
+            if self.identities_held.contains(identity) && !self.identities.contains(identity) {
+                self.identities.push(identity.clone());
+                any = true;
+            }
+        }
+        any
+    }
+
     /// Whether both remember the same; the order of identities says nothing.
     pub fn is_same(&self, other: &Self) -> bool {
         let same = |a: &[Identity], b: &[Identity]| a.len() == b.len() && a.iter().all(|it| b.contains(it));
@@ -242,6 +267,18 @@ impl LinkState {
         shown.fields.iter().any(|(field, value)| held(field) != value)
     }
 
+    /// Whether [`Self::hear`] would hear something new about the record, or about who it is.
+    pub fn is_news(&self, shown: &MappedRecord) -> bool {
+        let is_heard = |(field, value): (&FieldName, &serde_json::Value)| {
+            let held = self.held.get(field);
+            held != Some(value) && !(value.is_null() && held.is_none())
+        };
+        let is_known = |it: &Identity| self.identities_held.contains(it);
+        shown.fields.iter().any(is_heard)
+            || shown.identities.len() != self.identities_held.len()
+            || !shown.identities.iter().all(is_known)
+    }
+
     /// When the system last asserted anything, microseconds since 1970 UTC.
     pub fn said_us(&self) -> i64 {
         self.said.values().map(|said| said.at_us).max().unwrap_or(0)
@@ -255,101 +292,6 @@ impl LinkState {
             identities: self.identities.clone(),
         }
     }
-
-    /// The form in the store: what most fields have in common is written once.
-    pub fn to_json(&self) -> String {
-        let at_us = self.said_us();
-        let stored = StoredRef {
-            at: at_us,
-            said: self.said.iter().map(|(field, said)| (field, &said.value)).collect(),
-            when: self
-                .said
-                .iter()
-                .filter(|(_, said)| said.at_us != at_us)
-                .map(|(field, said)| (field, said.at_us))
-                .collect(),
-            held: self
-                .held
-                .iter()
-                .filter(|(field, value)| self.said.get(*field).is_none_or(|said| said.value != **value))
-                .collect(),
-            wrote: &self.written,
-            ids: self.identities.iter().map(|it| (it.kind.as_str(), it.value.as_str())).collect(),
-            copies: self
-                .identities_held
-                .iter()
-                .filter(|it| !self.identities.contains(it))
-                .map(|it| (it.kind.as_str(), it.value.as_str()))
-                .collect(),
-            refs: &self.references,
-            fresh_us: self.fresh_us,
-        };
-        serde_json::to_string(&stored).unwrap_or_default()
-    }
-
-    /// Reads the form in the store.
-    pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
-        let stored: Stored = serde_json::from_str(text)?;
-        let mut held = stored.said.clone();
-        held.extend(stored.held);
-        let when = |field: &FieldName| stored.when.get(field).copied().unwrap_or(stored.at);
-        let said = stored.said.into_iter().map(|(field, value)| {
-            let at_us = when(&field);
-            (field, Said { value, at_us })
-        });
-        let said = said.collect();
-        let identity = |(kind, value): (String, String)| Identity { kind: kind.into(), value };
-        let identities: Vec<Identity> = stored.ids.into_iter().map(identity).collect();
-        let copies = stored.copies.into_iter().map(identity);
-        let identities_held = identities.iter().cloned().chain(copies).collect();
-        let (written, references, fresh_us) = (stored.wrote, stored.refs, stored.fresh_us);
-        Ok(Self { said, held, written, identities, identities_held, references, fresh_us })
-    }
-}
-
-#[derive(Serialize)]
-struct StoredRef<'a> {
-    at: i64,
-    said: BTreeMap<&'a FieldName, &'a serde_json::Value>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    when: BTreeMap<&'a FieldName, i64>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    held: BTreeMap<&'a FieldName, &'a serde_json::Value>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    wrote: &'a Fields,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    ids: Vec<(&'a str, &'a str)>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    copies: Vec<(&'a str, &'a str)>,
-    #[serde(skip_serializing_if = "<[Reference]>::is_empty")]
-    refs: &'a [Reference],
-    #[serde(skip_serializing_if = "is_never")]
-    fresh_us: i64,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde's form
-fn is_never(at_us: &i64) -> bool {
-    *at_us == 0
-}
-
-#[derive(Deserialize)]
-struct Stored {
-    at: i64,
-    said: Fields,
-    #[serde(default)]
-    when: BTreeMap<FieldName, i64>,
-    #[serde(default)]
-    held: Fields,
-    #[serde(default)]
-    wrote: Fields,
-    #[serde(default)]
-    ids: Vec<(String, String)>,
-    #[serde(default)]
-    copies: Vec<(String, String)>,
-    #[serde(default)]
-    refs: Vec<Reference>,
-    #[serde(default)]
-    fresh_us: i64,
 }
 
 #[cfg(test)]
@@ -431,6 +373,21 @@ mod tests {
         let back = record(&[], &[("email", "a@example.com"), ("phone", "+8613800138000")]);
         hear(&mut state, back, 4);
         assert_eq!(state.identities.len(), 2, "a person typed the phone again: now the system says it");
+    }
+
+    #[test]
+    fn what_a_record_inherits_are_copies_that_it_holds() {
+        let mut former = LinkState::default();
+        hear(&mut former, record(&[("title", json!("Dr")), ("remark", json!("x"))], &[("phone", "+8613800138000")]), 1);
+        let mut heir = LinkState::default();
+        hear(&mut heir, record(&[("company", json!("乙"))], &[("email", "a@example.com")]), 2);
+        assert!(!heir.clone().inherit(&former), "it holds nothing of it");
+        let sent = record(&[("title", json!("Dr"))], &[]).fields;
+        heir.wrote(&sent, record(&[("title", json!("Dr"))], &[("phone", "+8613800138000")]));
+        assert!(heir.inherit(&former) && !heir.clone().inherit(&former));
+        let said: Vec<&str> = heir.said.keys().map(FieldName::as_str).collect();
+        assert_eq!((said, heir.identities.len()), (vec!["company", "title"], 2));
+        assert_eq!(LinkState::from_json(&heir.to_json()).unwrap(), heir);
     }
 
     #[test]

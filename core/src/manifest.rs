@@ -679,6 +679,9 @@ pub struct DeletedWhen {
     pub at: String,
     /// The value there, compared as text; without it, any non-null value fits.
     pub equals: Option<String>,
+    /// JSON pointer to the id of the record that stands for a deleted one since the two were merged, such as Salesforce's
+    /// `/MasterRecordId`: nobody is gone then, and the history follows.
+    pub merged_into: Option<String>,
 }
 
 /// `[streams.NAME.changes]`: records that changed. What it does not state is as in the stream.
@@ -706,6 +709,8 @@ pub struct Deletes {
     pub key: Option<String>,
     /// JSON pointer to the instant of the deletion.
     pub version: Option<String>,
+    /// See [`DeletedWhen::merged_into`].
+    pub merged_into: Option<String>,
     /// See [`Defaults`].
     pub records: Option<String>,
     /// See [`Defaults`].
@@ -736,11 +741,24 @@ pub struct Webhook {
     /// each of its items. Every one is a hint beside the first, or instead of it.
     #[serde(default)]
     pub more_keys: Vec<String>,
+    /// Where an event of `route.merges` names the records. A merge of which only the ids are told, not which of them
+    /// survives, is better read key by key (`more_keys`): what answers under another id was merged into that.
+    pub merge: Option<Merge>,
     /// Unsigned calls that ask whether anybody is here: they are answered with 200, and nothing of them is kept.
     pub ping: Option<Ping>,
     /// How the id is written for the API: `gid://shopify/Customer/{id}`.
     #[serde(default)]
     pub key_form: BTreeMap<String, String>,
+}
+
+/// `[webhook.merge]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Merge {
+    /// JSON pointers to the ids of records that are no more; a list counts with each of its items.
+    pub from: Vec<String>,
+    /// JSON pointer to the id of the record that stands for them.
+    pub into: String,
 }
 
 /// Schemes: a closed list, no default.
@@ -867,6 +885,9 @@ pub struct Route {
     /// Topics that say a record is gone.
     #[serde(default)]
     pub deletes: BTreeMap<String, String>,
+    /// Topics that say records were merged; `webhook.merge` says where the ids are.
+    #[serde(default)]
+    pub merges: BTreeMap<String, String>,
 }
 
 /// What a webhook call carries.

@@ -4,6 +4,8 @@
 //! a line that says what was done and why. What other systems must be told afterwards follows from the change log, as
 //! for any change.
 
+mod brake;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use huiliu_mappings::merge::Pin;
@@ -14,12 +16,12 @@ use crate::connection::State;
 use crate::engine::Engine;
 use crate::link::{Link, LinkKey};
 use crate::pipeline::process::{self, Batch, MEANING_LOCK};
-use crate::pipeline::pull;
 use crate::store::db::{StoreError, Tx};
 use crate::store::goldens::{self, Golden};
 use crate::store::stewards::{self, Command};
-use crate::store::streams::{self, Mark};
-use crate::store::{deliveries, inbox, links};
+use crate::store::{deliveries, inbox, links, streams};
+
+pub use brake::{Held, dismiss, held, release};
 
 /// Who gives a command, and why.
 #[derive(Clone, Copy, Debug)]
@@ -83,25 +85,6 @@ pub(crate) fn note(
     let (made_by, why) = (steward.name.to_owned(), steward.why.to_owned());
     let command = Command { number: 0, what: what.to_owned(), detail: detail.clone(), made_by, why, change, made_us };
     Ok(stewards::put_command(tx, &command)?)
-}
-
-/// Lets the scan that the brake held back close what it missed. Returns how many records that is at most: what was
-/// heard of since stays.
-pub fn release(engine: &Engine, connection: &str, stream: &str, steward: Steward<'_>) -> Result<i64> {
-    command(engine, |tx| {
-        let key = (connection.to_owned(), stream.to_owned());
-        let Some(brake) = streams::all(tx)?.remove(&key).and_then(|state| state.brake) else {
-            return refused(format!("{connection}/{stream}: no brake holds a scan back; see `huiliu status`"));
-        };
-        let mark = Mark { scan: brake.scan, released_by: Some(steward.name.to_owned()) };
-        let item = pull::scan_item(&connection.into(), &stream.into(), &mark, engine.clock.now_us())?;
-        inbox::append(tx, &[item])?;
-        streams::set_brake(tx, connection, stream, None)?;
-        let detail =
-            json!({ "connection": connection, "stream": stream, "missing": brake.missing, "open": brake.open });
-        note(engine, tx, steward, "release", &detail, 0)?;
-        Ok(brake.missing)
-    })
 }
 
 /// What a steward says to a review.

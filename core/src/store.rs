@@ -6,6 +6,7 @@
 
 pub mod accounts;
 pub mod blocks;
+pub mod brakes;
 pub mod conflicts;
 pub mod console;
 pub mod db;

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use huiliu_core::connection::Missing;
+use huiliu_core::connection::OwnBudget;
 use huiliu_core::drift::Policies;
 use huiliu_mappings::diagnose::Diagnostic;
 use serde::Deserialize;
@@ -90,9 +90,13 @@ pub struct Connection {
     /// Streams in which records may be created.
     #[serde(default)]
     pub creates: BTreeSet<String>,
-    /// How much of a stream a complete scan may miss before nothing is closed: `{ links = 10, percent = 2 }`.
+    /// How much of a stream may go in an hour, or be missing from a complete scan, before it is held back:
+    /// `{ links = 10, percent = 2 }`, whichever is more.
     #[serde(default)]
-    pub missing: Missing,
+    pub missing: OwnBudget,
+    /// How much of a stream may change in an hour before it is held back: `{ links = 500, percent = 50 }`.
+    #[serde(default)]
+    pub changing: OwnBudget,
     /// Percent of its calls that the slow comparison with the hub may take; 0 switches it off.
     #[serde(default = "reconcile_percent")]
     pub reconcile_percent: u32,

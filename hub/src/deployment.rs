@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use huiliu_core::clock::Clock;
-use huiliu_core::connection::Connection;
+use huiliu_core::connection::{Budget, Connection};
 use huiliu_core::connector::{Cx, Network};
 use huiliu_core::engine::Engine;
 use huiliu_core::manifest::{Manifest, place};
@@ -87,7 +87,8 @@ pub fn open(folder: &Path) -> Result<Deployment, String> {
             directions: directions.remove(name).unwrap_or_default(),
             writes: given.writes,
             creates: given.creates.clone(),
-            missing: given.missing,
+            missing: given.missing.over(Budget::MISSING),
+            changing: given.changing.over(Budget::CHANGING),
             drift: given.drift.clone(),
         });
     }

@@ -8,6 +8,7 @@ use huiliu_core::connection::State;
 use huiliu_core::engine::Engine;
 use huiliu_core::manifest::Ability;
 use huiliu_core::pipeline::reconcile;
+use huiliu_core::store::brakes::{self, Caught};
 use huiliu_core::store::meter::Meter;
 use huiliu_core::store::overview::{self, Overview};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -111,6 +112,12 @@ pub const FAMILIES: &[Family] = &[
         Kind::Gauge,
         &["connection", "stream"],
         "Time since the last whole comparison ended; before the first one, since this process began.",
+    ),
+    family(
+        "huiliu_held_back",
+        Kind::Gauge,
+        &["connection", "stream", "kind"],
+        "Records that the brake holds back: missing (they would be gone) or changing. Above 0 somebody must look.",
     ),
     family("huiliu_stream_failures", Kind::Gauge, &["connection", "stream"], "Failed pulls in a row."),
     family(
@@ -256,9 +263,18 @@ impl Metrics {
             let state = streams.get(&(name.as_str(), stream.as_str()));
             let since_us = state.and_then(|state| state.ok_us).unwrap_or(self.began_us);
             let failures = state.map_or(0, |state| state.failures);
+            let unseen = state.and_then(|state| state.brake).map_or(0, |brake| brake.missing);
             let labels = [("connection", name), ("stream", stream)];
             metrics::gauge!("huiliu_stream_lag_seconds", &labels).set(seconds(now_us - since_us));
             metrics::gauge!("huiliu_stream_failures", &labels).set(number(failures));
+            for kind in [brakes::Kind::Missing, brakes::Kind::Changing] {
+                let here = |it: &&Caught| (&it.connection, &it.stream, it.kind) == (&labels[0].1, &labels[1].1, kind);
+                let held = now.brakes.iter().find(here).map_or(0, |it| it.held);
+                let all = if kind == brakes::Kind::Missing { held.max(unseen) } else { held };
+                let [connection, stream] = labels.clone();
+                let labels = [connection, stream, ("kind", kind.as_str().to_owned())];
+                metrics::gauge!("huiliu_held_back", &labels).set(number(all));
+            }
         }
     }
 }

@@ -219,10 +219,20 @@ fn outcome(word: &str, language: Language) -> &str {
         "told_gone" => {
             language.pick("the system told that it is gone: read again to be sure", "系统通知已删除：重新读取以确认")
         }
+        "told_back" => language.pick(
+            "it is known to be gone, and shown as it was: read again to be sure",
+            "已知删除，却以旧内容再次出现：重新读取以确认",
+        ),
+        "held" => language.pick(
+            "too much would go or change at once: held back, see `huiliu status`",
+            "短时间内删除或变化过多：已暂缓，见 `huiliu status`",
+        ),
         "missing" => {
             language.pick("a complete scan did not show it: read again to be sure", "全量扫描未见：重新读取以确认")
         }
         "deleted" => language.pick("the system says it is gone: the link closed", "系统称该记录已删除：关联关闭"),
+        "inherited" => language
+            .pick("it takes the place of a record that was merged into it or handed over", "接替了被合并或移交的记录"),
         "review" => language
             .pick("new, perhaps somebody known: waits in the review queue", "新记录，可能是已知客户：等待人工确认"),
         "parked" => {

@@ -28,6 +28,7 @@ pub struct Lens {
     entity: EntityName,
     creates: bool,
     only: Option<Path>,
+    heir: Option<IdentityKind>,
     fields: Vec<FieldRule>,
     identities: Vec<IdentityRule>,
     references: Vec<ReferenceRule>,
@@ -127,6 +128,11 @@ impl Lens {
             Value::Object(map) => !map.is_empty(),
             Value::Bool(_) | Value::Number(_) => true,
         })
+    }
+
+    /// The identity by which a record is known to take the place of one that goes (`heir` in the file).
+    pub fn heir(&self) -> Option<&IdentityKind> {
+        self.heir.as_ref()
     }
 
     /// The canonical fields that can be written to the system.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use huiliu_core::clock::Clock;
+use huiliu_core::connection::Budget;
 use huiliu_core::connector::{ConnectorError, Received, Record};
 use huiliu_core::engine::Engine;
 use huiliu_core::link::LinkKey;
@@ -15,19 +16,25 @@ use huiliu_tests::kit::{self, DAY_ONE_US, on_both_stores};
 use huiliu_tests::memory::Memory;
 use serde_json::{Value, json};
 
-struct Rig {
-    engine: Engine,
-    a: Arc<Memory>,
-    b: Arc<Memory>,
+pub struct Rig {
+    pub engine: Engine,
+    pub a: Arc<Memory>,
+    pub b: Arc<Memory>,
     runtime: tokio::runtime::Runtime,
 }
 
 /// `a` is scanned whole; records are made in `b`, which shows what changed.
 fn rig(store: Store, fetches: bool) -> Rig {
+    rig_of(store, Memory::scanned(fetches), Budget::CHANGING)
+}
+
+/// So much of `a` may change in an hour; records are made in `b`, which shows what changed.
+pub fn rig_of(store: Store, a: Memory, changing: Budget) -> Rig {
     let clock = Clock::manual(DAY_ONE_US);
-    let (a, b) = (Arc::new(Memory::scanned(fetches)), Arc::new(Memory::new(false)));
+    let (a, b) = (Arc::new(a), Arc::new(Memory::new(false)));
     let mut connections =
         [kit::connection("a", &clock, Some(a.clone())), kit::connection("b", &clock, Some(b.clone()))];
+    connections[0].changing = changing;
     connections[1].creates.insert("customers".to_owned());
     let engine = kit::live(store, clock, connections);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -42,7 +49,7 @@ impl Rig {
     }
 
     /// Everything but the pulls, until nothing moves.
-    fn settle(&self) {
+    pub fn settle(&self) {
         for _ in 0..20 {
             self.engine.clock.advance_us(1_000_000);
             let mut busy = process::batch(&self.engine).unwrap().items + plan::batch(&self.engine).unwrap().0;
@@ -57,14 +64,14 @@ impl Rig {
         panic!("the stages never rest");
     }
 
-    fn round(&self) {
+    pub fn round(&self) {
         for name in ["a", "b"] {
             assert_eq!(self.pull(name), None);
         }
         self.settle();
     }
 
-    fn fill(&self, count: usize) {
+    pub fn fill(&self, count: usize) {
         for at in 0..count {
             let body = json!({"name": format!("Person {at}"), "email": format!("p{at}@example.com"), "title": "T"});
             self.a.edit(&format!("{at:03}"), &body);
@@ -73,7 +80,7 @@ impl Rig {
     }
 
     /// Open links by connection.
-    fn open(&self) -> BTreeMap<String, usize> {
+    pub fn open(&self) -> BTreeMap<String, usize> {
         let all = self.engine.store.read(|tx| {
             let goldens = goldens::after(tx, "customer", 0, 1000)?;
             links::by_goldens(tx, goldens.iter().map(|it| it.id))
@@ -85,18 +92,18 @@ impl Rig {
         open
     }
 
-    fn is_open(&self, key: &str) -> bool {
+    pub fn is_open(&self, key: &str) -> bool {
         let key: LinkKey = key.parse().unwrap();
         self.engine.store.read(|tx| links::by_keys(tx, [&key])).unwrap()[0].open
     }
 
     /// A webhook call of `a`.
-    fn told(&self, what: &[Received]) {
+    pub fn told(&self, what: &[Received]) {
         kit::call(&self.engine, "a", what);
     }
 }
 
-fn gone(id: &str) -> Received {
+pub fn gone(id: &str) -> Received {
     Received::Deleted { stream: "customers".into(), id: id.into(), version: None }
 }
 
@@ -162,7 +169,7 @@ fn a_scan_that_misses_too_much_is_held_back_until_a_steward_releases_it() {
         rig.settle();
         assert_eq!((brake(&rig), rig.open()["a"]), (None, 8));
         let told = review::release(&rig.engine, "a", "customers", steward).unwrap_err().to_string();
-        assert!(told.contains("no brake"), "{told}");
+        assert!(told.contains("no brake holds anything back"), "{told}");
         let commands = rig.engine.store.read(|tx| stewards::commands(tx, 10)).unwrap();
         assert_eq!((commands.len(), commands[0].why.as_str()), (1, "the old shop was cleared out"));
     });

@@ -205,7 +205,9 @@ impl Check<'_> {
             self.pointer(&format!("{at}.version"), version);
         }
         if let Some(rule) = &stream.deleted_when {
-            self.pointer(&format!("{at}.deleted_when"), &rule.at);
+            for pointer in [Some(&rule.at), rule.merged_into.as_ref()].into_iter().flatten() {
+                self.pointer(&format!("{at}.deleted_when"), pointer);
+            }
         }
         if let Some(pull) = &stream.pull {
             self.pull(&format!("{at}.pull"), stream, pull);
@@ -225,7 +227,7 @@ impl Check<'_> {
                 self.wrong(&format!("{at}.deletes"), "deletions are listed after a pull, and the stream has none");
             }
             let listed = pull::listing_of(stream, deletes);
-            for pointer in listed.key.iter().chain(&listed.version) {
+            for pointer in listed.key.iter().chain(&listed.version).chain(&deletes.merged_into) {
                 self.pointer(&format!("{at}.deletes"), pointer);
             }
             self.pull(&format!("{at}.deletes.pull"), &listed, &deletes.pull);

@@ -37,6 +37,9 @@ pub struct Position {
     /// Whether the records are read and the list of deletions is under way.
     #[serde(default)]
     pub deletes: bool,
+    /// Whether a page of this run had no records although others followed it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gap: bool,
     /// Pages read in this run.
     #[serde(default)]
     pub pages: u64,
@@ -90,7 +93,7 @@ impl Position {
     /// hide later changes.
     pub fn end(self) -> Self {
         let reached = self.max.map(|max| self.started.map_or(max, |started| max.min(started)));
-        let scanned = if self.full { self.started } else { self.scanned };
+        let scanned = if self.full && !self.gap { self.started } else { self.scanned };
         Self { since: self.since.max(reached), scanned, ..Self::default() }
     }
 

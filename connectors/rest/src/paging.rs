@@ -63,6 +63,16 @@ pub fn is_numbered(paginate: &Paginate) -> bool {
     matches!(paginate, Paginate::Page { .. } | Paginate::Offset { .. })
 }
 
+/// The numbered page after an empty one; none where pages are not counted.
+pub fn beyond(paginate: &Paginate, page: Option<&str>) -> Option<String> {
+    let here = |first| parse(page, first).ok();
+    match paginate {
+        Paginate::Page { first, .. } => Some(here(*first)?.saturating_add(1).to_string()),
+        Paginate::Offset { size, .. } => Some(here(0)?.saturating_add(*size).to_string()),
+        _ => None,
+    }
+}
+
 /// The page after this one, or none when it was the last.
 pub fn next(
     paginate: &Paginate,

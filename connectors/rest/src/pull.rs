@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use huiliu_core::connector::{ConnectorError, Cursor, Page, Received, Result, StreamName};
-use huiliu_core::manifest::{Changes, Deletes, Method, Paginate, Pull, Stream};
+use huiliu_core::manifest::{Changes, DeletedWhen, Deletes, Method, Paginate, Pull, Stream};
 use jiff::Timestamp;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -12,7 +12,7 @@ use crate::cursor::Position;
 use crate::failure::Verb;
 use crate::paging::{self, Asked, Shown};
 use crate::template::{self, Values};
-use crate::wire::{Draft, Wire, graphql_body};
+use crate::wire::{Answer, Draft, Wire, graphql_body};
 use crate::{record, version};
 
 /// Pages of one run. At the smallest page size met (50) this is fifty million records; a run that reads more goes in
@@ -35,28 +35,31 @@ pub async fn page(wire: &Wire<'_>, name: &StreamName, stream: &Stream, from: Opt
     let listed = gone.as_ref().filter(|_| deletes).or(changed.as_ref()).unwrap_or(stream);
     let pull = listed.pull.as_ref().ok_or_else(|| ConnectorError::broken(format!("stream {name} cannot be pulled")))?;
     let paginate = listed.paginate.clone().unwrap_or(Paginate::None {});
-    let draft = draft(wire, name, pull, &paginate, &position, Verb::Pull)?;
-    let answer = wire.send(&draft).await?;
-    let now = wire.cx.clock.now();
-    position.started = position.started.or_else(|| Some(version::system_now(&answer.response.headers, now)));
-    let mut reply = answer.value;
-    let read = |reply: &mut Value| -> Result<Vec<Received>> {
-        take_records(name, listed, reply)?
-            .into_iter()
-            .map(|body| record::received(name, listed, body, deletes))
-            .collect()
-    };
-    let mut items = read(&mut reply)?;
-    let shown = Shown { reply: &reply, records: items.len(), last: items.last().and_then(id_of) };
-    let next = paging::next(&paginate, position.page.as_deref(), &draft.url, &answer.response.headers, &shown)?;
+    let list = Listing { wire, name, listed, pull, paginate: &paginate, deletes };
+    let mut leaf = list.read(&position).await?;
+    // The former page said that there is this one, and a list that was cut short looks exactly like its end.
+    let is_empty_inside = leaf.items.is_empty() && position.page.is_some();
+    if is_empty_inside {
+        leaf = list.read(&position).await?;
+    }
+    let Leaf { mut items, answer, draft } = leaf;
+    let headers = &answer.response.headers;
+    position.started = position.started.or_else(|| Some(version::system_now(headers, wire.cx.clock.now())));
+    let shown = Shown { reply: &answer.value, records: items.len(), last: items.last().and_then(id_of) };
+    let next = paging::next(&paginate, position.page.as_deref(), &draft.url, headers, &shown)?;
+    if items.is_empty() {
+        // Another page after one without records: what was on it is not known, so this run is no complete one.
+        position.gap |= next.is_some();
+        if is_empty_inside {
+            list.ends_at(&position).await?;
+        }
+    }
     let seen = fingerprint(&items);
     // Numbered pages move up when a record before them vanishes or changes its place, and what was first on this page
     // is then last on the former one. So that one is read once more, after this one.
     let mut moved = false;
     if paging::is_numbered(&paginate) && position.page.is_some() {
-        let before = Position { page: position.former.clone(), ..position.clone() };
-        let again = self::draft(wire, name, pull, &paginate, &before, Verb::Pull)?;
-        let shifted = read(&mut wire.send(&again).await?.value)?;
+        let shifted = list.read(&Position { page: position.former.clone(), ..position.clone() }).await?.items;
         moved = fingerprint(&shifted) != position.seen;
         if moved {
             items.extend(shifted);
@@ -79,13 +82,58 @@ pub async fn page(wire: &Wire<'_>, name: &StreamName, stream: &Stream, from: Opt
     let asks_deletes = gone.as_ref().is_some_and(|gone| !deletes && (position.since.is_some() || !asks_since(gone)));
     // A manifest's own first stamp leaves out what is older.
     let floor = stream.pull.as_ref().and_then(|pull| pull.since.as_ref()?.first.as_ref());
-    let full = position.full && floor.is_none();
+    let (full, gap) = (position.full && floor.is_none(), position.gap);
     let (place, more) = match next {
         Some(next) => (position.at(next), true),
         None if asks_deletes => (position.at_deletes(), true),
         None => (position.end(), false),
     };
-    Ok(Page { items, next: Some(place.cursor()?), more, complete_scan: full && !more })
+    Ok(Page { items, next: Some(place.cursor()?), more, complete_scan: full && !more && !gap })
+}
+
+/// A list that is under way, and how its pages are asked for.
+struct Listing<'a> {
+    wire: &'a Wire<'a>,
+    name: &'a StreamName,
+    listed: &'a Stream,
+    pull: &'a Pull,
+    paginate: &'a Paginate,
+    deletes: bool,
+}
+
+/// One of its pages.
+struct Leaf {
+    items: Vec<Received>,
+    /// The reply without the records.
+    answer: Answer,
+    draft: Draft,
+}
+
+impl Listing<'_> {
+    async fn read(&self, position: &Position) -> Result<Leaf> {
+        let draft = draft(self.wire, self.name, self.pull, self.paginate, position, Verb::Pull)?;
+        let mut answer = self.wire.send(&draft).await?;
+        let records = take_records(self.name, self.listed, &mut answer.value)?.into_iter();
+        let items = records.map(|body| record::received(self.name, self.listed, body, self.deletes));
+        Ok(Leaf { items: items.collect::<Result<_>>()?, answer, draft })
+    }
+
+    /// Whether numbered pages end at an empty one: the page after it has no records either.
+    async fn ends_at(&self, position: &Position) -> Result<()> {
+        let Some(beyond) = paging::beyond(self.paginate, position.page.as_deref()) else { return Ok(()) };
+        match self.read(&Position { page: Some(beyond), ..position.clone() }).await {
+            Ok(leaf) if leaf.items.is_empty() => Ok(()),
+            Ok(leaf) => Err(ConnectorError::transient(format!(
+                "{}: a page without records stands before pages with some; it is read again",
+                leaf.draft.what
+            ))),
+            // Beyond the end some systems answer that there is no such page.
+            Err(ConnectorError::Gone { .. } | ConnectorError::Rejected { .. } | ConnectorError::Broken { .. }) => {
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
 }
 
 /// Whether a listing is asked by a stamp.
@@ -117,6 +165,8 @@ pub(crate) fn listing_of(stream: &Stream, deletes: &Deletes) -> Stream {
         key: deletes.key.clone().or_else(|| stream.key.clone()),
         version: deletes.version.clone(),
         version_kind: stream.version_kind,
+        // Whatever stands in the list is deleted.
+        deleted_when: Some(DeletedWhen { at: String::new(), equals: None, merged_into: deletes.merged_into.clone() }),
         records: deletes.records.clone().or_else(|| stream.records.clone()),
         paginate: deletes.paginate.clone().or_else(|| stream.paginate.clone()),
         pull: Some(deletes.pull.clone()),
@@ -219,7 +269,9 @@ fn fingerprint(items: &[Received]) -> Option<String> {
 
 fn id_of(item: &Received) -> Option<&str> {
     match item {
-        Received::Record(huiliu_core::connector::Record { id, .. }) | Received::Deleted { id, .. } => Some(id.as_str()),
+        Received::Record(huiliu_core::connector::Record { id, .. })
+        | Received::Deleted { id, .. }
+        | Received::Merged { id, .. } => Some(id.as_str()),
         Received::Hint { .. } | Received::Poke { .. } => None,
     }
 }

@@ -18,7 +18,23 @@ pub async fn fetch(wire: &Wire<'_>, stream: &Stream, key: &RecordKey) -> Result<
     read(wire, &key.stream, stream, key.id.as_str()).await
 }
 
+/// A record that was merged into another one that was merged itself, and so on: no person merges more often.
+const MERGES_MAX: usize = 16;
+
+/// Reads one record; of one that was merged, the record that stands for it.
 async fn read(wire: &Wire<'_>, name: &StreamName, stream: &Stream, id: &str) -> Result<Option<Record>> {
+    let mut id = id.to_owned();
+    for _ in 0..MERGES_MAX {
+        let Some(record) = read_one(wire, name, stream, &id).await? else { return Ok(None) };
+        match record::merged_into(stream, &record.body).filter(|into| *into != record.id) {
+            Some(into) => into.as_str().clone_into(&mut id),
+            None => return Ok((!record::is_deleted(stream, &record.body)).then_some(record)),
+        }
+    }
+    Err(ConnectorError::broken(format!("records of {name} say of each other that they were merged into the other")))
+}
+
+async fn read_one(wire: &Wire<'_>, name: &StreamName, stream: &Stream, id: &str) -> Result<Option<Record>> {
     let call = stream.fetch.as_ref().ok_or_else(|| ConnectorError::broken(format!("stream {name} has no `fetch`")))?;
     let values = Values { id: Some(id), ..wire.values() };
     let mut draft = draft(wire, call, &values, Verb::Fetch, format!("fetch from {name} of {}", wire.cx.connection))?;
@@ -31,8 +47,7 @@ async fn read(wire: &Wire<'_>, name: &StreamName, stream: &Stream, id: &str) -> 
         answer => answer?,
     };
     let Some(body) = inner(call, answer.value) else { return Ok(None) };
-    let record = record::record(name, stream, body)?;
-    Ok((!record::is_deleted(stream, &record.body)).then_some(record))
+    record::record(name, stream, body).map(Some)
 }
 
 /// Carries out one delivery.
@@ -85,6 +100,7 @@ pub async fn push(wire: &Wire<'_>, stream: &Stream, delivery: &Delivery) -> Resu
             let receipt = receipt(wire, stream, call, delivery, answer)?;
             // The write is done, whether or not it can be looked at.
             let stored = read(wire, &delivery.stream, stream, receipt.id.as_str()).await.ok().flatten();
+            let stored = stored.filter(|record| record.id == receipt.id);
             let version = stored.as_ref().and_then(|record| record.version.clone());
             Ok(Receipt { stored, version, ..receipt })
         }
@@ -162,6 +178,11 @@ async fn read_compare(wire: &Wire<'_>, stream: &Stream, delivery: &Delivery) -> 
         }
         return Err(ConnectorError::Gone { detail: format!("{}/{id} is no longer there", delivery.stream) });
     };
+    if held.id != *id {
+        return Err(ConnectorError::Conflict {
+            detail: format!("{}/{id} was merged into {}; it is read and planned again", delivery.stream, held.id),
+        });
+    }
     let same_version = match (&held.version, &delivery.base_version) {
         (Some(held), Some(base)) => is_same(held, base),
         _ => true,

@@ -18,7 +18,7 @@ pub fn receive(manifest: &Manifest, request: &Verified) -> Result<Vec<Received>>
         Source::Body(_) | Source::Stream(_) => None,
     };
     // A header that names a foreign topic ends it before anything is parsed.
-    if from_header.is_some_and(|topic| !route.topics.contains_key(topic) && !route.deletes.contains_key(topic)) {
+    if from_header.is_some_and(|topic| target(route, topic).is_none()) {
         return Ok(Vec::new());
     }
     let body: Value = serde_json::from_slice(&raw.body)
@@ -30,11 +30,16 @@ pub fn receive(manifest: &Manifest, request: &Verified) -> Result<Vec<Received>>
     let mut received = Vec::with_capacity(events.len());
     for event in events {
         let target = match by {
-            Source::Stream(name) => Some((name, false)),
+            Source::Stream(name) => Some((name, Says::Shown)),
             Source::Header(_) => target(route, from_header.unwrap_or_default()),
             Source::Body(at) => event.pointer(at).and_then(pointer::text).and_then(|topic| target(route, &topic)),
         };
-        if let Some((stream, is_delete)) = target {
+        if let Some((stream, says)) = target {
+            if says == Says::Merged {
+                received.extend(merges(webhook, stream, &event)?);
+                continue;
+            }
+            let is_delete = says == Says::Gone;
             let more = more_keys(webhook, stream, &event);
             match one(manifest, webhook, stream, is_delete, event) {
                 // What names further records may have none of its own.
@@ -70,17 +75,47 @@ impl<'a> Source<'a> {
     }
 }
 
-/// The stream of a topic, and whether the topic says that the record is gone.
-fn target<'r>(route: &'r Route, topic: &str) -> Option<(&'r str, bool)> {
-    let deleted = route.deletes.get(topic).map(|stream| (stream.as_str(), true));
-    deleted.or_else(|| route.topics.get(topic).map(|stream| (stream.as_str(), false)))
+/// What a topic says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Says {
+    /// The record is there.
+    Shown,
+    /// It is gone.
+    Gone,
+    /// It is one with another.
+    Merged,
+}
+
+/// The stream of a topic, and what the topic says.
+fn target<'r>(route: &'r Route, topic: &str) -> Option<(&'r str, Says)> {
+    let lists = [(&route.merges, Says::Merged), (&route.deletes, Says::Gone), (&route.topics, Says::Shown)];
+    lists.into_iter().find_map(|(topics, says)| Some((topics.get(topic)?.as_str(), says)))
+}
+
+/// Who was merged into whom.
+fn merges(webhook: &Webhook, stream: &str, event: &Value) -> Result<Vec<Received>> {
+    let lost = || ConnectorError::broken(format!("a webhook for {stream} tells a merge and not of whom"));
+    let rule = webhook.merge.as_ref().ok_or_else(lost)?;
+    let key = |id: String| match webhook.key_form.get(stream) {
+        Some(form) => ExternalId::from(form.replace("{id}", &id)),
+        None => ExternalId::from(id),
+    };
+    let into =
+        event.pointer(&rule.into).and_then(pointer::text).filter(|id| !id.is_empty()).map(key).ok_or_else(lost)?;
+    let from = ids(event, &rule.from).into_iter().map(key).filter(|id| *id != into);
+    Ok(from.map(|id| Received::Merged { stream: StreamName::from(stream), id, into: into.clone() }).collect())
+}
+
+/// The ids at these places; a list counts with each of its items.
+fn ids(event: &Value, at: &[String]) -> std::collections::BTreeSet<String> {
+    let named = at.iter().filter_map(|at| event.pointer(at));
+    let each = named.flat_map(|value| value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice));
+    each.filter_map(pointer::text).filter(|id| !id.is_empty()).collect()
 }
 
 /// Hints to the further records that an event names.
 fn more_keys(webhook: &Webhook, stream: &str, event: &Value) -> Vec<Received> {
-    let named = webhook.more_keys.iter().filter_map(|at| event.pointer(at));
-    let each = named.flat_map(|value| value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice));
-    let ids: std::collections::BTreeSet<String> = each.filter_map(pointer::text).filter(|id| !id.is_empty()).collect();
+    let ids = ids(event, &webhook.more_keys);
     ids.into_iter().map(|id| Received::Hint { stream: StreamName::from(stream), id: ExternalId::from(id) }).collect()
 }
 
@@ -104,7 +139,11 @@ fn one(manifest: &Manifest, webhook: &Webhook, stream: &str, is_delete: bool, mu
         Some(form) => ExternalId::from(form.replace("{id}", &id)),
         None => ExternalId::from(id),
     });
-    if is_delete || (webhook.carries == Carries::Record && record::is_deleted(&declared, &body)) {
+    let carries = webhook.carries == Carries::Record;
+    if let (true, Some(id), Some(into)) = (carries, &id, record::merged_into(&declared, &body)) {
+        return Ok(Received::Merged { stream: name, id: id.clone(), into });
+    }
+    if is_delete || (carries && record::is_deleted(&declared, &body)) {
         // A deletion counts without its recency too.
         let version = version::of_record(&declared, &body).unwrap_or_default();
         return Ok(Received::Deleted { stream: name, id: id.ok_or_else(lost)?, version });

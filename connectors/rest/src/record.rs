@@ -27,10 +27,19 @@ pub fn record(name: &StreamName, stream: &Stream, body: Value) -> Result<Record>
 /// A record, or its deletion when it says so itself or stands in a list of deletions.
 pub fn received(name: &StreamName, stream: &Stream, body: Value, is_deletion: bool) -> Result<Received> {
     let record = record(name, stream, body)?;
+    if let Some(into) = merged_into(stream, &record.body).filter(|into| *into != record.id) {
+        return Ok(Received::Merged { stream: record.stream, id: record.id, into });
+    }
     if is_deletion || is_deleted(stream, &record.body) {
         return Ok(Received::Deleted { stream: record.stream, id: record.id, version: record.version });
     }
     Ok(Received::Record(record))
+}
+
+/// The record that stands for a deleted one, if it says so.
+pub fn merged_into(stream: &Stream, body: &Value) -> Option<ExternalId> {
+    let at = stream.deleted_when.as_ref()?.merged_into.as_ref().filter(|_| is_deleted(stream, body))?;
+    body.pointer(at).and_then(pointer::text).filter(|id| !id.is_empty()).map(ExternalId::from)
 }
 
 /// Whether a record says that it is deleted.

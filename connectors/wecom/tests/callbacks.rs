@@ -112,6 +112,7 @@ fn shown(received: &Received) -> String {
             assert_eq!(version.order, Some(kit::NOW * 1_000_000));
             format!("deleted {stream}/{id}")
         }
+        Received::Merged { stream, id, into } => format!("merged {stream} {id} {into}"),
         Received::Poke { stream } => format!("poke {stream}"),
         Received::Record(_) => "record".to_owned(),
     }

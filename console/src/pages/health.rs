@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use huiliu_core::connection::{Connection, State};
 use huiliu_core::engine::Engine;
 use huiliu_core::review::PAUSED_BY;
+use huiliu_core::store::brakes::{Caught, Kind};
 use huiliu_core::store::console;
 use huiliu_core::store::db::{Result, Tx};
 use huiliu_core::store::overview::{self, Overview};
@@ -43,6 +44,12 @@ impl Reading {
     fn streams<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a str, &'a StreamState)> {
         let all = self.overview.streams.iter();
         all.filter(move |(connection, ..)| connection == name).map(|(_, stream, state)| (stream.as_str(), state))
+    }
+
+    /// The brake that holds arrivals of a stream back.
+    fn caught(&self, name: &str, stream: Option<&str>) -> Option<&Caught> {
+        let mut mine = self.overview.brakes.iter().filter(|it| it.connection == name);
+        mine.find(|it| stream.is_none_or(|stream| it.stream == stream))
     }
 
     fn delivering(&self, name: &str, state: &str) -> i64 {
@@ -99,13 +106,27 @@ pub fn card(t: Language, engine: &Engine, reading: &Reading, times: &Times, name
         state: state.as_str(),
         state_word: words::state(t, state),
         health: health(t, reading, times, known, name, state),
-        streams: reading.streams(name).map(|(stream, it)| stream_row(t, times, stream, it, state)).collect(),
+        streams: reading
+            .streams(name)
+            .map(|(stream, it)| {
+                let held = reading.caught(name, Some(stream)).map(|caught| held(t, caught));
+                let row = stream_row(t, times, stream, it, state);
+                StreamRow { trouble: held.or(row.trouble), ..row }
+            })
+            .collect(),
         waiting: reading.inbox.get(name).copied().unwrap_or(0),
         fetches: reading.fetches.get(name).copied().unwrap_or(0),
         pending: reading.delivering(name, "pending"),
         sending: reading.delivering(name, "sending"),
         letters: reading.letters.get(name).copied().unwrap_or(0),
         is_paused: state == State::Paused,
+    }
+}
+
+fn held(t: Language, caught: &Caught) -> String {
+    match caught.kind {
+        Kind::Missing => t.held_missing(caught.held, caught.of_links, &caught.stream),
+        Kind::Changing => t.held_changing(caught.held, caught.of_links, &caught.stream),
     }
 }
 
@@ -175,6 +196,9 @@ fn health(
     if let Some((stream, brake)) = reading.streams(name).find_map(|(stream, state)| Some((stream, state.brake?))) {
         let advice = t.advice_brake(name, stream);
         return watch(t.brake(brake.missing, brake.open, stream), Some(advice), None);
+    }
+    if let Some(caught) = reading.caught(name, None) {
+        return watch(held(t, caught), Some(t.advice_held(name, &caught.stream)), None);
     }
     if let Some((_, findings, waiting)) = reading.overview.drift.iter().find(|(known, ..)| known == name) {
         return watch(t.drift(findings, waiting), Some(t.advice_drift().to_owned()), None);

@@ -188,10 +188,11 @@ impl Ahead {
             let (found, of_scan) = engine.store.read(|tx| absence::sweep(engine, tx, scan))?;
             (swept, expanded) = (Some(found), of_scan);
         }
-        let (mut batch, judged) = engine.store.read_warm(|tx| {
+        let (mut batch, judged, weighed) = engine.store.read_warm(|tx| {
             let mut batch = Batch::load(tx, engine.store.tail(), &expanded.arrivals)?;
             let judged = drift::judge(engine, tx, &mut batch, &mut expanded.arrivals)?;
-            Ok((batch, judged))
+            let weighed = batch.weigh(engine, tx, &mut expanded.arrivals)?;
+            Ok((batch, judged, weighed))
         })?;
         batch.resolve(engine, std::mem::take(&mut expanded.arrivals));
         expanded.ask(std::mem::take(&mut batch.again));
@@ -216,9 +217,9 @@ impl Ahead {
             streams::bring_forward(tx, &expanded.pokes, now_us)?;
             inbox::bury(tx, &expanded.dead)?;
             judged.write(tx)?;
+            weighed.write(tx)?;
             if let Some(swept) = &swept {
-                links::journal(tx, &swept.journal)?;
-                streams::set_brake(tx, &swept.connection, &swept.stream, swept.brake)?;
+                swept.write(tx)?;
             }
             let is_finished = swept.as_ref().is_none_or(|swept| !swept.unfinished);
             inbox::set_progress(tx, POSITION, if is_finished { last } else { last - 1 })?;

@@ -12,7 +12,7 @@ use crate::crash::{Point, point};
 use crate::engine::Engine;
 use crate::pipeline::blocking;
 use crate::store::db::Result;
-use crate::store::inbox::{self, DeadLetter, FetchRequest, InboxItem, ItemKind};
+use crate::store::inbox::{self, ASKED, DeadLetter, FetchRequest, InboxItem, ItemKind};
 use crate::store::streams::{self, Mark, Scan, StreamState};
 
 pub use backfill::backfill;
@@ -158,6 +158,9 @@ fn unpack(
                     0,
                 ));
             }
+            Received::Merged { stream, id, into } => {
+                items.push(merged_item(connection, stream.as_str(), id.as_str(), into.as_str(), asked_us)?);
+            }
             Received::Poke { .. } => {}
         }
     }
@@ -199,6 +202,11 @@ pub(crate) fn record_item(connection: &Connection, record: &Record, asked_us: i6
     })
 }
 
+/// A record that was asked for by its key: it is as it stands there, whatever a list may show later.
+pub(crate) fn asked_item(connection: &Connection, record: &Record, asked_us: i64) -> Result<InboxItem> {
+    Ok(InboxItem { target: Some(ASKED.to_owned()), ..record_item(connection, record, asked_us)? })
+}
+
 pub(crate) fn deleted_item(
     connection: &Connection,
     stream: &str,
@@ -216,6 +224,23 @@ pub(crate) fn deleted_item(
         clock_offset_us: connection.cx.offset.us(),
         ..InboxItem::default()
     })
+}
+
+/// The mark that a system made one record of two.
+fn merged_item(connection: &Connection, stream: &str, id: &str, into: &str, asked_us: i64) -> Result<InboxItem> {
+    let item = deleted_item(connection, stream, id, None, asked_us)?;
+    Ok(InboxItem { kind: ItemKind::Merged, body: into.as_bytes().to_vec(), ..item })
+}
+
+/// What a question for one record found. Under another id it is: first who it is now, then what it holds, so that the
+/// survivor takes over the history of the record that was asked for.
+pub(crate) fn found(connection: &Connection, asked: &str, record: &Record, asked_us: i64) -> Result<Vec<InboxItem>> {
+    let item = asked_item(connection, record, asked_us)?;
+    if record.id.as_str() == asked {
+        return Ok(vec![item]);
+    }
+    let merged = merged_item(connection, record.stream.as_str(), asked, record.id.as_str(), asked_us)?;
+    Ok(vec![InboxItem { target: item.target.clone(), ..merged }, item])
 }
 
 fn failed(
@@ -308,19 +333,10 @@ pub(crate) fn read_items(
     found: Option<&Record>,
     asked_us: i64,
 ) -> Result<Vec<InboxItem>> {
-    Ok(match found {
-        // First who it is now, then what it holds: the survivor takes over the history of the record that was asked for.
-        Some(record) if record.id.as_str() != id => {
-            let merged = InboxItem {
-                kind: ItemKind::Merged,
-                body: record.id.as_str().as_bytes().to_vec(),
-                ..deleted_item(connection, stream, id, None, asked_us)?
-            };
-            vec![merged, record_item(connection, record, asked_us)?]
-        }
-        Some(record) => vec![record_item(connection, record, asked_us)?],
-        None => vec![deleted_item(connection, stream, id, None, asked_us)?],
-    })
+    match found {
+        Some(record) => self::found(connection, id, record, asked_us),
+        None => Ok(vec![deleted_item(connection, stream, id, None, asked_us)?]),
+    }
 }
 
 fn not_fetched(engine: &Engine, connection: &Connection, request: &FetchRequest, error: &ConnectorError) -> Result<()> {

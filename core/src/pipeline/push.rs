@@ -176,14 +176,16 @@ async fn answered(
     metrics::counter!("huiliu_pushed_total", &labels).increment(1);
     let asked_us = engine.clock.now_us();
     // After a conflict the record is read again at once, so that the next plan starts from what is there. If that fails,
-    // the delivery is sent once more later: dropped now, it would be owed by nobody.
+    // the delivery is sent once more later: dropped now, it would be owed by nobody. And what is gone may be there under
+    // another id.
     let (fresh, result) = match (result, &one.delivery.id) {
-        (Err(conflict @ ConnectorError::Conflict { .. }), Some(id)) => {
+        (Err(refusal @ (ConnectorError::Conflict { .. } | ConnectorError::Gone { .. })), Some(id)) => {
             let key =
                 RecordKey { connection: connection.name.clone(), stream: one.delivery.stream.clone(), id: id.clone() };
             match connector.fetch(&connection.cx, &key).await {
-                Ok(Some(record)) => (Some(record), Err(conflict)),
-                Ok(None) => (None, Err(ConnectorError::Gone { detail: conflict.to_string() })),
+                Ok(Some(record)) => (Some(record), Err(refusal)),
+                Err(_) if matches!(refusal, ConnectorError::Gone { .. }) => (None, Err(refusal)),
+                Ok(None) => (None, Err(ConnectorError::Gone { detail: refusal.to_string() })),
                 Err(error) => (None, Err(error)),
             }
         }
@@ -194,8 +196,8 @@ async fn answered(
         let _turn = here.meaning();
         here.store.write(|tx| {
             tx.lock(MEANING_LOCK)?;
-            if let Some(record) = &fresh {
-                inbox::append(tx, &[pull::record_item(&connection, record, asked_us)?])?;
+            if let (Some(record), Some(id)) = (&fresh, &one.delivery.id) {
+                inbox::append(tx, &pull::found(&connection, id.as_str(), record, asked_us)?)?;
             }
             close(&here, tx, &connection, &one, fresh.as_ref(), result)?;
             point(Point::ReceiptWritten);
@@ -248,6 +250,15 @@ fn close(
                     } else {
                         Ok(())
                     }
+                }
+                // It can be read, and yet cannot be written: a person must look.
+                ConnectorError::Gone { .. } if fresh.is_some_and(|it| Some(&it.id) == one.delivery.id.as_ref()) => {
+                    deliveries::finish(tx, &one.delivery, &end("dead", Some(&text), now_us))?;
+                    bury(tx, one, &text, now_us)
+                }
+                // The record that stands for it is in the inbox; what it is owed is planned there.
+                ConnectorError::Gone { .. } if fresh.is_some() => {
+                    deliveries::finish(tx, &one.delivery, &end("dropped", Some(&text), now_us))
                 }
                 ConnectorError::Gone { .. } => {
                     deliveries::finish(tx, &one.delivery, &end("dropped", Some(&text), now_us))?;

@@ -53,6 +53,8 @@ struct Fold<'a> {
     state: LinkState,
     writes: VecDeque<Wrote>,
     last: Option<(JournalLine, Vec<Issue>)>,
+    /// Whether it took the place of another record.
+    inherited: bool,
     left: Option<&'static str>,
 }
 
@@ -105,7 +107,7 @@ fn begin<'a>(engine: &'a Engine, link: &'a Link) -> Option<Fold<'a>> {
     let connection = engine.connections.get(link.key.connection.as_str())?;
     let lens = connection.lens(&link.key.lens).filter(|lens| *lens.entity() == link.entity)?.clone();
     let (state, writes) = (LinkState::default(), VecDeque::new());
-    Some(Fold { link, connection, lens, state, writes, last: None, left: None })
+    Some(Fold { link, connection, lens, state, writes, last: None, inherited: false, left: None })
 }
 
 /// Whether an arrival was taken in when it came, with its content.
@@ -121,6 +123,7 @@ impl Fold<'_> {
         if self.left.is_some() {
             return;
         }
+        self.inherited |= line.outcome == "inherited";
         let Some(item) = item else {
             self.left = Some(NOT_KEPT);
             return;
@@ -158,6 +161,10 @@ impl Fold<'_> {
         }
         if let Some(why) = self.left {
             return Folded::Left(why);
+        }
+        // Of whom it inherited is another link's history; that it did is its own.
+        if self.inherited {
+            self.state.inherit(&self.link.state);
         }
         self.state.fresh_us = self.link.state.fresh_us;
         let Some((mut line, today)) = self.last else {

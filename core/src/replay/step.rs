@@ -224,7 +224,7 @@ fn join(how: &How<'_>, batch: &mut Batch, reading: &Reading) {
         if moved.contains(&link.number) || !batch.partners(link.number).is_empty() {
             batch.join(how.engine, link.number, 0);
         }
-        let is_loose = batch.links.get(&link.number).is_some_and(|it| it.golden == 0);
+        let is_loose = batch.links.get(&link.number).is_some_and(|it| it.golden == 0 && !it.is_tombstone());
         let lens = how.engine.connections.get(link.key.connection.as_str()).and_then(|it| it.lens(&link.key.lens));
         if is_loose && how.scope.holds(how.engine, &link.key) && lens.is_some_and(|it| it.creates_golden()) {
             let golden = batch.create(link.number);

@@ -20,7 +20,7 @@ pub struct InboxItem {
     pub external_id: Option<String>,
     /// The version as JSON.
     pub version: Option<String>,
-    /// Path and query of a webhook call.
+    /// Path and query of a webhook call; [`ASKED`] for a record that was asked for by its key.
     pub target: Option<String>,
     /// Kept headers of a webhook call, as JSON.
     pub headers: Option<String>,
@@ -33,6 +33,9 @@ pub struct InboxItem {
     /// stamps. It stays with the item, so that a replay reads the same instants.
     pub clock_offset_us: i64,
 }
+
+/// The target of an item that was not listed, but asked for by its key.
+pub const ASKED: &str = "asked";
 
 /// What an inbox item is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -167,7 +167,8 @@ pub fn referring(tx: &mut Tx<'_>, hashes: impl IntoIterator<Item = i64>) -> Resu
 }
 
 /// Outcomes of arrivals whose content was not taken in.
-pub const NOT_TAKEN_IN: [&str; 6] = ["stale", "overtaken", "told_gone", "missing", "deleted", "parked"];
+pub const NOT_TAKEN_IN: [&str; 8] =
+    ["stale", "overtaken", "told_gone", "told_back", "missing", "deleted", "parked", "held"];
 
 /// One line of a record's history.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]

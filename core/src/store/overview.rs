@@ -1,5 +1,6 @@
 //! How things stand: what waits, where, and for how long. Read by `huiliu status` and by `/metrics`.
 
+use super::brakes::{self, Caught};
 use super::db::{Param, Result, Tx};
 use super::meter::{self, Meter};
 use super::{drifts, inbox, streams};
@@ -14,6 +15,8 @@ pub struct Overview {
     pub connections: Vec<(String, State, Option<String>)>,
     /// Streams that were pulled at least once: connection, stream, state.
     pub streams: Vec<(String, String, StreamState)>,
+    /// Brakes that hold arrivals back.
+    pub brakes: Vec<Caught>,
     /// Items of the inbox that wait to be processed.
     pub inbox_waiting: i64,
     /// When the oldest of them arrived, microseconds since 1970 UTC.
@@ -58,6 +61,7 @@ pub fn standing(tx: &mut Tx<'_>) -> Result<Overview> {
     Ok(Overview {
         connections: streams::states(tx)?.into_iter().map(|(name, (state, reason))| (name, state, reason)).collect(),
         streams: streams::all(tx)?.into_iter().map(|((connection, name), state)| (connection, name, state)).collect(),
+        brakes: brakes::caught(tx)?,
         inbox_waiting: tx.max("position", "inbox")?.saturating_sub(processed).max(0),
         inbox_oldest_us: tx.query_opt(oldest, &[Param::Int(processed)], |row| row.int(0))?,
         drift: drifts::counts(tx)?,

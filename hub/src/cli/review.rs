@@ -4,19 +4,20 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use huiliu_core::review::{self, Verdict};
+use huiliu_core::store::brakes::Kind;
 use huiliu_core::store::stewards;
 use serde_json::json;
 
 use super::steward::By;
 use crate::deployment;
 use crate::language::Language;
-use crate::say;
+use crate::{say, show};
 
 /// Shows what waits for a steward, and takes decisions.
 #[derive(clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
-    after_help = "Examples:\n  huiliu review\n  huiliu review list --json\n  huiliu review link 3 17 --why 'same person'\n  huiliu review apart 4 --why 'father and son'\n  huiliu review release shop customers --why 'the old branch was closed'"
+    after_help = "Examples:\n  huiliu review\n  huiliu review list --json\n  huiliu review link 3 17 --why 'same person'\n  huiliu review apart 4 --why 'father and son'\n  huiliu review held shop customers\n  huiliu review release shop customers --why 'the old branch was closed'\n  huiliu review dismiss shop customers --why 'the export was broken'"
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -33,8 +34,13 @@ enum Action {
     Link(Link),
     /// Says that the record is none of the candidates; they stay apart.
     Apart(Apart),
-    /// Lets a complete scan close the records that it did not show, though they are many.
-    Release(Release),
+    /// Shows what the brake holds back of a stream: what would be gone, and what would change.
+    Held(Held),
+    /// Lets what the brake holds back in, though it is much: records that a complete scan did not show are gone, and
+    /// what would be gone or changed at once is taken in.
+    Release(Brake),
+    /// Forgets what the brake holds back: the records stay as they were known.
+    Dismiss(Brake),
 }
 
 /// What is listed.
@@ -48,9 +54,24 @@ struct List {
     json: bool,
 }
 
-/// The scan that is let go.
+/// What is shown.
 #[derive(clap::Args)]
-struct Release {
+struct Held {
+    /// The connection.
+    connection: String,
+    /// Its stream, as `huiliu status` names it.
+    stream: String,
+    /// How many are shown at most.
+    #[arg(long, default_value_t = 20)]
+    limit: i64,
+    /// Print one JSON object a line.
+    #[arg(long)]
+    json: bool,
+}
+
+/// The brake that is let go.
+#[derive(clap::Args)]
+struct Brake {
     /// The connection.
     connection: String,
     /// Its stream, as `huiliu status` names it.
@@ -84,6 +105,7 @@ pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, S
     match &args.action {
         Some(Action::Link(asked)) => decide(folder, asked.number, Verdict::Same(asked.golden), &asked.by, language),
         Some(Action::Apart(asked)) => decide(folder, asked.number, Verdict::Apart, &asked.by, language),
+        Some(Action::Held(asked)) => held(folder, asked, language),
         Some(Action::Release(asked)) => {
             let engine = deployment::open(folder)?.engine;
             let (connection, stream) = (&asked.connection, &asked.stream);
@@ -91,14 +113,51 @@ pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, S
                 review::release(&engine, connection, stream, asked.by.steward()).map_err(|it| it.to_string())?;
             let text = say!(
                 language,
-                "{connection}/{stream}: at most {count} record(s) that the scan did not show are taken for gone",
-                "{connection}/{stream}：扫描未出现的记录（最多 {count} 条）将视为已删除"
+                "{connection}/{stream}: what was held back is taken in, at most {count} record(s)",
+                "{connection}/{stream}：已放行，最多涉及 {count} 条记录"
             );
-            Ok(asked.by.tell(&json!({ "connection": connection, "stream": stream, "missing": count }), &text))
+            Ok(asked.by.tell(&json!({ "connection": connection, "stream": stream, "released": count }), &text))
+        }
+        Some(Action::Dismiss(asked)) => {
+            let engine = deployment::open(folder)?.engine;
+            let (connection, stream) = (&asked.connection, &asked.stream);
+            let count =
+                review::dismiss(&engine, connection, stream, asked.by.steward()).map_err(|it| it.to_string())?;
+            let text = say!(
+                language,
+                "{connection}/{stream}: what was held back of {count} record(s) is forgotten; they stay as they were known",
+                "{connection}/{stream}：已丢弃对 {count} 条记录的暂缓内容，记录保持原样"
+            );
+            Ok(asked.by.tell(&json!({ "connection": connection, "stream": stream, "dismissed": count }), &text))
         }
         Some(Action::List(asked)) => list(folder, asked, language),
         None => list(folder, &args.list, language),
     }
+}
+
+fn held(folder: &Path, asked: &Held, language: Language) -> Result<ExitCode, String> {
+    let engine = deployment::open(folder)?.engine;
+    let held = review::held(&engine, &asked.connection, &asked.stream, asked.limit).map_err(|it| it.to_string())?;
+    for one in &held {
+        if asked.json {
+            println!("{}", serde_json::to_string(one).map_err(|error| error.to_string())?);
+            continue;
+        }
+        let record = &one.record;
+        if one.kind == Kind::Missing {
+            println!("{}", say!(language, "{record} would be gone", "{record} 将被删除"));
+        } else {
+            println!("{}", say!(language, "{record} would change:", "{record} 将变化："));
+        }
+        for (field, (before, after)) in &one.fields {
+            let (before, after) = (show::plain(before), show::plain(after));
+            println!("  {field}: {before} → {after}");
+        }
+    }
+    if held.is_empty() && !asked.json {
+        println!("{}", language.pick("nothing is held back there", "没有暂缓的内容"));
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn decide(folder: &Path, number: i64, verdict: Verdict, by: &By, language: Language) -> Result<ExitCode, String> {

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use huiliu_core::connection::State;
+use huiliu_core::store::brakes::{Caught, Kind};
 use huiliu_core::store::overview::{self, Overview};
 use huiliu_core::store::streams::{self, StreamState};
 use serde_json::{Value, json};
@@ -33,6 +34,7 @@ pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, S
         print!("{}", connections(&at, &now, language));
         print!("{}", clocks(&offsets, language));
         print!("{}", streams(&at, &now, language));
+        print!("{}", brakes(&now, language));
         print!("{}", deliveries(&now, language));
         print!("{}", compared(&now, language));
         print!("{}", waiting(&now, language));
@@ -74,6 +76,7 @@ fn as_json(at: &Deployment, now: &Overview, offsets: &BTreeMap<String, i64>) -> 
         "streams": streams,
         "deliveries": deliveries,
         "dead_letters": letters,
+        "brakes": now.brakes,
         "inbox_waiting": now.inbox_waiting,
         "changes_waiting": now.changes_waiting,
         "fetches_waiting": now.fetches_waiting,
@@ -180,6 +183,27 @@ fn streams(at: &Deployment, now: &Overview, language: Language) -> String {
         Language::Zh => ["数据流", "记录数", "上次拉取", "说明"],
     };
     format!("\n{}", table::columns(&heads, &rows))
+}
+
+/// What is held back, and what to do about it.
+fn brakes(now: &Overview, language: Language) -> String {
+    let lines = now.brakes.iter().map(|caught| {
+        let Caught { connection, stream, kind, held, of_links, .. } = caught;
+        let what = match kind {
+            Kind::Missing => language.pick("would be gone", "被删除"),
+            Kind::Changing => language.pick("would change", "变化"),
+        };
+        say!(
+            language,
+            "\n{connection}/{stream}: {held} of {of_links} records {what} at once; they are held back and nothing is passed \
+             on.\n  huiliu review held {connection} {stream}            # shows them\n  huiliu review release {connection} \
+             {stream} --why …  # lets them in\n  huiliu review dismiss {connection} {stream} --why …  # forgets them\n",
+            "\n{connection}/{stream}：{of_links} 条记录中有 {held} 条同时{what}；已暂缓，未向其他系统传递。\n  huiliu review held \
+             {connection} {stream}            # 查看\n  huiliu review release {connection} {stream} --why …  # 放行\n  huiliu \
+             review dismiss {connection} {stream} --why …  # 丢弃\n"
+        )
+    });
+    lines.collect()
 }
 
 fn trouble(state: &StreamState, connection: &str, stream: &str, language: Language) -> String {

@@ -89,7 +89,7 @@ async fn walk(stage: &Stage, stream: &str, mut from: Option<Cursor>) -> Result<V
         let page = page.map_err(|error| failed(stream, &error))?;
         let ids = page.items.iter().filter_map(|item| match item {
             Received::Record(record) => Some(record.id.to_string()),
-            Received::Deleted { id, .. } => Some(id.to_string()),
+            Received::Deleted { id, .. } | Received::Merged { id, .. } => Some(id.to_string()),
             Received::Hint { .. } | Received::Poke { .. } => None,
         });
         pages.push((ids.collect(), page.next.clone()));

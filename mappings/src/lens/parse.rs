@@ -16,7 +16,8 @@ use crate::normalize::Options;
 use crate::value::{EntityName, IdentityKind};
 
 /// The keys of a lens.
-pub(super) const LENS_KEYS: &[&str] = &["entity", "stream", "create", "only", "identities", "fields", "references"];
+pub(super) const LENS_KEYS: &[&str] =
+    &["entity", "stream", "create", "only", "heir", "identities", "fields", "references"];
 /// The keys of an identity.
 pub(super) const IDENTITY_KEYS: &[&str] = &["from", "item", "scope", "normalize", "region", "nothing"];
 /// The keys of a reference to a record; the first two are needed.
@@ -75,6 +76,7 @@ impl Parser<'_> {
             stream,
             creates: self.flag(table, "create").unwrap_or(true),
             only: self.path_of(table, "only"),
+            heir: None,
             entity: entity.as_str().into(),
             fields: Vec::new(),
             identities: Vec::new(),
@@ -90,6 +92,14 @@ impl Parser<'_> {
         if let Some(identities) = self.table(table, "identities") {
             lens.identities =
                 identities.iter().filter_map(|(kind, value)| self.identity(kind.get_ref(), value)).collect();
+        }
+        if let Some((heir, place)) = self.word(table, "heir") {
+            let known = || lens.identities.iter().map(|rule| rule.kind.as_str());
+            if !known().any(|kind| kind == heir) {
+                let hint = suggest(&heir, known());
+                self.wrong(&place, format!("`heir` is one of this table's identities, not `{heir}`{hint}"));
+            }
+            lens.heir = Some(heir.into());
         }
         if let Some(references) = self.table(table, "references") {
             for (kind, value) in references {

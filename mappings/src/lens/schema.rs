@@ -96,6 +96,11 @@ fn key(name: &str) -> Key {
         "stream" => ("the connector's stream, where it is not called as the table is", text()),
         "create" => ("false: a record that matches nobody waits without a golden record of its own", flag()),
         "only" => ("JSON pointer: a record without a value there is none of this table's", pointer()),
+        "heir" => (
+            "an identity: when a record goes, another one of this table with the same value takes its place, as when a \
+             customer is handed over to somebody else",
+            text(),
+        ),
         "identities" => {
             ("what may link a record to a golden record, by kind (`rules/match.toml` gives each its strength)", table())
         }

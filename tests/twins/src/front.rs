@@ -34,9 +34,10 @@ struct Inner {
 }
 
 impl Inner {
-    /// The first fate that is meant for a call with this body.
-    fn fate(&mut self, body: &[u8]) -> Option<Fate> {
-        let carries = |word: &str| body.windows(word.len()).any(|part| part == word.as_bytes());
+    /// The first fate that is meant for a call with this address and body.
+    fn fate(&mut self, address: &str, body: &[u8]) -> Option<Fate> {
+        let carries =
+            |word: &str| address.contains(word) || body.windows(word.len()).any(|part| part == word.as_bytes());
         let at = self.fates.iter().position(|(word, _)| word.as_deref().is_none_or(carries))?;
         self.fates.remove(at).map(|(_, fate)| fate)
     }
@@ -68,7 +69,7 @@ async fn pass(State(inner): State<Arc<Mutex<Inner>>>, request: Request) -> Respo
     let (fate, target, client) = {
         let mut inner = lock(&inner);
         inner.passed += 1;
-        (inner.fate(&body), inner.target.clone(), inner.client.clone())
+        (inner.fate(&parts.uri.to_string(), &body), inner.target.clone(), inner.client.clone())
     };
     match &fate {
         Some(Fate::Answer(status, body)) => {
@@ -145,7 +146,7 @@ impl Front {
         lock(&self.inner).fates.push_back((None, fate));
     }
 
-    /// The next call whose body carries this word meets this fate, once.
+    /// The next call whose address or body carries this word meets this fate, once.
     pub fn meet_with(&self, word: &str, fate: Fate) {
         lock(&self.inner).fates.push_back((Some(word.to_owned()), fate));
     }

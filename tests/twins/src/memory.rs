@@ -70,6 +70,19 @@ struct State {
     fetch_fault: Option<ConnectorError>,
     hidden: BTreeSet<String>,
     required: Option<String>,
+    /// By former id: when it was merged, into whom, and how that can be known.
+    merged: BTreeMap<String, (i64, String, Telling)>,
+}
+
+/// How a system lets know that it made one record of two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Telling {
+    /// The former id answers with the record that stands for it.
+    ById,
+    /// The list of changes names both ids; the former one is unknown otherwise.
+    InList,
+    /// Not at all, but for a call of its own.
+    Never,
 }
 
 impl Memory {
@@ -94,6 +107,18 @@ impl Memory {
     /// A person removes a record.
     pub fn remove(&self, id: &str) {
         self.state().records.remove(id);
+    }
+
+    /// A person merges a record into another one, which may be new: then it is as the former was.
+    pub fn merge(&self, former: &str, into: &str, telling: Telling) {
+        let mut state = self.state();
+        state.sequence += 1;
+        let version = state.sequence;
+        if let Some((_, body)) = state.records.remove(former) {
+            let survivor = state.records.entry(into.to_owned()).or_insert((0, body));
+            survivor.0 = version;
+        }
+        state.merged.insert(former.to_owned(), (version, into.to_owned(), telling));
     }
 
     /// A record that scans do not show although it is there, as when somebody lost the right to see it; or does again.
@@ -238,7 +263,14 @@ impl Connector for Memory {
             from.map_or(Ok(0), |cursor| cursor.as_str().parse()).map_err(|_| ConnectorError::broken("cursor"))?;
         let state = self.state();
         let items = state.records.iter().filter(|(_, (version, _))| *version > after);
-        let items = items.map(|(id, (version, body))| Received::Record(self.shown(id, *version, body))).collect();
+        let items = items.map(|(id, (version, body))| Received::Record(self.shown(id, *version, body)));
+        let merged = state.merged.iter().filter(|(_, it)| it.0 > after && it.2 == Telling::InList);
+        let merged = merged.map(|(id, (_, into, _))| Received::Merged {
+            stream: "customers".into(),
+            id: id.into(),
+            into: into.into(),
+        });
+        let items = items.chain(merged).collect();
         Ok(Page { items, next: Some(Cursor::from(state.sequence.to_string())), more: false, complete_scan: false })
     }
 
@@ -247,7 +279,11 @@ impl Connector for Memory {
         if let Some(fault) = state.fetch_fault.take() {
             return Err(fault);
         }
-        Ok(state.records.get(key.id.as_str()).map(|(version, body)| self.shown(key.id.as_str(), *version, body)))
+        let mut id = key.id.as_str();
+        while let Some((_, into, Telling::ById)) = state.merged.get(id) {
+            id = into;
+        }
+        Ok(state.records.get(id).map(|(version, body)| self.shown(id, *version, body)))
     }
 
     fn receive(&self, _cx: &Cx, request: &Verified) -> Result<Vec<Received>> {
@@ -264,6 +300,9 @@ impl Connector for Memory {
             },
         };
         let known = state.records.get(&id).map(|(version, _)| *version);
+        if known.is_none() && delivery.operation == Operation::Update {
+            return Err(ConnectorError::Gone { detail: format!("there is no {id}") });
+        }
         if let (Some(base), Some(known)) = (&delivery.base_version, known)
             && base.order != Some(known)
         {

@@ -1,6 +1,6 @@
 //! What can be known about `[webhook]`.
 
-use huiliu_core::manifest::{Carries, Form, Verify};
+use huiliu_core::manifest::{Carries, Form, Merge, Verify};
 use huiliu_mappings::diagnose::suggest;
 
 use super::{Check, SETTINGS};
@@ -36,7 +36,12 @@ impl Check<'_> {
             return self.wrong("webhook.route", "it is missing: calls would find no stream");
         };
         let streams = &self.manifest.streams;
-        let mut named: Vec<&str> = route.topics.values().chain(route.deletes.values()).map(String::as_str).collect();
+        let mut named: Vec<&str> = [&route.topics, &route.deletes, &route.merges]
+            .into_iter()
+            .flat_map(|it| it.values())
+            .map(String::as_str)
+            .collect();
+        self.merge(webhook.merge.as_ref(), !route.merges.is_empty());
         match Source::parse(&route.by) {
             Ok(Source::Stream(name)) => named.push(name),
             Ok(_) if named.is_empty() => self.wrong("webhook.route", "no topics are listed"),
@@ -64,6 +69,22 @@ impl Check<'_> {
             if !form.contains("{id}") {
                 self.wrong(&format!("webhook.key_form.{stream}"), "it never says {id}");
             }
+        }
+    }
+
+    fn merge(&mut self, merge: Option<&Merge>, has_topics: bool) {
+        match merge {
+            Some(merge) => {
+                merge.from.iter().chain([&merge.into]).for_each(|pointer| self.pointer("webhook.merge", pointer));
+                if merge.from.is_empty() || !has_topics {
+                    self.wrong("webhook.merge", "`from` names at least one place, and `route.merges` the topics");
+                }
+            }
+            None if has_topics => {
+                let example = "say where the ids are: merge = { from = [\"/losers\"], into = \"/winner\" }";
+                self.wrong("webhook.route.merges", example);
+            }
+            None => {}
         }
     }
 

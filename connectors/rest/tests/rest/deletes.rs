@@ -114,6 +114,43 @@ deletes = {{ pull = {{ path = "/wastebasket" }}, key = "", records = "" }}
     }
 }
 
+/// As Salesforce does it: the loser of a merge is deleted and points to the master, which may have been merged since.
+#[tokio::test]
+async fn a_deleted_record_may_say_who_stands_for_it() {
+    let rows = json!([
+        { "id": 1, "changed": 5, "IsDeleted": true, "MasterRecordId": 2 },
+        { "id": 2, "changed": 6, "IsDeleted": true, "MasterRecordId": 3 },
+        { "id": 3, "changed": 7, "IsDeleted": false, "MasterRecordId": null },
+        { "id": 4, "changed": 8, "IsDeleted": true, "MasterRecordId": null },
+        { "id": 5, "changed": 9, "IsDeleted": true, "MasterRecordId": 6 },
+        { "id": 6, "changed": 9, "IsDeleted": true, "MasterRecordId": 5 },
+    ]);
+    let server = Server::start(move |asked| match asked.path.strip_prefix("/customers/") {
+        Some("deleted") => Answer::json(&json!({ "items": [{ "id": 8, "master": 3 }, { "id": 9 }] })),
+        Some(id) => Answer::json(&rows[id.parse::<usize>().unwrap() - 1]),
+        None => Answer::json(&json!({ "items": rows })),
+    })
+    .await;
+    let rule = r#"{ at = "/IsDeleted", equals = "true", merged_into = "/MasterRecordId" }"#;
+    let text = format!(
+        r#"{HEAD}{PULL}
+fetch = {{ path = "/customers/{{record.id}}" }}
+deleted_when = {rule}
+deletes = {{ pull = {{ path = "/customers/deleted" }}, merged_into = "/master" }}
+"#
+    );
+    let (connector, cx) = (connector(&text), cx(&server));
+    let (all, ..) = pull_all(&connector, &cx, None).await;
+    assert_eq!(all, ["1>2", "2>3", "3", "-4", "5>6", "6>5", "8>3", "-9"]);
+    let fetch = async |id: &str| {
+        let key = RecordKey { connection: "kit-1".into(), stream: "customers".into(), id: id.into() };
+        connector.fetch(&cx, &key).await
+    };
+    assert_eq!(fetch("1").await.unwrap().unwrap().id.as_str(), "3", "the master's master");
+    assert_eq!(fetch("4").await.unwrap(), None);
+    assert_eq!(fetch("5").await.unwrap_err().kind(), "broken", "a circle ends");
+}
+
 #[tokio::test]
 async fn deleting_what_is_already_gone_is_done() {
     let text = format!("{HEAD}{PULL}\ndelete = {{ method = \"DELETE\", path = \"/customers/{{record.id}}\" }}");

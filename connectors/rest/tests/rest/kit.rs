@@ -197,6 +197,7 @@ pub fn ids(items: &[Received]) -> Vec<String> {
         .map(|item| match item {
             Received::Record(record) => record.id.to_string(),
             Received::Deleted { id, .. } => format!("-{id}"),
+            Received::Merged { id, into, .. } => format!("{id}>{into}"),
             other => panic!("neither a record nor a deletion: {other:?}"),
         })
         .collect()

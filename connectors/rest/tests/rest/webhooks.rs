@@ -17,7 +17,7 @@ version = "/changed"
 version_kind = "seconds"
 [streams.customers]
 fetch = {{ path = "/customers/{{record.id}}" }}
-deleted_when = {{ at = "/archived", equals = "true" }}
+deleted_when = {{ at = "/archived", equals = "true", merged_into = "/master" }}
 [streams.orders]
 fetch = {{ path = "/orders/{{record.id}}" }}
 [webhook]
@@ -48,6 +48,7 @@ fn word(received: &Received) -> String {
         Received::Record(record) => format!("record {} {} @{}", record.stream, record.id, at(&record.version)),
         Received::Deleted { stream, id, version } => format!("gone {stream} {id} @{}", at(version)),
         Received::Hint { stream, id } => format!("hint {stream} {id}"),
+        Received::Merged { stream, id, into } => format!("merged {stream} {id} {into}"),
         Received::Poke { stream } => format!("poke {stream}"),
     }
 }
@@ -122,4 +123,20 @@ route = { by = "body:/type", topics = { "contact.merge" = "customers", "contact.
         {"type":"deal.creation","objectId":9},{"type":"contact.deletion","objectId":4}]"#;
     let found = receive(webhook, &[], body);
     assert_eq!(found, ["hint customers 1", "hint customers 2", "hint customers 3", "gone customers 4 @-"]);
+}
+
+/// A topic of its own may say who was merged into whom; records that come whole may say it too.
+#[test]
+fn a_merge_names_both() {
+    let webhook = r#"key_form = { customers = "c-{id}" }
+merge = { from = ["/loser", "/losers"], into = "/winner" }
+route = { by = "body:/type", topics = { "up" = "customers" }, merges = { "merged" = "customers" } }
+"#;
+    let body = r#"[{"type":"merged","winner":2,"losers":[1,2,3]},{"type":"merged","winner":"5","loser":4}]"#;
+    let found = receive(webhook, &[], body);
+    assert_eq!(found, ["merged customers c-1 c-2", "merged customers c-3 c-2", "merged customers c-4 c-5"]);
+    assert_eq!(receive(webhook, &[], r#"{"type":"merged","loser":4}"#), ["broken"], "into whom is not said");
+    let event = |into: Value| json!({ "event": "c.up", "data": { "id": "c", "archived": true, "master": into } });
+    assert_eq!(receive(BY_BODY, &[], &event(json!("d")).to_string()), ["merged customers c d"]);
+    assert_eq!(receive(BY_BODY, &[], &event(Value::Null).to_string()), ["gone customers c @-"]);
 }

@@ -13,7 +13,8 @@ use crate::connection::Connection;
 use crate::connector::{RawRequest, Received, Record, Verified, Version};
 use crate::engine::Engine;
 use crate::link::LinkKey;
-use crate::store::inbox::{DeadLetter, InboxItem, ItemKind};
+use crate::manifest::Ability;
+use crate::store::inbox::{ASKED, DeadLetter, InboxItem, ItemKind};
 
 /// One record or deletion for one lens.
 pub(super) struct Arrival {
@@ -30,6 +31,7 @@ pub(super) struct Arrival {
     /// By how much the system's clock was ahead of ours then.
     pub clock_offset_us: i64,
     pub source: Source,
+    pub leave: Leave,
     /// The blocks that the record's own evidence names, ascending.
     pub blocks: Vec<i64>,
     /// What stands at each place that the lens reads; empty where nobody watches.
@@ -39,10 +41,23 @@ pub(super) struct Arrival {
 /// How an arrival came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
-    /// The hub read it from the system.
+    /// The hub read it from the system, in a list that may lag behind.
     Read,
+    /// The hub asked the system for this very record.
+    Asked,
     /// The system told it, perhaps late and out of order.
     Told,
+}
+
+/// Whether the brake may hold an arrival back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leave {
+    /// It may.
+    Asks,
+    /// The scan that it comes from was judged as a whole: it counts, and passes.
+    Judged,
+    /// A steward lets it pass.
+    Given,
 }
 
 #[derive(Default)]
@@ -93,11 +108,11 @@ fn one(engine: &Engine, item: &InboxItem, expanded: &mut Expanded) -> Result<(),
             item.connection
         )
     })?;
-    let source = if item.kind == ItemKind::Webhook { Source::Told } else { Source::Read };
-    if item.kind == ItemKind::Merged {
-        expanded.arrivals.extend(merged(connection, item)?);
-        return Ok(());
-    }
+    let source = match (item.kind, item.target.as_deref()) {
+        (ItemKind::Webhook, _) => Source::Told,
+        (_, Some(ASKED)) => Source::Asked,
+        _ => Source::Read,
+    };
     for received in received(connection, item)? {
         match received {
             Received::Record(record) => {
@@ -112,38 +127,26 @@ fn one(engine: &Engine, item: &InboxItem, expanded: &mut Expanded) -> Result<(),
                     // Columns of a file come and go with whoever made it.
                     let watched = if connection.connector.is_some() { lens.places() } else { &[] };
                     let shape = watched.iter().map(|place| place.kind(&record.body)).collect();
-                    expanded.arrivals.push(Arrival {
-                        position: item.position,
-                        key: key(connection, &lens, &record.id),
-                        lens,
-                        mapped: Some(mapped),
-                        survivor: None,
-                        issues,
-                        version: record.version.clone(),
-                        received_us: item.received_us,
-                        clock_offset_us: item.clock_offset_us,
-                        source,
-                        blocks,
-                        shape,
-                    });
+                    let (mapped, version) = (Some(mapped), record.version.clone());
+                    let bare = bare(connection, item, lens, &record.id, source);
+                    expanded.arrivals.push(Arrival { mapped, issues, version, blocks, shape, ..bare });
                 }
             }
             Received::Deleted { stream, id, version } => {
-                for lens in lenses(connection, stream.as_str()) {
-                    expanded.arrivals.push(Arrival {
-                        position: item.position,
-                        key: key(connection, &lens, &id),
-                        lens,
-                        mapped: None,
-                        survivor: None,
-                        issues: Vec::new(),
-                        version: version.clone(),
-                        received_us: item.received_us,
-                        clock_offset_us: item.clock_offset_us,
-                        source,
-                        blocks: Vec::new(),
-                        shape: Vec::new(),
-                    });
+                let each = lenses(connection, stream.as_str()).into_iter();
+                let gone = each.map(|lens| bare(connection, item, lens, &id, source));
+                expanded.arrivals.extend(gone.map(|bare| Arrival { version: version.clone(), ..bare }));
+            }
+            Received::Merged { stream, id, into } => {
+                let each = lenses(connection, stream.as_str()).into_iter();
+                expanded.arrivals.extend(each.map(|lens| {
+                    let survivor = Some(key(connection, &lens, &into));
+                    Arrival { survivor, ..bare(connection, item, lens, &id, source) }
+                }));
+                // Who stands for it may have said nothing in the same breath.
+                if source != Source::Asked && connection.can(stream.as_str(), Ability::Fetch) {
+                    let (connection, stream) = (item.connection.clone(), stream.as_str().to_owned());
+                    expanded.hints.push((connection, stream, into.as_str().to_owned(), item.position));
                 }
             }
             Received::Hint { stream, id } => {
@@ -163,27 +166,29 @@ fn nothing(lens: &Lens, issues: &[Issue]) -> String {
     format!("the mapping [{}] finds nothing in it{}", lens.name(), why.concat())
 }
 
-/// What the merge of two records means to each lens of their stream.
-fn merged(connection: &Connection, item: &InboxItem) -> Result<Vec<Arrival>, String> {
-    let (Some(stream), Some(id)) = (&item.stream, &item.external_id) else {
-        return Err("the item names no record".to_owned());
-    };
-    let survivor = String::from_utf8(item.body.clone()).map_err(|_| "the survivor's id is no text")?;
-    let each = lenses(connection, stream).into_iter().map(|lens| Arrival {
+/// The arrival of a record that shows nothing.
+fn bare(
+    connection: &Connection,
+    item: &InboxItem,
+    lens: Arc<Lens>,
+    id: &crate::connector::ExternalId,
+    source: Source,
+) -> Arrival {
+    Arrival {
         position: item.position,
-        key: key(connection, &lens, &id.as_str().into()),
-        survivor: Some(key(connection, &lens, &survivor.as_str().into())),
+        key: key(connection, &lens, id),
         lens,
         mapped: None,
+        survivor: None,
         issues: Vec::new(),
         version: None,
         received_us: item.received_us,
         clock_offset_us: item.clock_offset_us,
-        source: Source::Read,
+        source,
+        leave: Leave::Asks,
         blocks: Vec::new(),
         shape: Vec::new(),
-    });
-    Ok(each.collect())
+    }
 }
 
 fn key(connection: &Connection, lens: &Lens, id: &crate::connector::ExternalId) -> LinkKey {
@@ -222,8 +227,13 @@ pub(crate) fn received(connection: &Connection, item: &InboxItem) -> Result<Vec<
             let (stream, id) = named()?;
             Ok(vec![Received::Deleted { stream, id, version }])
         }
-        // A scan's batch is its own (see `absence`); a merge is no record.
-        ItemKind::Scan | ItemKind::Merged => Ok(Vec::new()),
+        ItemKind::Merged => {
+            let (stream, id) = named()?;
+            let into = std::str::from_utf8(&item.body).map_err(|_| "the survivor's id is no text")?;
+            Ok(vec![Received::Merged { stream, id, into: into.into() }])
+        }
+        // A scan's batch is its own (see `absence`).
+        ItemKind::Scan => Ok(Vec::new()),
         ItemKind::Webhook => {
             let connector = connection.connector.as_ref().ok_or("this connection receives no webhooks")?;
             let headers = item.headers.as_deref().map_or(Ok(Vec::new()), serde_json::from_str);

@@ -1,17 +1,20 @@
 //! Which golden record each arrival belongs to, for a whole batch in memory.
 
 mod age;
+mod brake;
 mod copies;
+mod gone;
 mod succession;
 
 pub(crate) use age::said_at_us;
 use age::{can_fetch, heard_now, is_hearsay, is_overtaken, is_stale};
+pub(super) use brake::running;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use huiliu_mappings::matching::{self, Candidate, Decision, Explanation, Known};
 use huiliu_mappings::merge::Pin;
-use huiliu_mappings::value::{EntityName, FieldName, Fields};
+use huiliu_mappings::value::{EntityName, FieldName, Fields, MappedRecord};
 
 use super::contest::Voices;
 use super::expand::Arrival;
@@ -182,10 +185,15 @@ impl Batch {
             return self.read_again(engine, number, &arrival, "overtaken");
         }
         if is_hearsay(link, &arrival) && can_fetch(engine, &arrival) {
-            return self.read_again(engine, number, &arrival, "told_gone");
+            let outcome = if arrival.mapped.is_some() { "told_back" } else { "told_gone" };
+            return self.read_again(engine, number, &arrival, outcome);
         }
         let (position, version) = (arrival.position, arrival.version.clone());
-        let Some(mapped) = arrival.mapped.take() else { return self.close(number, &arrival) };
+        let is_tombstone = link.is_tombstone();
+        let Some(mapped) = arrival.mapped.take() else { return self.close(engine, number, &arrival) };
+        if is_tombstone {
+            return self.take_in(engine, number, arrival, mapped);
+        }
         let before = (link.state.identities.clone(), link.state.references.clone(), link.version.clone(), link.open);
         let old_keys = block_keys(engine, link);
         let copies = copies::of(&self.unsure, link, &arrival, &mapped);
@@ -219,46 +227,24 @@ impl Batch {
         self.attach(engine, number, position);
     }
 
-    /// The record is gone: the link closes, and what it said leaves the golden record.
-    fn close(&mut self, number: i64, arrival: &Arrival) {
-        let Some(link) = self.links.get_mut(&number) else { return };
-        let outcome = if link.open { "deleted" } else { "echo" };
-        let (golden, was_open) = (link.golden, link.open);
-        link.open = false;
-        // A record that bears no version must not get one from its deletion: later content could not be compared with it.
-        if link.version.is_some() && arrival.version.is_some() {
-            link.version.clone_from(&arrival.version);
-        }
-        link.state.fresh_us = link.state.fresh_us.max(arrival.received_us);
-        self.touched.insert(number);
-        if was_open {
-            self.dirty(golden, arrival.position, "delete");
-        }
-        self.note(number, arrival, outcome);
-    }
-
-    /// What arrived may be out of date: the record is read as it is now, where the system can be asked.
-    fn read_again(&mut self, engine: &Engine, number: i64, arrival: &Arrival, outcome: &str) {
-        if can_fetch(engine, arrival) {
-            let (connection, id) = (arrival.key.connection.as_str(), arrival.key.id.as_str());
-            let stream = arrival.lens.stream().to_owned();
-            self.again.push((connection.to_owned(), stream, id.to_owned(), arrival.position));
-        }
-        self.note(number, arrival, outcome);
-    }
-
     fn hear_first(&mut self, engine: &Engine, mut arrival: Arrival) {
-        let at_us = said_at_us(arrival.version.as_ref(), arrival.received_us, arrival.clock_offset_us);
-        let position = arrival.position;
-        // A deletion of a record that was never seen says nothing about anybody.
-        let Some(mapped) = arrival.mapped.take() else { return };
         let number = self.next_link;
         self.next_link += 1;
+        self.by_key.insert(arrival.key.clone(), number);
+        match arrival.mapped.take() {
+            Some(mapped) => self.take_in(engine, number, arrival, mapped),
+            None => self.entomb(number, &arrival),
+        }
+    }
+
+    /// Makes the link of a record that is there, of which nothing was known.
+    fn take_in(&mut self, engine: &Engine, number: i64, mut arrival: Arrival, mapped: MappedRecord) {
+        let position = arrival.position;
+        let at_us = said_at_us(arrival.version.as_ref(), arrival.received_us, arrival.clock_offset_us);
         let shown = (!self.unsure.is_empty()).then(|| mapped.clone());
         let (mut state, directions) = (LinkState::default(), engine.directions(arrival.key.connection.as_str()));
         state.hear(mapped, at_us, |field| directions.says(arrival.lens.entity().as_str(), field));
         let (key, entity, version) = (arrival.key.clone(), arrival.lens.entity().clone(), arrival.version.clone());
-        self.by_key.insert(key.clone(), number);
         self.links.insert(number, Link { number, key, entity, golden: 0, state, version, open: true });
         self.touched.insert(number);
         let creates = arrival.lens.creates_golden();

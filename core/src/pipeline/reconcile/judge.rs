@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::compare::{Difference, Known, lenses};
 use super::missing::{self, Owing};
 use super::{ROUND_EVERY_US, Reconciled, Turn, pause, wait_us};
-use crate::connection::Missing;
 use crate::connector::{ConnectorError, Cursor, Received, Record, StreamName};
 use crate::manifest::Ability;
 use crate::pipeline::process::MEANING_LOCK;
@@ -292,7 +291,7 @@ fn repair(
     let (connection, now_us) = (&turn.connection, turn.engine.clock.now_us());
     match (one.kind, looked) {
         (Kind::Unseen | Kind::Missed, Looked::Shown(record)) => {
-            let mut item = pull::record_item(connection, record, asked_us)?;
+            let mut item = pull::asked_item(connection, record, asked_us)?;
             // What was read alone just now is how it is, though its stamp be older than what is known.
             item.version = item.version.filter(|_| !known.is_older(record));
             inbox::append(tx, &[item])?;
@@ -342,9 +341,7 @@ fn brake(turn: &Turn, tx: &mut Tx<'_>, stream: &str) -> Result<Option<String>> {
     let scope = links::Scope { connection: turn.name(), lenses: &names };
     let (open, now_us) = (links::count_open(tx, &scope)?, turn.engine.clock.now_us());
     let missing = divergences::vanished(tx, (turn.name(), stream), now_us - ROUND_EVERY_US)?;
-    let Missing { links, percent } = turn.connection.missing;
-    let budget = i64::from(links).max(open.saturating_mul(i64::from(percent)) / 100);
-    Ok((missing > budget).then(|| {
+    Ok((!turn.connection.missing.allows(open, missing)).then(|| {
         format!(
             "{missing} of {open} records are gone, more than `missing` of the connection allows; if they are: raise it"
         )

@@ -1,4 +1,4 @@
-//! How old an arrival is: whether it is news, or what was replaced since.
+//! How old an arrival is: whether it is news, what was replaced since, or what must be looked up.
 
 use std::cmp::Ordering;
 
@@ -14,13 +14,19 @@ pub(crate) fn said_at_us(version: Option<&Version>, received_us: i64, clock_offs
     told.map_or(received_us, |told| told.saturating_sub(clock_offset_us).min(received_us))
 }
 
-fn order(version: Option<&Version>) -> Option<i64> {
-    version.and_then(|version| version.order)
+fn order(version: Option<&Version>) -> Option<(bool, i64)> {
+    version.and_then(|version| Some((version.is_instant, version.order?)))
 }
 
-/// The recency of an arrival against that of the link, where both tell one that can be compared.
+/// The recency of one version against another, where both tell one and it is of the same kind.
+pub(super) fn compare(one: Option<&Version>, other: Option<&Version>) -> Option<Ordering> {
+    let ((kind, one), (other_kind, other)) = (order(one)?, order(other)?);
+    (kind == other_kind).then(|| one.cmp(&other))
+}
+
+/// The recency of an arrival against that of the link.
 fn recency(link: &Link, arrival: &Arrival) -> Option<Ordering> {
-    Some(order(arrival.version.as_ref())?.cmp(&order(link.version.as_ref())?))
+    compare(arrival.version.as_ref(), link.version.as_ref())
 }
 
 pub(super) fn is_stale(link: &Link, arrival: &Arrival) -> bool {
@@ -33,7 +39,7 @@ pub(super) fn is_stale(link: &Link, arrival: &Arrival) -> bool {
 pub(super) fn is_overtaken(engine: &Engine, link: &Link, arrival: &Arrival) -> bool {
     let news = match &arrival.mapped {
         Some(shown) => !link.open || link.state.differs(shown),
-        None => link.open && arrival.source == Source::Read,
+        None => link.open && arrival.source != Source::Told,
     };
     if !news || recency(link, arrival) == Some(Ordering::Greater) {
         return false;
@@ -51,9 +57,14 @@ pub(super) fn heard_now(engine: &Engine, link: &mut Link, arrival: &Arrival) {
     }
 }
 
-/// Whether a deletion was told without a version to compare: it may be about the past of a record that is there again.
+/// Whether an arrival must be looked up, if the system can be asked: a deletion that was told without a version to
+/// compare may be about the past of a record that is there again, and a list that lags behind, or a call that comes late,
+/// shows a record that is gone as it was.
 pub(super) fn is_hearsay(link: &Link, arrival: &Arrival) -> bool {
-    arrival.mapped.is_none() && arrival.source == Source::Told && link.open && recency(link, arrival).is_none()
+    match arrival.mapped {
+        None => arrival.source == Source::Told && link.open && recency(link, arrival).is_none(),
+        Some(_) => arrival.source != Source::Asked && !link.open && recency(link, arrival) != Some(Ordering::Greater),
+    }
 }
 
 /// Where one record cannot be read alone, the next pull brings it.
