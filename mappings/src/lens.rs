@@ -46,6 +46,28 @@ pub enum Direction {
     Both,
 }
 
+/// What a record means by a place that holds no value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Blank {
+    /// A mistake of the record's.
+    Issue,
+    /// No opinion.
+    Absent,
+    /// There is no value any more.
+    Cleared,
+}
+
+/// How a value that is there no more is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Clear {
+    /// As null.
+    Null,
+    /// As an empty text.
+    Empty,
+    /// Not at all: the system keeps what it holds.
+    Leave,
+}
+
 #[derive(Clone, Debug)]
 struct FieldRule {
     field: FieldName,
@@ -60,7 +82,13 @@ struct FieldRule {
     direction: Direction,
     item: Option<Path>,
     limit: Option<usize>,
-    empty_clears: bool,
+    /// What it means that the place is not there.
+    absent: Blank,
+    /// What null means.
+    null: Blank,
+    /// What an empty text means.
+    empty: Blank,
+    clear: Option<Clear>,
     /// The vendor's word for no value.
     nothing: Option<Value>,
     number: bool,
@@ -224,7 +252,10 @@ impl FieldRule {
             direction: Direction::Both,
             item: None,
             limit: None,
-            empty_clears: false,
+            absent: Blank::Absent,
+            null: Blank::Cleared,
+            empty: Blank::Issue,
+            clear: None,
             nothing: None,
             number: false,
             each: Vec::new(),

@@ -297,3 +297,79 @@ fn a_vendors_word_for_nothing_is_no_value() {
     let told = Lens::parse_file("x.toml", both, &Model::shipped()).unwrap_err();
     assert!(told[0].to_string().contains("say the same"), "{}", told[0]);
 }
+
+/// Every policy of a field without a value, both ways.
+#[test]
+fn absent_null_and_empty_mean_what_the_rule_says() {
+    let lens = |policy: &str| {
+        let text = format!("[a]\nentity = \"customer\"\n[a.fields]\ntitle = {{ from = \"/t\"{policy} }}\n");
+        Lens::parse_file("x.toml", &text, &Model::shipped()).map(|mut lenses| lenses.remove(0))
+    };
+    let cleared = Some(Value::Null);
+    let left = "left";
+    for (policy, absent, null, empty, issues, written) in [
+        ("", None, cleared.clone(), None, 1, json!({ "t": null })),
+        (", empty = \"cleared\"", None, cleared.clone(), cleared.clone(), 0, json!({ "t": "" })),
+        (", empty = \"absent\"", None, cleared.clone(), None, 0, json!({ "t": null })),
+        (", absent = \"cleared\"", cleared.clone(), cleared.clone(), None, 1, json!({ "t": null })),
+        (", null = \"absent\", clear = \"leave\"", None, None, None, 1, json!(left)),
+        (", null = \"absent\", empty = \"cleared\"", None, None, cleared.clone(), 0, json!({ "t": "" })),
+        (", empty = \"cleared\", clear = \"null\"", None, cleared.clone(), cleared.clone(), 0, json!({ "t": null })),
+        (", empty = \"cleared\", clear = \"leave\"", None, cleared.clone(), cleared.clone(), 0, json!(left)),
+        (", nothing = false, empty = \"absent\"", None, cleared.clone(), None, 0, json!({ "t": false })),
+    ] {
+        let lens = lens(policy).unwrap_or_else(|told| panic!("{policy}: {told:?}"));
+        let read = |body: Value| {
+            let (mapped, issues) = lens.map(&body);
+            (mapped.fields.get("title").cloned(), issues.len())
+        };
+        assert_eq!(read(json!({})), (absent, 0), "{policy}");
+        assert_eq!(read(json!({ "t": null })), (null, 0), "{policy}");
+        assert_eq!(read(json!({ "t": " " })), (empty, issues), "{policy}");
+        assert_eq!(read(json!({ "t": "x" })), (Some(json!("x")), 0), "{policy}");
+        let gone = lens.project(&Fields::new());
+        let out = if gone.is_empty() { json!(left) } else { lens.render(&gone) };
+        assert_eq!(out, written, "{policy}");
+        for body in [json!({}), json!({ "t": null }), json!({ "t": "" }), json!({ "t": "x" })] {
+            assert_eq!(laws::broken(&lens, &body), Vec::<String>::new(), "{policy} {body}");
+        }
+    }
+    for (policy, expected) in [
+        (", null = \"absent\"", "clears nothing"),
+        (", clear = \"empty\"", "add empty = \"cleared\""),
+        (", clear = \"empty\", empty = \"absent\"", "add empty = \"cleared\""),
+        (", nothing = false, clear = \"null\"", "`nothing` is what is written to clear"),
+        (", clear = \"emty\"", "did you mean `empty`?"),
+        (", null = \"issue\"", "`null` is one of absent, cleared"),
+    ] {
+        let told = lens(policy).expect_err(policy);
+        assert!(told[0].to_string().contains(expected), "{policy}: {}", told[0]);
+    }
+}
+
+proptest::proptest! {
+    /// Whatever a field's policy: nothing is invented, and what is cleared or written reads back as it was meant.
+    #[test]
+    fn the_laws_of_clearing_hold(
+        absent in 0..2_usize, null in 0..2_usize, empty in 0..3_usize, clear in 0..4_usize, raw in 0..4_usize, text in "[a-z]{1,8}"
+    ) {
+        let key = |name: &str, word: &str| if word.is_empty() { String::new() } else { format!(", {name} = \"{word}\"") };
+        let policy = [
+            key("absent", ["", "cleared"][absent]),
+            key("null", ["", "absent"][null]),
+            key("empty", ["", "cleared", "absent"][empty]),
+            key("clear", ["", "null", "empty", "leave"][clear]),
+        ].concat();
+        let file = format!("[a]\nentity = \"customer\"\n[a.fields]\ntitle = {{ from = \"/t\"{policy} }}\nremark = \"/r\"\n");
+        // What could not be read back is refused when the file is read.
+        if let Ok(lenses) = Lens::parse_file("x.toml", &file, &Model::shipped()) {
+            let lens = &lenses[0];
+            let body = [json!({}), json!({ "t": null }), json!({ "t": "" }), json!({ "t": text, "r": "kept" })][raw].clone();
+            proptest::prop_assert_eq!(laws::broken(lens, &body), Vec::<String>::new());
+            let (mapped, _) = lens.map(&body);
+            let value = mapped.fields.get("title");
+            proptest::prop_assert!(value.is_none_or(|value| value.is_null() || *value == json!(text)));
+            proptest::prop_assert_eq!(lens.project(&Fields::new()).contains_key("title"), clear != 3);
+        }
+    }
+}

@@ -5,6 +5,7 @@ mod backfill;
 mod batches;
 mod blocks;
 mod brakes;
+mod cleared;
 mod conflicts;
 mod console;
 mod contract;

@@ -10,6 +10,7 @@ use crate::value::Fields;
 /// 1. An unchanged golden record projects to what the record holds: an empty patch.
 /// 2. What we push reads back equal.
 /// 3. Fields that are not mentioned stay untouched.
+/// 4. What is cleared reads back cleared, unless the file says that it is left alone.
 pub fn broken(lens: &Lens, body: &Value) -> Vec<String> {
     let mut broken = Vec::new();
     let (mapped, _) = lens.map(body);
@@ -30,6 +31,13 @@ pub fn broken(lens: &Lens, body: &Value) -> Vec<String> {
         let expected = patch.get(field).unwrap_or(value);
         if lens.reads_where_it_writes(field) && again.fields.get(field) != Some(expected) {
             broken.push(format!("{}: what is pushed does not read back: {field}", lens.name()));
+        }
+    }
+    for (field, _) in lens.project(&Fields::new()).iter().filter(|(field, _)| lens.reads_where_it_writes(field)) {
+        let mut cleared = body.clone();
+        overlay(&mut cleared, &lens.render(&Fields::from([(field.clone(), Value::Null)])));
+        if lens.map(&cleared).0.fields.get(field) != Some(&Value::Null) {
+            broken.push(format!("{}: what is cleared does not read back as cleared: {field}", lens.name()));
         }
     }
     broken

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::path::Path;
-use super::{Direction, FieldRule, IdentityRule, Lens, ReferenceRule};
+use super::{Blank, Direction, FieldRule, IdentityRule, Lens, ReferenceRule};
 use crate::model::FieldType;
 use crate::normalize::{Options, Problem, canonical, numbers, phone, scalar};
 use crate::value::{FieldName, Fields, Identity, Issue, MappedRecord, Reference};
@@ -50,7 +50,12 @@ fn field(rule: &FieldRule, body: &Value, inside: Option<&Inside<'_>>, issues: &m
         return Some(constant.clone());
     }
     let from = rule.from.as_ref()?;
-    let raw = from.get(body)?;
+    let raw = match from.get(body) {
+        None if rule.absent == Blank::Cleared => return Some(Value::Null),
+        None => return None,
+        Some(Value::Null) if rule.null == Blank::Absent => return None,
+        Some(raw) => raw,
+    };
     let raw = if rule.nothing.as_ref() == Some(raw) { &Value::Null } else { raw };
     let outcome = match (rule.kind, raw) {
         (FieldType::List, Value::Array(items)) => {
@@ -99,7 +104,8 @@ pub(super) fn value(rule: &FieldRule, raw: &Value) -> Result<Option<Value>, Prob
     };
     match found {
         Some(value) => Ok(Some(value)),
-        None if rule.empty_clears || rule.options.separator.is_some() => Ok(Some(Value::Null)),
+        None if rule.empty == Blank::Cleared || rule.options.separator.is_some() => Ok(Some(Value::Null)),
+        None if rule.empty == Blank::Absent => Ok(None),
         None => {
             Err(Problem::new("empty_text", "an empty text says nothing; `empty = \"cleared\"` makes it mean cleared"))
         }

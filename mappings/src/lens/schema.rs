@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::parse::fields::RULE_KEYS;
+use super::parse::fields::{BLANKS, CLEARS, RULE_KEYS};
 use super::parse::{IDENTITY_FORMS, IDENTITY_KEYS, LENS_KEYS, RECORD_KEYS, RECORD_KEYS_NEEDED};
 use crate::model::FieldType;
 
@@ -114,9 +114,21 @@ fn key(name: &str) -> Key {
             "`in`, `out` or `both`; constants, lists and sets of objects come `in` where nothing is said",
             one_of(&["in", "out", "both"]),
         ),
-        "empty" => {
-            ("`cleared`: an empty text means that there is no value, and is written to say so", one_of(&["cleared"]))
-        }
+        "absent" => (
+            "what it means that the place is not there: `absent`, no opinion, where nothing is said; `cleared` where the \
+             system leaves out what has no value and never shows a record in part",
+            one_of(BLANKS),
+        ),
+        "null" => ("what null means: `cleared`, where nothing is said, or `absent`: no opinion", one_of(BLANKS)),
+        "empty" => (
+            "what an empty text means, an issue where nothing is said: `cleared`, and it is written to say so, or \
+             `absent`: no opinion",
+            one_of(BLANKS),
+        ),
+        "clear" => (
+            "how a value that is there no more is written: as `null`, as an `empty` text, or not at all: `leave`",
+            one_of(CLEARS),
+        ),
         "nothing" => {
             ("the vendor's word for no value, such as `false` or 0: read as none, and written to clear", scalar())
         }

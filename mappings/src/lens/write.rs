@@ -3,7 +3,7 @@
 use serde_json::{Map, Number, Value};
 
 use super::path::Path;
-use super::{Direction, FieldRule, Lens, read};
+use super::{Blank, Clear, Direction, FieldRule, Lens, read};
 use crate::model::FieldType;
 use crate::normalize::{numbers, phone, time};
 use crate::value::Fields;
@@ -15,7 +15,9 @@ pub(super) fn project(lens: &Lens, golden: &Fields) -> Fields {
 
 /// The value as it would read back. None: the system cannot express it, so it is left as it is there.
 fn held(rule: &FieldRule, value: Option<&Value>) -> Option<Value> {
-    let Some(value) = value.filter(|value| !value.is_null()) else { return Some(Value::Null) };
+    let Some(value) = value.filter(|value| !value.is_null()) else {
+        return (rule.clear != Some(Clear::Leave)).then_some(Value::Null);
+    };
     if rule.kind == FieldType::Phone {
         phone::evidence(value)?;
     }
@@ -67,7 +69,7 @@ fn put(rule: &FieldRule, to: &Path, value: &Value, body: &mut Value) {
 /// One canonical value in the vendor's words. None: the vendor has no words for it.
 pub(super) fn vendor(rule: &FieldRule, value: &Value) -> Option<Value> {
     if value.is_null() {
-        return Some(cleared(rule));
+        return cleared(rule);
     }
     if !rule.words.is_empty() {
         return vendor_word(rule, value);
@@ -93,16 +95,22 @@ pub(super) fn vendor(rule: &FieldRule, value: &Value) -> Option<Value> {
     }
 }
 
-/// Nothing, as the vendor writes it.
-fn cleared(rule: &FieldRule) -> Value {
-    if let Some(nothing) = &rule.nothing {
-        return nothing.clone();
+/// Nothing, as the vendor writes it. None: it is not written.
+pub(super) fn cleared(rule: &FieldRule) -> Option<Value> {
+    match rule.clear {
+        Some(Clear::Leave) => return None,
+        Some(Clear::Null) => return Some(Value::Null),
+        Some(Clear::Empty) => return Some(Value::String(String::new())),
+        None => {}
     }
-    match rule.kind {
-        _ if rule.empty_clears || rule.options.separator.is_some() => Value::String(String::new()),
+    if let Some(nothing) = &rule.nothing {
+        return Some(nothing.clone());
+    }
+    Some(match rule.kind {
+        _ if rule.empty == Blank::Cleared || rule.options.separator.is_some() => Value::String(String::new()),
         FieldType::Set | FieldType::List => Value::Array(Vec::new()),
         _ => Value::Null,
-    }
+    })
 }
 
 fn vendor_word(rule: &FieldRule, value: &Value) -> Option<Value> {
@@ -176,7 +184,11 @@ fn parts(rule: &FieldRule, value: &Value) -> Option<Value> {
     for part in rule.each.iter().filter(|part| part.writes()) {
         match (held.get(part.field.as_str()), &part.to) {
             (Some(value), Some(to)) => put(part, to, value, &mut made),
-            (None, Some(to)) if rule.kind == FieldType::Address => to.put(&mut made, cleared(part)),
+            (None, Some(to)) if rule.kind == FieldType::Address => {
+                if let Some(nothing) = cleared(part) {
+                    to.put(&mut made, nothing);
+                }
+            }
             _ => {}
         }
     }

@@ -4,7 +4,7 @@ use super::fields::Placed;
 use super::{Parser, Place, Table};
 use crate::lens::read;
 use crate::lens::write;
-use crate::lens::{Direction, FieldRule};
+use crate::lens::{Blank, Clear, Direction, FieldRule};
 use crate::model::FieldType;
 use serde_json::{Value, json};
 
@@ -34,8 +34,11 @@ impl Parser<'_> {
                 format!("`{name}`: the currency is fixed (`currency`) or read (`currency_from`), not both"),
             );
         }
-        if has("nothing") && has("empty") {
+        if has("nothing") && rule.empty == Blank::Cleared {
             self.wrong(place, format!("`{name}`: `nothing` and `empty` say the same; keep one"));
+        }
+        if let Some(message) = clearing(rule) {
+            self.wrong(place, format!("`{name}`: {message}"));
         }
         if has("format") && has("unit") {
             self.wrong(place, format!("`{name}`: `format` and `unit` say the same; keep one"));
@@ -78,6 +81,22 @@ impl Parser<'_> {
 
 fn writes(rule: &FieldRule) -> impl Iterator<Item = &crate::lens::path::Path> {
     rule.to.iter().chain(&rule.currency_from)
+}
+
+/// What is written to clear must be read as cleared.
+fn clearing(rule: &FieldRule) -> Option<&'static str> {
+    if rule.clear.is_some_and(|clear| clear != Clear::Leave) && rule.nothing.is_some() {
+        return Some("`nothing` is what is written to clear; take `clear` away, or say `leave`");
+    }
+    match write::cleared(rule).filter(|_| rule.writes())? {
+        Value::Null if rule.null == Blank::Absent => Some(
+            "null says nothing there, so a null that is written clears nothing; say clear = \"empty\" or \"leave\"",
+        ),
+        Value::String(text) if text.is_empty() && rule.empty != Blank::Cleared && rule.options.separator.is_none() => {
+            Some("an empty text that is written is read as something else; add empty = \"cleared\"")
+        }
+        _ => None,
+    }
 }
 
 /// Two canonical words that the vendor cannot tell apart.

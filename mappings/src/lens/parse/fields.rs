@@ -6,7 +6,7 @@ use toml::de::DeValue;
 
 use super::{Parser, Place, Table};
 use crate::diagnose::suggest;
-use crate::lens::{Direction, FieldRule, Word};
+use crate::lens::{Blank, Clear, Direction, FieldRule, Word};
 use crate::model::{ADDRESS_PARTS, FieldSpec, FieldType};
 use crate::normalize::{Options, canonical, numbers};
 use crate::value::FieldName;
@@ -20,7 +20,10 @@ pub(in crate::lens) const RULE_KEYS: &[(&str, &[FieldType])] = &[
     ("const", &[]),
     ("normalize", &[]),
     ("direction", &[]),
+    ("absent", &[]),
+    ("null", &[]),
     ("empty", &[]),
+    ("clear", &[]),
     ("nothing", &[]),
     ("lossy", &[]),
     ("region", &[Phone]),
@@ -36,6 +39,12 @@ pub(in crate::lens) const RULE_KEYS: &[(&str, &[FieldType])] = &[
     ("separator", &[Set]),
     ("each", &[List, Address]),
 ];
+
+/// What a place without a value may mean.
+pub(in crate::lens) const BLANKS: &[&str] = &["absent", "cleared"];
+
+/// How a value that is there no more may be written.
+pub(in crate::lens) const CLEARS: &[&str] = &["null", "empty", "leave"];
 
 /// A rule and its place in the file.
 pub(super) type Placed = (FieldRule, Place);
@@ -101,7 +110,14 @@ impl Parser<'_> {
         rule.constant = self.constant(spec, table, &rule.options);
         rule.direction = self.direction(table, &rule);
         rule.number = self.flag(table, "number").unwrap_or(false);
-        rule.empty_clears = self.choice(table, "empty", &["cleared"]).is_some();
+        rule.absent = self.blank(table, "absent", Blank::Absent);
+        rule.null = self.blank(table, "null", Blank::Cleared);
+        rule.empty = self.blank(table, "empty", Blank::Issue);
+        rule.clear = self.choice(table, "clear", CLEARS).map(|word| match word.as_str() {
+            "empty" => Clear::Empty,
+            "leave" => Clear::Leave,
+            _ => Clear::Null,
+        });
         rule.nothing = self.nothing(table);
         rule.limit = self.limit(table);
         if let Some(values) = self.table(table, "values") {
@@ -114,6 +130,14 @@ impl Parser<'_> {
         }
         self.check_rule(&rule, table, &value.span());
         Some(rule)
+    }
+
+    fn blank(&mut self, table: &Table<'_>, key: &str, otherwise: Blank) -> Blank {
+        match self.choice(table, key, BLANKS).as_deref() {
+            Some("cleared") => Blank::Cleared,
+            Some(_) => Blank::Absent,
+            None => otherwise,
+        }
     }
 
     fn rule_keys(&mut self, table: &Table<'_>, kind: FieldType) {
