@@ -759,6 +759,18 @@ pub struct Merge {
     pub from: Vec<String>,
     /// JSON pointer to the id of the record that stands for them.
     pub into: String,
+    /// What an event shows once the merge was carried out, where others tell of one that was not.
+    pub when: Option<When>,
+}
+
+/// What an event shows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct When {
+    /// JSON pointer into the event.
+    pub at: String,
+    /// The value there, compared as text.
+    pub equals: String,
 }
 
 /// Schemes: a closed list, no default.

@@ -130,6 +130,41 @@ fn webhooks_make_customers_with_their_orders_and_an_edit_comes_back() {
 }
 
 #[test]
+fn customers_that_the_shop_merges_stay_one_with_all_orders() {
+    on_both_stores(async |store| {
+        let shop = shop(store).await;
+        let kept = shop.twin.add_customer(&lei()).await.expect("a customer");
+        let other = json!({ "firstName": "雷雷", "email": "lei.lei@example.com", "note": "老客户" });
+        let lost = shop.twin.add_customer(&other).await.expect("a customer");
+        let lines = json!([{ "sku": "TEA-1", "name": "龙井", "quantity": 1, "price": "128.00" }]);
+        let order = json!({ "customer": lost, "email": "lei.lei@example.com", "lines": lines });
+        let bought = shop.twin.place_order(&order).await.expect("an order");
+        shop.settle(false).await;
+        assert_eq!((shop.goldens("customer").await.len(), shop.crm.ids().len()), (2, 2));
+        shop.twin.merge_customers(&kept, &lost).await.expect("a merge");
+        shop.settle(false).await;
+        let customers = shop.goldens("customer").await;
+        let [(fields, names, _)] = customers.as_slice() else { panic!("one customer: {customers:?}") };
+        for name in ["crm/customers/made1", "crm/customers/made2", &format!("shop/customers/{lost}")] {
+            assert!(names.iter().any(|it| it == name), "history follows: {names:?}");
+        }
+        assert_eq!(fields["remark"], "老客户");
+        let mut open = [format!("shop/customers/{kept}"), format!("shop/orders/{bought}")];
+        open.sort();
+        assert_eq!(shop.hub.open_links("shop").await, open);
+        let orders = shop.goldens("order").await;
+        let [(_, _, subject)] = orders.as_slice() else { panic!("one order: {orders:?}") };
+        assert!(subject.len() == 1 && names.contains(&subject[0]), "{subject:?} is attached to {names:?}");
+        let told =
+            shop.hub.read(|tx| Ok([goldens::changes_of(tx, 1, 100)?, goldens::changes_of(tx, 2, 100)?].concat())).await;
+        assert!(told.iter().all(|change| change.kind != "delete"), "nobody is deleted: {told:?}");
+        let writes = shop.writes();
+        shop.settle(true).await;
+        assert_eq!((shop.writes(), shop.crm.ids().len()), (writes, 2), "and it rests");
+    });
+}
+
+#[test]
 fn a_customer_made_elsewhere_is_made_in_the_shop_once() {
     on_both_stores(async |store| {
         let shop = shop(store).await;

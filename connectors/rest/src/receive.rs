@@ -96,14 +96,23 @@ fn target<'r>(route: &'r Route, topic: &str) -> Option<(&'r str, Says)> {
 fn merges(webhook: &Webhook, stream: &str, event: &Value) -> Result<Vec<Received>> {
     let lost = || ConnectorError::broken(format!("a webhook for {stream} tells a merge and not of whom"));
     let rule = webhook.merge.as_ref().ok_or_else(lost)?;
+    let shows = |at: &str| event.pointer(at).and_then(pointer::text);
+    if rule.when.as_ref().is_some_and(|when| shows(&when.at).as_ref() != Some(&when.equals)) {
+        return Ok(Vec::new());
+    }
     let key = |id: String| match webhook.key_form.get(stream) {
-        Some(form) => ExternalId::from(form.replace("{id}", &id)),
-        None => ExternalId::from(id),
+        Some(form) if !has_form(form, &id) => ExternalId::from(form.replace("{id}", &id)),
+        _ => ExternalId::from(id),
     };
-    let into =
-        event.pointer(&rule.into).and_then(pointer::text).filter(|id| !id.is_empty()).map(key).ok_or_else(lost)?;
+    let into = shows(&rule.into).filter(|id| !id.is_empty()).map(key).ok_or_else(lost)?;
     let from = ids(event, &rule.from).into_iter().map(key).filter(|id| *id != into);
     Ok(from.map(|id| Received::Merged { stream: StreamName::from(stream), id, into: into.clone() }).collect())
+}
+
+/// Whether an id is written for the API already.
+fn has_form(form: &str, id: &str) -> bool {
+    let ends = form.split_once("{id}");
+    ends.is_some_and(|(start, end)| !start.is_empty() && id.starts_with(start) && id.ends_with(end))
 }
 
 /// The ids at these places; a list counts with each of its items.

@@ -170,7 +170,8 @@ fn incoming(page: &mut String, webhook: &Webhook) {
         },
     );
     let Some(route) = &webhook.route else { return };
-    for (what, topics) in [("changes", &route.topics), ("deletions", &route.deletes)] {
+    let all = [("changes", &route.topics), ("deletions", &route.deletes), ("merges", &route.merges)];
+    for (what, topics) in all {
         if !topics.is_empty() {
             let topics: Vec<String> = topics.keys().map(|topic| format!("`{topic}`")).collect();
             line(page, &format!("- Topics of {what} (by `{}`): {}.", route.by, topics.join(", ")));

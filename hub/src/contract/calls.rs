@@ -35,7 +35,8 @@ pub fn missing_topics(webhook: &Webhook, calls: &[(String, Value)]) -> Vec<Strin
         return Vec::new();
     }
     let named: Vec<String> = calls.iter().flat_map(|(_, call)| topics(webhook, call)).collect();
-    route.topics.keys().chain(route.deletes.keys()).filter(|topic| !named.contains(topic)).cloned().collect()
+    let declared = [&route.topics, &route.deletes, &route.merges].into_iter().flat_map(|it| it.keys());
+    declared.filter(|topic| !named.contains(topic)).cloned().collect()
 }
 
 /// As it was recorded, with its own proof.

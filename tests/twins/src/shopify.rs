@@ -249,6 +249,26 @@ impl ShopifyTwin {
         Ok(())
     }
 
+    /// A person at the shop merges two customers: the one is kept, with what it lacked and the orders of the other, which
+    /// is no more.
+    ///
+    /// # Errors
+    /// When there is no such customer.
+    pub async fn merge_customers(&self, kept: &str, lost: &str) -> Result<(), String> {
+        let now_s = self.inner.now_s();
+        let (kept_id, lost_id) = (self.customer(kept)?, self.customer(lost)?);
+        let event = {
+            let mut state = self.inner.lock();
+            state.shop.merge(kept_id, lost_id, now_s);
+            state.act();
+            let body = serde_json::json!({ "admin_graphql_api_customer_kept_id": kept, "status": "completed", "errors": [],
+                "admin_graphql_api_customer_deleted_id": lost, "admin_graphql_api_job_id": null });
+            state.event("customers/merge", now_s, body)
+        };
+        self.inner.send(vec![event]).await;
+        Ok(())
+    }
+
     /// Somebody buys: `email`, `phone`, `note`, `status`, `lines` (`sku`, `name`, `quantity`, `price`), and `customer`
     /// with a global id unless it is a guest. Answers the global id.
     ///

@@ -75,7 +75,13 @@ impl Check<'_> {
     fn merge(&mut self, merge: Option<&Merge>, has_topics: bool) {
         match merge {
             Some(merge) => {
-                merge.from.iter().chain([&merge.into]).for_each(|pointer| self.pointer("webhook.merge", pointer));
+                let when = merge.when.iter().map(|when| &when.at);
+                merge
+                    .from
+                    .iter()
+                    .chain([&merge.into])
+                    .chain(when)
+                    .for_each(|pointer| self.pointer("webhook.merge", pointer));
                 if merge.from.is_empty() || !has_topics {
                     self.wrong("webhook.merge", "`from` names at least one place, and `route.merges` the topics");
                 }

@@ -129,13 +129,18 @@ route = { by = "body:/type", topics = { "contact.merge" = "customers", "contact.
 #[test]
 fn a_merge_names_both() {
     let webhook = r#"key_form = { customers = "c-{id}" }
-merge = { from = ["/loser", "/losers"], into = "/winner" }
+merge = { from = ["/loser", "/losers"], into = "/winner", when = { at = "/done", equals = "true" } }
 route = { by = "body:/type", topics = { "up" = "customers" }, merges = { "merged" = "customers" } }
 "#;
-    let body = r#"[{"type":"merged","winner":2,"losers":[1,2,3]},{"type":"merged","winner":"5","loser":4}]"#;
+    let body = r#"[{"type":"merged","done":true,"winner":2,"losers":[1,2,3]},
+        {"type":"merged","done":true,"winner":"c-5","loser":"c-4"},{"type":"merged","done":false,"winner":6,"loser":7}]"#;
     let found = receive(webhook, &[], body);
     assert_eq!(found, ["merged customers c-1 c-2", "merged customers c-3 c-2", "merged customers c-4 c-5"]);
-    assert_eq!(receive(webhook, &[], r#"{"type":"merged","loser":4}"#), ["broken"], "into whom is not said");
+    assert_eq!(
+        receive(webhook, &[], r#"{"type":"merged","done":true,"loser":4}"#),
+        ["broken"],
+        "into whom is not said"
+    );
     let event = |into: Value| json!({ "event": "c.up", "data": { "id": "c", "archived": true, "master": into } });
     assert_eq!(receive(BY_BODY, &[], &event(json!("d")).to_string()), ["merged customers c d"]);
     assert_eq!(receive(BY_BODY, &[], &event(Value::Null).to_string()), ["gone customers c @-"]);

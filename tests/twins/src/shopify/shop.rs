@@ -119,6 +119,28 @@ impl Shop {
         Ok((id, saved))
     }
 
+    /// One customer is kept, with what it lacked of the other and with the other's orders.
+    pub(super) fn merge(&mut self, kept: u64, lost: u64, now_s: i64) {
+        let Some(lost_one) = self.customers.remove(&lost) else { return };
+        if let Some(it) = self.customers.get_mut(&kept) {
+            let known = it.clone();
+            *it = Customer {
+                first_name: known.first_name.or(lost_one.first_name),
+                last_name: known.last_name.or(lost_one.last_name),
+                email: known.email.or(lost_one.email),
+                phone: known.phone.or(lost_one.phone),
+                note: known.note.or(lost_one.note),
+                address: known.address.or(lost_one.address),
+                updated_at_s: now_s,
+                ..known
+            };
+        }
+        for order in self.orders.values_mut().filter(|order| order.customer == Some(lost)) {
+            order.customer = Some(kept);
+        }
+        self.touched(kept);
+    }
+
     /// All records as the API would show them, by global id.
     pub(super) fn snapshot(&self) -> Value {
         let customers: Map<String, Value> =

@@ -70,8 +70,9 @@ async fn fixtures_are_what_is_read_and_told() {
     twin.delete_customer(&meimei).await.unwrap();
     twin.edit_order(&guest, &json!({ "status": "PAID" })).await.unwrap();
     twin.edit_order(&guest, &json!({ "cancelled": true })).await.unwrap();
+    twin.merge_customers(&lucy, &jim).await.unwrap();
     let heard = heard.lock().unwrap();
-    let customers = ["customers/create", "customers/update", "customers/delete"];
+    let customers = ["customers/create", "customers/update", "customers/delete", "customers/merge"];
     let orders = ["orders/create", "orders/updated", "orders/paid", "orders/cancelled", "orders/delete"];
     for topic in customers.into_iter().chain(orders) {
         let call = heard.iter().find(|call| call.header("x-shopify-topic") == topic).unwrap();
