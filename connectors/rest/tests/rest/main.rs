@@ -2,6 +2,7 @@
 
 mod auth;
 mod deletes;
+mod empty;
 mod failures;
 mod garbage;
 mod graphql;

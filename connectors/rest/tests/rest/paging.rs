@@ -7,7 +7,7 @@ use crate::kit::{Answer, Asked, Server, connector, cx, ids, pull_all};
 
 const TOTAL: usize = 7;
 
-fn stream(paginate: &str, pull: &str) -> String {
+pub fn stream(paginate: &str, pull: &str) -> String {
     format!(
         r#"
 [auth]
@@ -22,7 +22,7 @@ paginate = {paginate}
     )
 }
 
-const PLAIN: &str = r#"pull = { path = "/customers", params = { kept = "yes" } }"#;
+pub const PLAIN: &str = r#"pull = { path = "/customers", params = { kept = "yes" } }"#;
 
 fn items(from: usize, to: usize) -> Vec<Value> {
     (from..to.min(TOTAL)).map(|id| json!({ "id": id })).collect()
