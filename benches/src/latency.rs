@@ -111,7 +111,7 @@ fn row(name: &str, mut times: Vec<Duration>) {
 fn prepare(cli: &Cli, folder: &Path, port: u16, receiver: &str) -> Result<(), String> {
     let config = format!(
         "[hub]\nlisten = '127.0.0.1:{port}'\n\
-         [connections.events]\nconnector = 'webhook'\nwrites = false\n\
+         [connections.events]\nconnector = 'webhook'\nwrites = false\nchanging = {{ percent = 100 }}\n\
          [connections.target]\nconnector = 'webhook'\nnetwork = 'private'\nconfig.url = '{receiver}'\n\
          creates = ['customers']\n"
     );

@@ -107,6 +107,11 @@ impl Connection {
         self.lenses.iter().find(|lens| lens.name() == name)
     }
 
+    /// The names of the lenses that read a stream.
+    pub fn lenses_of(&self, stream: &str) -> Vec<&str> {
+        self.lenses.iter().filter(|lens| lens.stream() == stream).map(|lens| lens.name()).collect()
+    }
+
     /// What the manifest declares; a connection without a connector (files) can do nothing.
     pub fn can(&self, stream: &str, ability: Ability) -> bool {
         let stream = self.connector.as_ref().and_then(|it| it.manifest().stream(stream));

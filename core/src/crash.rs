@@ -86,6 +86,10 @@ points! {
     ReplayWritten = "replay_written",
     /// A step of a replay and its place are durable.
     ReplayCommitted = "replay_committed",
+    /// What a steward said is written, not committed.
+    CommandWritten = "command_written",
+    /// What a steward said is durable, and nobody was told that it is.
+    CommandCommitted = "command_committed",
     /// A vendor has issued a token, perhaps in place of one that it takes no more, and it is not stored.
     TokenIssued = "token_issued",
     /// A token is sealed and stored, and was not used.

@@ -13,6 +13,7 @@ use huiliu_mappings::value::FieldName;
 use serde_json::{Value, json};
 
 use crate::connection::State;
+use crate::crash::{Point, point};
 use crate::engine::Engine;
 use crate::link::{Link, LinkKey};
 use crate::pipeline::process::{self, Batch, MEANING_LOCK};
@@ -59,7 +60,10 @@ pub(crate) fn command<T>(engine: &Engine, work: impl FnOnce(&mut Tx<'_>) -> Resu
         let given = inbox::progress(tx, stewards::COMMANDS)?;
         inbox::set_progress(tx, stewards::COMMANDS, given + 1)?;
         match work(tx) {
-            Ok(done) => Ok(done),
+            Ok(done) => {
+                point(Point::CommandWritten);
+                Ok(done)
+            }
             Err(ReviewError::Store(error)) => Err(error),
             Err(error) => {
                 refusal = Some(error);
@@ -69,7 +73,11 @@ pub(crate) fn command<T>(engine: &Engine, work: impl FnOnce(&mut Tx<'_>) -> Resu
     });
     match refusal {
         Some(refusal) => Err(refusal),
-        None => Ok(done?),
+        None => {
+            let done = done?;
+            point(Point::CommandCommitted);
+            Ok(done)
+        }
     }
 }
 

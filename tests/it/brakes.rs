@@ -26,7 +26,7 @@ const STEWARD: Steward<'_> = Steward { name: "wang", why: "asked the shop" };
 
 impl Rig {
     /// Kind, held, of how many: of each brake that holds.
-    fn caught(&self) -> Vec<(Kind, i64, i64)> {
+    pub fn caught(&self) -> Vec<(Kind, i64, i64)> {
         let now = self.engine.store.read(overview::read).unwrap();
         now.brakes.iter().map(|it: &Caught| (it.kind, it.held, it.of_links)).collect()
     }

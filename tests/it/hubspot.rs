@@ -1,11 +1,15 @@
 //! HubSpot, end to end: events in signed arrays, a search that lags and ends early, batches answered row by row, merges
 //! that mint new ids; and the vendor's own client, which the twin must answer as the vendor does.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use huiliu_core::clock::Clock;
 use huiliu_core::connector::{Cursor, Delivery, Operation, Received};
-use huiliu_core::store::{Store, inbox};
+use huiliu_core::link::LinkKey;
+use huiliu_core::review::{self, Steward};
+use huiliu_core::store::brakes::Kind;
+use huiliu_core::store::{Store, inbox, links, overview};
 use huiliu_tests::judge;
 use huiliu_tests::kit::{self, DAY_ONE_US};
 use huiliu_tests::memory::Memory;
@@ -166,6 +170,79 @@ fn a_merge_that_nobody_told_of_is_found_within_a_day() {
     });
 }
 
+#[test]
+fn a_search_that_lags_behind_does_not_bring_back_who_was_deleted() {
+    on_both_stores(async |store| {
+        let account = account(store).await;
+        let id = account.twin.add("contacts", &person("A", "a@example.com")).await.expect("a contact");
+        account.wait(60);
+        account.settle(true).await;
+        account.twin.set_index_held(true);
+        account.twin.archive("contacts", &id).await;
+        account.settle(false).await;
+        assert_eq!(account.hub.open_links("hs").await, Vec::<String>::new());
+        let writes = account.writes();
+        for _ in 0..2 {
+            account.wait(600);
+            assert_eq!(account.hub.pull().await, Vec::<String>::new());
+            account.settle(false).await;
+            assert_eq!(account.hub.open_links("hs").await, Vec::<String>::new());
+        }
+        let key: LinkKey = format!("hs/contacts/{id}").parse().expect("a key");
+        let journal = account.hub.read(move |tx| {
+            let link = links::by_keys(tx, [&key])?.first().map_or(0, |link| link.number);
+            links::history(tx, link, 20)
+        });
+        let journal = journal.await;
+        assert!(journal.iter().any(|line| line.outcome == "told_back"), "it was shown and asked for: {journal:?}");
+        assert_eq!((account.writes(), account.crm.ids()), (writes, vec!["made1".to_owned()]));
+        assert_eq!(account.crm.get("made1")["email"], "a@example.com");
+    });
+}
+
+#[test]
+fn merges_at_once_are_followed_and_deletions_at_once_are_held_back() {
+    on_both_stores(async |store| {
+        let account = account(store).await;
+        let person = |at: usize| person(&format!("P{at}"), &format!("p{at}@example.com"));
+        let all: Vec<String> =
+            (0..24).map(|at| account.twin.put("contacts", &person(at)).expect("a contact")).collect();
+        account.wait(60);
+        account.settle(true).await;
+        assert_eq!((account.hub.open_links("hs").await.len(), account.crm.ids().len()), (24, 24));
+        let mut survivors = Vec::new();
+        for pair in all.chunks(2) {
+            survivors.push(account.twin.merge("contacts", &pair[0], &pair[1]).await);
+        }
+        account.wait(60);
+        account.settle(true).await;
+        let open: BTreeSet<String> = account.hub.open_links("hs").await.into_iter().collect();
+        assert_eq!(open, survivors.iter().map(|id| format!("hs/contacts/{id}")).collect::<BTreeSet<_>>());
+        let held = async || account.hub.read(overview::read).await.held_back("hs", "contacts", Kind::Missing);
+        assert_eq!(
+            (account.hub.goldens("customer").await.len(), held().await),
+            (12, 0),
+            "twenty-four ids, nobody gone"
+        );
+        for id in &survivors {
+            account.twin.archive("contacts", id).await;
+        }
+        account.settle(false).await;
+        assert_eq!((account.hub.open_links("hs").await.len(), held().await), (12, 12));
+        assert_eq!(account.crm.ids().len(), 24);
+        // The list of a whole day later says the same; it is still for a person to say.
+        account.wait(90_000);
+        account.settle(true).await;
+        assert_eq!(account.hub.open_links("hs").await.len(), 12);
+        let engine = account.hub.engine.clone();
+        let steward = Steward { name: "wang", why: "an old list" };
+        let released = tokio::task::spawn_blocking(move || review::release(&engine, "hs", "contacts", steward));
+        assert!(released.await.expect("no panic").expect("a brake") >= 12);
+        account.settle(false).await;
+        assert_eq!((account.hub.open_links("hs").await.len(), held().await), (0, 0));
+    });
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_search_ends_early_and_still_shows_every_record_of_one_stamp() {
     let twin = HubspotTwin::start().await.expect("a port");
@@ -174,7 +251,7 @@ async fn a_search_ends_early_and_still_shows_every_record_of_one_stamp() {
     let account = shipped("hs", "hubspot", &twin.settings(PUBLIC), &twin.secrets(), &clock);
     let by = account.connector.expect("a connector");
     let pull = async |mut from: Option<Cursor>| {
-        let mut ids = std::collections::BTreeSet::new();
+        let mut ids = BTreeSet::new();
         loop {
             let page = by.pull(&account.cx, &"contacts".into(), from.as_ref()).await.expect("a page");
             ids.extend(page.items.iter().map(|item| match item {

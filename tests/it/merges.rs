@@ -5,6 +5,7 @@ use huiliu_core::connection::Budget;
 use huiliu_core::connector::{Received, Version};
 use huiliu_core::link::LinkKey;
 use huiliu_core::replay::{self, Scope};
+use huiliu_core::store::brakes::Kind;
 use huiliu_core::store::inbox::{InboxItem, ItemKind};
 use huiliu_core::store::{goldens, inbox, links};
 use huiliu_tests::kit::{self, DAY_ONE_US, feed, on_both_stores, record};
@@ -97,6 +98,50 @@ fn a_call_names_both() {
             is_one(&rig, into);
         });
     }
+}
+
+#[test]
+fn many_merges_at_once_are_no_mass_deletion() {
+    for telling in [Telling::ById, Telling::InList, Telling::Never] {
+        on_both_stores(|store| {
+            let rig = rig_of(store, Memory::new(false), Budget::CHANGING);
+            rig.fill(24);
+            let mut told = Vec::new();
+            for at in 0..12 {
+                let (former, into) = (format!("{:03}", at + 12), format!("{at:03}"));
+                rig.a.merge(&former, &into, telling);
+                told.extend((telling == Telling::Never).then(|| merged(&former, &into)));
+                told.extend((telling != Telling::InList).then(|| gone(&former)));
+            }
+            rig.told(&told);
+            rig.round();
+            let seen = (kit::customers(&rig.engine).len(), rig.open()["a"], rig.caught());
+            assert_eq!(seen, (12, 12, vec![]), "{telling:?}");
+            // As many deletions are another thing.
+            let ids: Vec<String> = (0..12).map(|at| format!("{at:03}")).collect();
+            ids.iter().for_each(|id| rig.a.remove(id));
+            rig.told(&ids.iter().map(|id| gone(id)).collect::<Vec<_>>());
+            rig.settle();
+            assert_eq!((rig.open()["a"], rig.caught()), (12, vec![(Kind::Missing, 12, 12)]), "{telling:?}");
+        });
+    }
+}
+
+#[test]
+fn a_merge_ends_the_wait_of_a_deletion_that_was_none() {
+    on_both_stores(|store| {
+        let rig = rig_of(store, Memory::new(false), Budget::CHANGING);
+        rig.fill(24);
+        let pairs: Vec<(String, String)> = (0..12).map(|at| (format!("{:03}", at + 12), format!("{at:03}"))).collect();
+        pairs.iter().for_each(|(former, into)| rig.a.merge(former, into, Telling::Never));
+        rig.told(&pairs.iter().map(|(former, _)| gone(former)).collect::<Vec<_>>());
+        rig.settle();
+        assert_eq!((rig.open()["a"], rig.caught()), (24, vec![(Kind::Missing, 12, 24)]));
+        // The system says at last what it was.
+        rig.told(&pairs.iter().map(|(former, into)| merged(former, into)).collect::<Vec<_>>());
+        rig.settle();
+        assert_eq!((kit::customers(&rig.engine).len(), rig.open()["a"], rig.caught()), (12, 12, vec![]));
+    });
 }
 
 #[test]

@@ -168,7 +168,9 @@ fn rig(store: Store, tells: Tells) -> Rig {
     let clock = Clock::manual(DAY_ONE_US);
     let manifest = Manifest::parse("kit/connector.toml", MANIFEST).expect("the manifest is right");
     let system = Arc::new(Final { manifest, tells, read: Mutex::new(0) });
-    let connections = [kit::connection("a", &clock, Some(system.clone()))];
+    let mut connections = [kit::connection("a", &clock, Some(system.clone()))];
+    // Every record changes here within the hour.
+    connections[0].changing.percent = 100;
     let engine = Engine::new(store, matching::Rules::shipped(), merge::Rules::shipped(), connections, clock);
     Rig {
         engine,

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use huiliu_core::clock::Clock;
+use huiliu_core::store::brakes::Kind;
 use huiliu_core::store::inbox;
 use huiliu_tests::kit;
 use huiliu_tests::memory::Memory;
@@ -72,6 +73,40 @@ fn a_customer_who_is_handed_over_stays_one_with_all_that_is_known() {
             twin.delete_contact("li", &external).await;
             assert_eq!(hub.settle(true).await, Vec::<String>::new());
             assert_eq!((hub.open_links("wecom").await.len(), crm.ids().len()), (0, 1));
+        });
+    }
+}
+
+#[test]
+fn a_member_who_leaves_hands_over_many_and_nobody_is_gone() {
+    // Told by callbacks all at once, and found by the next scan.
+    for fault in [Fault::None, Fault::Drop] {
+        on_both_stores(async |store| {
+            let (twin, crm, hub) = corp(store).await;
+            let mut all = Vec::new();
+            for at in 0..12 {
+                all.push(twin.preload_contact("zhang", Customer::named(&format!("客户{at}"))));
+            }
+            assert_eq!(hub.settle(true).await, Vec::<String>::new());
+            assert_eq!((hub.open_links("wecom").await.len(), crm.ids().len()), (12, 12));
+            twin.hooks.set_fault(fault);
+            for external in &all {
+                twin.share_contact("li", external).await;
+                twin.delete_contact("zhang", external).await;
+            }
+            assert_eq!(hub.settle(true).await, Vec::<String>::new());
+            let open = hub.open_links("wecom").await;
+            assert!(open.len() == 12 && open.iter().all(|key| key.contains("/li")), "{open:?}");
+            let now = async || hub.read(huiliu_core::store::overview::read).await;
+            let held = async |kind| now().await.held_back("wecom", "contacts", kind);
+            assert_eq!((hub.goldens("customer").await.len(), held(Kind::Missing).await), (12, 0));
+            // A colleague who loses as many is another thing.
+            for external in &all {
+                twin.delete_contact("li", external).await;
+            }
+            assert_eq!(hub.settle(true).await, Vec::<String>::new());
+            assert_eq!((hub.open_links("wecom").await.len(), held(Kind::Missing).await), (12, 12));
+            assert_eq!(crm.ids().len(), 12);
         });
     }
 }

@@ -7,19 +7,22 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Result, Steward, command, note, refused};
+use crate::connection::Connection;
 use crate::connector::Received;
 use crate::engine::Engine;
+use crate::link::{Link, LinkKey};
 use crate::pipeline::process::received;
 use crate::pipeline::pull;
 use crate::store::brakes::{self, Kind};
-use crate::store::db::Tx;
+use crate::store::db::{self, Tx};
+use crate::store::inbox::{self, InboxItem};
+use crate::store::links;
 use crate::store::streams::{self, Mark};
-use crate::store::{inbox, links};
 
 /// Held arrivals that run again, or are shown, together: with bodies of some kilobytes each, a few megabytes.
 const ITEMS: i64 = 500;
 
-/// An arrival that waits.
+/// What waits for a steward.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Held {
     /// The record: `connection/lens/id`.
@@ -28,46 +31,70 @@ pub struct Held {
     pub kind: Kind,
     /// The fields that would say something else: before and after.
     pub fields: BTreeMap<FieldName, (Value, Value)>,
-    /// Its place in the inbox.
-    pub position: i64,
-    /// When it was received, microseconds since 1970 UTC.
+    /// The place of the arrival in the inbox; none where a complete scan did not show the record.
+    pub position: Option<i64>,
+    /// When the arrival was received, or the scan ended, microseconds since 1970 UTC.
     pub received_us: i64,
 }
 
-/// What is held back of a stream, in the order of its links, the first `count`.
+/// What is held back of a stream, the first `count`: arrivals in the order of their links, then what a complete scan did
+/// not show.
 pub fn held(engine: &Engine, connection: &str, stream: &str, count: i64) -> Result<Vec<Held>> {
     Ok(engine.store.read(|tx| {
+        let Some(whose) = engine.connections.get(connection) else { return Ok(Vec::new()) };
         let holds = brakes::held_in(tx, connection, stream, 0, count)?;
         let mut held = Vec::with_capacity(holds.len());
         for part in holds.chunks(usize::try_from(ITEMS).unwrap_or(1)) {
             let items = inbox::at_all(tx, part.iter().map(|hold| hold.position))?;
-            let items: BTreeMap<i64, _> = items.into_iter().map(|item| (item.position, item)).collect();
+            let items: BTreeMap<i64, InboxItem> = items.into_iter().map(|item| (item.position, item)).collect();
             let known = links::by_numbers(tx, part.iter().map(|hold| hold.link))?;
-            let known: BTreeMap<i64, _> = known.into_iter().map(|link| (link.number, link)).collect();
-            for hold in part {
-                let Some(link) = known.get(&hold.link) else { continue };
-                let whole = engine.connections.get(connection).zip(items.get(&hold.position));
-                let said = whole.map_or(Ok(Vec::new()), |(whose, item)| received(whose, item)).unwrap_or_default();
-                let mut fields = BTreeMap::new();
-                for one in said {
-                    let Received::Record(record) = one else { continue };
-                    let lens = whole.and_then(|(whose, _)| whose.lens(&link.key.lens));
-                    let Some(lens) =
-                        lens.filter(|it| it.stream() == record.stream.as_str() && record.id == link.key.id)
-                    else {
-                        continue;
-                    };
-                    let before = |field: &FieldName| link.state.held.get(field).cloned().unwrap_or_default();
-                    let shown = lens.map(&record.body).0.fields.into_iter();
-                    let both = shown.map(|(field, after)| (field.clone(), (before(&field), after)));
-                    fields.extend(both.filter(|(_, (before, after))| before != after));
-                }
-                let (position, received_us) = (hold.position, hold.received_us);
-                held.push(Held { record: link.key.to_string(), kind: hold.key.2, fields, position, received_us });
-            }
+            let known: BTreeMap<i64, Link> = known.into_iter().map(|link| (link.number, link)).collect();
+            held.extend(part.iter().filter_map(|hold| {
+                let link = known.get(&hold.link)?;
+                let item = items.get(&hold.position);
+                let fields = item.map(|item| differences(whose, link, item)).unwrap_or_default();
+                let (record, kind, position) = (link.key.to_string(), hold.key.2, Some(hold.position));
+                Some(Held { record, kind, fields, position, received_us: hold.received_us })
+            }));
         }
+        let left = count - i64::try_from(held.len()).unwrap_or(count);
+        held.extend(unseen(tx, whose, stream, left)?);
         Ok(held)
     })?)
+}
+
+/// Which fields of a link an arrival would change: before and after.
+fn differences(whose: &Connection, link: &Link, item: &InboxItem) -> BTreeMap<FieldName, (Value, Value)> {
+    let lens = whose.lens(&link.key.lens);
+    let said = received(whose, item).unwrap_or_default().into_iter().filter_map(|one| match one {
+        Received::Record(record) if record.id == link.key.id => Some(record),
+        _ => None,
+    });
+    let shown = said.filter_map(|record| Some((lens.filter(|it| it.stream() == record.stream.as_str())?, record)));
+    let fields = shown.flat_map(|(lens, record)| lens.map(&record.body).0.fields);
+    let both = fields.map(|(field, after)| {
+        let before = link.state.held.get(&field).cloned().unwrap_or_default();
+        (field, (before, after))
+    });
+    both.filter(|(_, (before, after))| before != after).collect()
+}
+
+/// What a complete scan that was held back did not show.
+fn unseen(tx: &mut Tx<'_>, whose: &Connection, stream: &str, count: i64) -> db::Result<Vec<Held>> {
+    let key = (whose.name.as_str().to_owned(), stream.to_owned());
+    let Some(brake) = streams::all(tx)?.remove(&key).and_then(|it| it.brake) else { return Ok(Vec::new()) };
+    let lenses = whose.lenses_of(stream);
+    let scope = links::Scope { connection: whose.name.as_str(), lenses: &lenses };
+    let missing = links::unseen(tx, &scope, &brake.scan, count)?;
+    let name = |lens: String, id: String| LinkKey { connection: whose.name.clone(), lens, id: id.into() }.to_string();
+    let gone = missing.into_iter().map(|(_, lens, id)| Held {
+        record: name(lens, id),
+        kind: Kind::Missing,
+        fields: BTreeMap::new(),
+        position: None,
+        received_us: brake.at_us,
+    });
+    Ok(gone.collect())
 }
 
 /// Lets the brake of a stream go: a scan may close what it missed, and what was held back is taken in. Returns how many

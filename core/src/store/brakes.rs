@@ -39,7 +39,7 @@ pub struct Spent {
     pub since_us: i64,
     /// Links counted in it.
     pub links: i64,
-    /// The open links of the stream, counted when somebody had to know.
+    /// The open links of the stream when somebody last had to know.
     pub of_links: Option<i64>,
     /// Since when the brake holds, microseconds since 1970 UTC; none: it does not.
     pub caught_us: Option<i64>,

@@ -1,6 +1,6 @@
 //! How things stand: what waits, where, and for how long. Read by `huiliu status` and by `/metrics`.
 
-use super::brakes::{self, Caught};
+use super::brakes::{self, Caught, Kind};
 use super::db::{Param, Result, Tx};
 use super::meter::{self, Meter};
 use super::{drifts, inbox, streams};
@@ -36,6 +36,17 @@ pub struct Overview {
     /// Findings about drift that wait for a person, and what waits for them: connection, how many findings, how many
     /// records, values and deliveries.
     pub drift: Vec<(String, i64, i64)>,
+}
+
+impl Overview {
+    /// How many records of a stream the brake holds back: what would be gone includes what a complete scan did not show.
+    pub fn held_back(&self, connection: &str, stream: &str, kind: Kind) -> i64 {
+        let here = |it: &&Caught| (it.connection.as_str(), it.stream.as_str(), it.kind) == (connection, stream, kind);
+        let held = self.brakes.iter().find(here).map_or(0, |it| it.held);
+        let mut states = self.streams.iter().filter(|(known, name, _)| known == connection && name == stream);
+        let unseen = states.find_map(|(.., state)| state.brake).map_or(0, |brake| brake.missing);
+        if kind == Kind::Missing { held.max(unseen) } else { held }
+    }
 }
 
 /// Reads how things stand. It asks indexes and positions only, except for dead letters and reviews, which are few.

@@ -55,9 +55,9 @@ fn play_all(days: impl IntoIterator<Item = (Store, String, Fate)>) {
 fn fate(point: Point) -> Option<Fate> {
     let here = format!("{}:1", point.name());
     let deaths = match point {
-        Point::BackfillWritten | Point::BackfillCommitted | Point::ReplayWritten | Point::ReplayCommitted => {
-            return None;
-        }
+        Point::BackfillWritten | Point::BackfillCommitted => return None,
+        Point::ReplayWritten | Point::ReplayCommitted => return None,
+        Point::CommandWritten | Point::CommandCommitted => return None,
         // Something must be on its way when it comes back.
         Point::RecoverWritten | Point::RecoverCommitted => vec!["attempt_committed:1".to_owned(), here],
         _ => vec![here],
@@ -91,9 +91,13 @@ fn a_killed_command_goes_on_when_it_is_given_again() {
     for store in Store::BOTH {
         let world = World::open(store, Fate::default());
         let end = day::play_then(world, |world| {
+            let golden = world.golden("lei.li@example.com");
             for point in Point::ALL.iter().filter(|point| fate(**point).is_none()) {
                 let args: &[&str] = match point {
                     Point::BackfillWritten | Point::BackfillCommitted => &["sync", "shop", "--backfill"],
+                    Point::CommandWritten | Point::CommandCommitted => {
+                        &["pin", &golden, "company", "甲有限公司", "--why", "it is so"]
+                    }
                     _ => &["replay", "--yes"],
                 };
                 world.program.dies(args, &format!("{}:1", point.name()));

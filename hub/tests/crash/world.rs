@@ -163,6 +163,14 @@ impl World {
         lines.concat()
     }
 
+    /// The number of the golden record with this address.
+    pub fn golden(&self, email: &str) -> String {
+        let told = self.program.folder.run(&["export"]).out();
+        let mut goldens = told.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        let found = goldens.find(|golden| golden["fields"].to_string().contains(email));
+        found.unwrap_or_else(|| panic!("nobody has {email}: {told}"))["id"].to_string()
+    }
+
     /// How often the hub wrote to each system.
     pub fn writes(&self) -> [u64; 3] {
         [self.shop.writes().values().sum(), self.crm.writes(), self.wecom.writes().values().sum()]

@@ -126,7 +126,8 @@ impl HubspotTwin {
         made.to_string()
     }
 
-    /// The search index stands still: what changes now is not found by a search until it runs again.
+    /// The search index stands still: what changes now is not found by a search until it runs again, and what is archived
+    /// now is still found.
     pub fn set_index_held(&self, held: bool) {
         self.0.desk.lock().hold_index(held);
     }

@@ -7,6 +7,8 @@
 //! happens until a later scan shows it again or a steward releases the brake ([`crate::review::release`]): a lost
 //! permission looks exactly like a mass deletion.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::connection::Connection;
 use crate::engine::Engine;
 use crate::link::LinkKey;
@@ -16,10 +18,10 @@ use crate::store::brakes::{self, Hold, Kind};
 use crate::store::db::{Result, Tx};
 use crate::store::inbox::InboxItem;
 use crate::store::links::{self, JournalLine};
-use crate::store::streams::{self, Brake, Mark};
+use crate::store::streams::{self, Brake, Mark, Scan};
 
 use super::expand::{Arrival, Expanded, Leave, Source};
-use super::resolve::running;
+use super::resolve::{Batch, running};
 
 /// What a mark leads to, beside records to read and links to close.
 pub(super) struct Swept {
@@ -51,7 +53,7 @@ pub(super) fn sweep(engine: &Engine, tx: &mut Tx<'_>, item: &InboxItem) -> Resul
     let mut expanded = Expanded::default();
     let Some(connection) = engine.connections.get(&item.connection) else { return Ok((swept, expanded)) };
     let mark: Mark = serde_json::from_slice(&item.body)?;
-    let lenses = lens_names(connection, &swept.stream);
+    let lenses = connection.lenses_of(&swept.stream);
     let scope = links::Scope { connection: &item.connection, lenses: &lenses };
     let (open, missing) = (links::count_open(tx, &scope)?, links::count_unseen(tx, &scope, &mark.scan)?);
     let can_read = connection.can(&swept.stream, Ability::Fetch);
@@ -63,7 +65,8 @@ pub(super) fn sweep(engine: &Engine, tx: &mut Tx<'_>, item: &InboxItem) -> Resul
         // A scan that shows nothing at all proves nothing, unless each record can be asked for.
         let proves_nothing = missing == open && !can_read;
         let gone = running(&spent, item.received_us);
-        if spent.caught_us.is_some() || proves_nothing || !connection.missing.allows(open + gone, missing + gone) {
+        let is_held = spent.caught_us.is_some() || proves_nothing;
+        if is_held || is_too_much(tx, connection, &scope, &mark.scan, (open, missing, gone))? {
             let (connection, stream) = (&item.connection, &swept.stream);
             tracing::warn!(connection, stream, open, missing, "a scan misses too much: nothing is closed");
             swept.brake = Some(Brake { scan: mark.scan, open, missing, at_us: item.received_us });
@@ -103,6 +106,34 @@ pub(super) fn sweep(engine: &Engine, tx: &mut Tx<'_>, item: &InboxItem) -> Resul
     Ok((swept, expanded))
 }
 
-fn lens_names<'a>(connection: &'a Connection, stream: &str) -> Vec<&'a str> {
-    connection.lenses.iter().filter(|lens| lens.stream() == stream).map(|lens| lens.name()).collect()
+/// Whether so many missing links of the open ones, with those that went otherwise in this hour, are beyond the budget.
+fn is_too_much(
+    tx: &mut Tx<'_>,
+    connection: &Connection,
+    scope: &links::Scope<'_>,
+    scan: &Scan,
+    (open, missing, gone): (i64, i64, i64),
+) -> Result<bool> {
+    let allows = |missing: i64| connection.missing.allows(open + gone, missing + gone);
+    if allows(missing) {
+        return Ok(false);
+    }
+    // Who was handed over to somebody else is not gone.
+    let unseen = links::unseen(tx, scope, scan, BATCH_ITEMS)?;
+    Ok(!allows(missing - handed_over(tx, connection, &unseen)?))
+}
+
+/// How many of these links (number, lens, id) others take the place of, which the scan showed.
+fn handed_over(tx: &mut Tx<'_>, connection: &Connection, unseen: &[(i64, String, String)]) -> Result<i64> {
+    let lens = |name: &str| connection.lens(name).filter(|lens| lens.heir().is_some());
+    let going: BTreeSet<i64> = unseen.iter().map(|(number, ..)| *number).collect();
+    let may: BTreeMap<i64, _> = unseen.iter().filter_map(|(number, name, _)| Some((*number, lens(name)?))).collect();
+    if may.is_empty() {
+        return Ok(0);
+    }
+    let known = links::by_numbers(tx, may.keys().copied())?;
+    let goldens = known.iter().map(|link| link.golden).filter(|golden| *golden != 0).collect();
+    let batch = Batch::gather(tx, known, goldens)?;
+    let taken = may.iter().filter(|(number, lens)| batch.heir(**number, lens, &going).is_some()).count();
+    Ok(i64::try_from(taken).unwrap_or(i64::MAX))
 }

@@ -145,7 +145,7 @@ impl Batch {
 
     /// Takes in every arrival, in order.
     pub(super) fn resolve(&mut self, engine: &Engine, arrivals: Vec<Arrival>) {
-        for arrival in arrivals {
+        for arrival in gone::heirs_first(arrivals) {
             if let Some(survivor) = arrival.survivor.clone() {
                 self.succeed(engine, &arrival, &survivor);
                 continue;

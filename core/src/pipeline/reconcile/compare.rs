@@ -50,7 +50,7 @@ impl Known {
         stream: &str,
         ids: &BTreeSet<String>,
     ) -> Result<Self> {
-        let lenses: Vec<&str> = lenses(connection, stream);
+        let lenses = connection.lenses_of(stream);
         let keys: Vec<LinkKey> = ids
             .iter()
             .flat_map(|id| lenses.iter().map(move |lens| (lens, id)))
@@ -180,9 +180,4 @@ fn missed(state: &LinkState, shown: &MappedRecord) -> BTreeSet<FieldName> {
         None => !value.is_null(),
     };
     shown.fields.iter().filter(differs).map(|(field, _)| field.clone()).collect()
-}
-
-/// The lenses that read a stream.
-pub(super) fn lenses<'a>(connection: &'a Connection, stream: &str) -> Vec<&'a str> {
-    connection.lenses.iter().filter(|lens| lens.stream() == stream).map(|lens| lens.name()).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::compare::{Difference, Known, lenses};
+use super::compare::{Difference, Known};
 use super::missing::{self, Owing};
 use super::{ROUND_EVERY_US, Reconciled, Turn, pause, wait_us};
 use crate::connector::{ConnectorError, Cursor, Received, Record, StreamName};
@@ -337,7 +337,7 @@ fn given_up(number: i64) -> String {
 /// Absence is not deletion: a lost permission looks like a mass deletion to whoever asks for one record after the other,
 /// too. More than the budget of a complete scan is never closed by a round.
 fn brake(turn: &Turn, tx: &mut Tx<'_>, stream: &str) -> Result<Option<String>> {
-    let names = lenses(&turn.connection, stream);
+    let names = turn.connection.lenses_of(stream);
     let scope = links::Scope { connection: turn.name(), lenses: &names };
     let (open, now_us) = (links::count_open(tx, &scope)?, turn.engine.clock.now_us());
     let missing = divergences::vanished(tx, (turn.name(), stream), now_us - ROUND_EVERY_US)?;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use huiliu_mappings::value::FieldName;
 
-use super::compare::{Difference, Known, lenses};
+use super::compare::{Difference, Known};
 use super::{ROUND_EVERY_US, Reconciled, Step, Turn, missing, pause, wait_us};
 use crate::connector::{ConnectorError, Cursor, Page, Received, Record};
 use crate::manifest::Ability;
@@ -132,7 +132,7 @@ async fn alone(turn: &Turn, step: Step, afford: i64, done: &mut Reconciled) -> R
     let wanted = afford.clamp(1, ALONE_MAX);
     let (here, name, after) = (turn.clone(), step.stream.clone(), step.round.cursor.clone().unwrap_or_default());
     let ids = blocking(move || {
-        let lenses = lenses(&here.connection, name.as_str());
+        let lenses = here.connection.lenses_of(name.as_str());
         let scope = links::Scope { connection: here.name(), lenses: &lenses };
         here.engine.store.read(|tx| links::open_ids_after(tx, &scope, &after, wanted))
     })
@@ -205,7 +205,7 @@ fn read_alone(
 
 /// Links that no page of the round showed. It costs no call.
 fn unseen(turn: &Turn, step: &Step, mut done: Reconciled) -> Result<Reconciled> {
-    let names = lenses(&turn.connection, step.stream.as_str());
+    let names = turn.connection.lenses_of(step.stream.as_str());
     let scope = links::Scope { connection: turn.name(), lenses: &names };
     let after = step.round.cursor.clone().unwrap_or_default();
     // Whether it is gone can be told by asking for it, or because the pages showed all that there is.

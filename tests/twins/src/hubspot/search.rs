@@ -32,7 +32,9 @@ pub(super) fn search(store: &mut Store, kind: &'static str, asked: &Value, now_m
     let groups = asked["filterGroups"].as_array().cloned().unwrap_or_default();
     let is_indexed =
         |id: u64, it: &Object| !store.unindexed.contains(&(kind, id)) && it.created_ms + store.index_lag_ms <= now_ms;
-    let mine = store.objects.iter().filter(|((known, id), it)| *known == kind && !it.archived && is_indexed(*id, it));
+    let is_there = |id: u64, it: &Object| !it.archived || store.lingering.contains(&(kind, id));
+    let mine =
+        store.objects.iter().filter(|((known, id), it)| *known == kind && is_there(*id, it) && is_indexed(*id, it));
     let mut found: Vec<(u64, &Object)> = Vec::new();
     for ((_, id), object) in mine {
         let mut fits = groups.is_empty();
@@ -51,7 +53,11 @@ pub(super) fn search(store: &mut Store, kind: &'static str, asked: &Value, now_m
     let names =
         asked["properties"].as_array().into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned));
     let names: Vec<String> = names.collect();
-    let rows = found.iter().skip(after).take(limit).filter_map(|(id, _)| store.shown(kind, *id, &names));
+    let rows = found.iter().skip(after).take(limit).filter_map(|(id, _)| {
+        let mut row = store.shown(kind, *id, &names)?;
+        row["archived"] = json!(false);
+        Some(row)
+    });
     let mut page = json!({ "total": total, "results": rows.collect::<Vec<_>>() });
     if after + limit < total {
         page["paging"] = json!({ "next": { "after": (after + limit).to_string() } });

@@ -73,6 +73,8 @@ pub(super) struct Store {
     /// Changed while the index stood still.
     pub(super) unindexed: BTreeSet<(&'static str, u64)>,
     pub(super) index_held: bool,
+    /// Archived while the index stood still: a search shows them as they were.
+    pub(super) lingering: BTreeSet<(&'static str, u64)>,
     /// A record is found by a search so long after it was made.
     pub(super) index_lag_ms: i64,
     pub(super) searches_left: Option<u32>,
@@ -91,6 +93,7 @@ impl Default for Store {
             merged: BTreeMap::new(),
             unindexed: BTreeSet::new(),
             index_held: false,
+            lingering: BTreeSet::new(),
             index_lag_ms: 0,
             searches_left: None,
             window: 10_000,
@@ -122,6 +125,7 @@ impl Store {
         self.index_held = held;
         if !held {
             self.unindexed.clear();
+            self.lingering.clear();
         }
     }
 
@@ -178,7 +182,12 @@ impl Store {
     }
 
     pub(super) fn archive(&mut self, kind: &'static str, id: u64) -> bool {
-        self.objects.get_mut(&(kind, id)).is_some_and(|object| !std::mem::replace(&mut object.archived, true))
+        let object = self.objects.get_mut(&(kind, id));
+        let is_new = object.is_some_and(|object| !std::mem::replace(&mut object.archived, true));
+        if is_new && self.index_held {
+            self.lingering.insert((kind, id));
+        }
+        is_new
     }
 
     pub(super) fn merge(&mut self, kind: &'static str, primary: u64, other: u64, now_ms: i64) -> Option<u64> {

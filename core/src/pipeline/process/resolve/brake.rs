@@ -10,10 +10,14 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
+use huiliu_mappings::value::Identity;
+
 use super::age::{can_fetch, compare, is_hearsay, is_overtaken, is_stale};
 use super::{Arrival, Batch, copies};
 use crate::connection::Budget;
+use crate::connector::ConnectionName;
 use crate::engine::Engine;
+use crate::link::Link;
 use crate::pipeline::process::expand::Leave;
 use crate::store::brakes::{self, BudgetKey, Hold, Kind, Spent};
 use crate::store::db::{Result, Tx};
@@ -49,6 +53,21 @@ struct Count {
     is_judged: bool,
 }
 
+/// What else a batch says.
+#[derive(Default)]
+struct Beside {
+    /// Links that may close in it.
+    closing: BTreeSet<i64>,
+    /// Links of records that are one with others now.
+    merged: BTreeSet<i64>,
+    /// Account, lens and identity of records that may take somebody's place.
+    taking: BTreeSet<(ConnectionName, String, String)>,
+}
+
+fn taken(arrival: &Arrival, identity: &Identity) -> (ConnectionName, String, String) {
+    (arrival.key.connection.clone(), arrival.key.lens.clone(), identity.value.clone())
+}
+
 /// What was spent of a budget in the hour that is running at an instant.
 pub(in crate::pipeline::process) fn running(spent: &Spent, at_us: i64) -> i64 {
     if at_us - spent.since_us < WINDOW_US { spent.links } else { 0 }
@@ -62,7 +81,8 @@ impl Batch {
         tx: &mut Tx<'_>,
         arrivals: &mut Vec<Arrival>,
     ) -> Result<Weighed> {
-        let effects: Vec<Option<(i64, Effect)>> = arrivals.iter().map(|it| self.effect(engine, it)).collect();
+        let beside = self.beside(arrivals);
+        let effects: Vec<Option<(i64, Effect)>> = arrivals.iter().map(|it| self.effect(engine, it, &beside)).collect();
         let touched: BTreeSet<i64> = effects.iter().flatten().map(|(link, _)| *link).collect();
         let mut weighed = Weighed::default();
         if touched.is_empty() {
@@ -94,20 +114,40 @@ impl Batch {
         Ok(weighed)
     }
 
-    fn effect(&self, engine: &Engine, arrival: &Arrival) -> Option<(i64, Effect)> {
+    fn beside(&self, arrivals: &[Arrival]) -> Beside {
+        let mut beside = Beside::default();
+        for arrival in arrivals.iter().filter(|it| it.mapped.is_none()) {
+            let link = self.by_key.get(&arrival.key).copied();
+            beside.closing.extend(link);
+            beside.merged.extend(link.filter(|_| arrival.survivor.is_some()));
+        }
+        for arrival in arrivals.iter().filter(|it| it.lens.heir().is_some()) {
+            let stays = self.by_key.get(&arrival.key).is_none_or(|link| !beside.closing.contains(link));
+            let identities = arrival.mapped.iter().filter(|_| stays).flat_map(|shown| &shown.identities);
+            let mine = identities.filter(|it| arrival.lens.heir() == Some(&it.kind));
+            beside.taking.extend(mine.map(|it| taken(arrival, it)));
+        }
+        beside
+    }
+
+    fn effect(&self, engine: &Engine, arrival: &Arrival, beside: &Beside) -> Option<(i64, Effect)> {
         let link = self.links.get(self.by_key.get(&arrival.key)?)?;
         // A file is brought by a person, who has seen what it would do.
         engine.connections.get(arrival.key.connection.as_str())?.connector.as_ref()?;
+        // Who was merged is not gone, though the system may say so of the id.
+        if beside.merged.contains(&link.number) && arrival.mapped.is_none() && !link.is_tombstone() {
+            return Some((link.number, Effect::Shows));
+        }
         let is_past = is_stale(link, arrival)
             || is_overtaken(engine, link, arrival)
             || ((is_hearsay(link, arrival) || copies::is_under_way(&self.unsure, link, arrival))
                 && can_fetch(engine, arrival));
-        if is_past || link.is_tombstone() || arrival.survivor.is_some() {
+        if is_past || link.is_tombstone() {
             return None;
         }
         let effect = match &arrival.mapped {
             // Who is handed over to somebody else is not gone.
-            None if link.open && self.heir(link.number, arrival).is_none() => Effect::Counts(Kind::Missing),
+            None if link.open && !self.is_taken_over(link, arrival, beside) => Effect::Counts(Kind::Missing),
             // Nor is a write of ours that nobody answered a change.
             Some(shown) if link.state.is_news(shown) && copies::of(&self.unsure, link, arrival, shown).is_empty() => {
                 Effect::Counts(Kind::Changing)
@@ -115,6 +155,13 @@ impl Batch {
             _ => Effect::Shows,
         };
         Some((link.number, effect))
+    }
+
+    /// Whether another record takes the place of one that goes: it is there, or comes in the same batch.
+    fn is_taken_over(&self, link: &Link, arrival: &Arrival, beside: &Beside) -> bool {
+        let comes =
+            |it: &Identity| arrival.lens.heir() == Some(&it.kind) && beside.taking.contains(&taken(arrival, it));
+        link.state.identities.iter().any(comes) || self.heir(link.number, &arrival.lens, &beside.closing).is_some()
     }
 
     /// What is spent after this count, and whether the brake catches.
@@ -142,13 +189,12 @@ impl Batch {
             Kind::Changing => known.changing,
         };
         if links > i64::from(budget.links) && !count.is_judged {
-            let lenses: Vec<&str> =
-                known.lenses.iter().filter(|lens| lens.stream() == stream).map(|it| it.name()).collect();
-            let open = match spent.of_links {
-                Some(open) => open,
-                None => links::count_open(tx, &Scope { connection, lenses: &lenses })?,
-            };
-            spent.of_links = Some(open);
+            // A stream grows: it is counted again before anything is held back.
+            let mut open = spent.of_links.unwrap_or(0);
+            if !budget.allows(open, links) {
+                open = links::count_open(tx, &Scope { connection, lenses: &known.lenses_of(stream) })?;
+                spent.of_links = Some(open);
+            }
             if !budget.allows(open, links) {
                 let kind = kind.as_str();
                 tracing::warn!(connection, stream, kind, links, open, "too much at once: it is held back");

@@ -1,14 +1,16 @@
 //! Records that are gone, or are said to be.
 
+use std::collections::{BTreeSet, HashMap};
+
 use super::age::can_fetch;
 use super::{Arrival, Batch};
 use crate::engine::Engine;
-use crate::link::{Link, LinkState};
+use crate::link::{Link, LinkKey, LinkState};
 
 impl Batch {
     /// The record is gone: the link closes, and what it said leaves the golden record, unless another one takes its place.
     pub(super) fn close(&mut self, engine: &Engine, number: i64, arrival: &Arrival) {
-        let heir = self.heir(number, arrival);
+        let heir = self.heir(number, &arrival.lens, &BTreeSet::new());
         if let Some(heir) = heir {
             self.bequeath(engine, number, heir, arrival);
         }
@@ -51,4 +53,16 @@ impl Batch {
         }
         self.note(number, arrival, outcome);
     }
+}
+
+/// Who takes somebody's place is heard before the other goes, unless the other is back in the same batch.
+pub(super) fn heirs_first(arrivals: Vec<Arrival>) -> Vec<Arrival> {
+    let goes = |it: &Arrival| it.mapped.is_none() && it.survivor.is_none() && it.lens.heir().is_some();
+    if !arrivals.iter().any(goes) {
+        return arrivals;
+    }
+    let last: HashMap<LinkKey, usize> = arrivals.iter().enumerate().map(|(at, it)| (it.key.clone(), at)).collect();
+    let all = arrivals.into_iter().enumerate();
+    let (gone, first): (Vec<_>, Vec<_>) = all.partition(|(at, it)| goes(it) && last.get(&it.key) == Some(at));
+    first.into_iter().chain(gone).map(|(_, it)| it).collect()
 }

@@ -1,5 +1,9 @@
 //! Records that a system made one of: who takes the place of whom.
 
+use std::collections::BTreeSet;
+
+use huiliu_mappings::lens::Lens;
+
 use super::{Arrival, Batch};
 use crate::engine::Engine;
 use crate::link::{Link, LinkKey};
@@ -54,14 +58,15 @@ impl Batch {
     }
 
     /// The link that takes the place of one whose record goes, where the lens says how it is known (`heir` in the mapping):
-    /// of the same account, there, and of the same person.
-    pub(super) fn heir(&self, number: i64, arrival: &Arrival) -> Option<i64> {
-        let kind = arrival.lens.heir()?;
+    /// of the same account, there, not going itself, and of the same person.
+    pub(in crate::pipeline::process) fn heir(&self, number: i64, lens: &Lens, going: &BTreeSet<i64>) -> Option<i64> {
+        let kind = lens.heir()?;
         let former = self.links.get(&number).filter(|link| link.open)?;
         let value = former.state.identities.iter().find(|it| it.kind == *kind)?;
         let takes = |link: &&Link| {
             let of_same = (&link.key.connection, &link.key.lens) == (&former.key.connection, &former.key.lens);
-            link.open && link.number != number && of_same && link.state.identities.contains(value)
+            let stays = link.open && link.number != number && !going.contains(&link.number);
+            stays && of_same && link.state.identities.contains(value)
         };
         self.cluster(former.golden).find(takes).map(|link| link.number)
     }
