@@ -1,11 +1,13 @@
 //! One module a page, and what an action says afterwards.
 
+pub mod brakes;
 pub mod conflicts;
 pub mod connection;
 pub mod connections;
 pub mod customer;
 pub mod customers;
 pub mod door;
+pub mod drift;
 pub mod files;
 mod health;
 pub mod letters;
@@ -25,6 +27,9 @@ pub fn said(t: Language, code: &str) -> Option<String> {
     Some(match word {
         "paused" => t.said_paused().to_owned(),
         "resumed" => t.said_resumed().to_owned(),
+        "released" => t.said_released(number()),
+        "dismissed" => t.said_dismissed(number()),
+        "accepted" => t.said_accepted(number()),
         "same" => t.said_same(number()),
         "apart" => t.said_apart().to_owned(),
         "later" => t.said_later().to_owned(),

@@ -127,6 +127,8 @@ pub fn router(engine: Engine, settings: Settings) -> Router {
         .route("/connections/{name}", get(pages::connection::show))
         .route("/connections/{name}/pause", post(pages::connection::pause))
         .route("/connections/{name}/resume", post(pages::connection::resume))
+        .route("/connections/{name}/brake", post(pages::brakes::settle))
+        .route("/connections/{name}/drift", post(pages::drift::accept))
         .route("/customers", get(pages::customers::show))
         .route("/customers/{number}", get(pages::customer::show))
         .route("/records", get(pages::record::show))

@@ -173,6 +173,28 @@ texts! {
     said_resumed "The connection goes on.", "连接已恢复。";
     no_connection "There is no such connection.", "没有该连接。";
     not_paused "The connection is not paused: somebody resumed it before.", "该连接未暂停：可能已有人恢复。";
+    held_back "Held back", "暂缓";
+    would_go "would be gone", "将被删除";
+    held_more(name, stream) "There are more: “huiliu review held {name} {stream}”.", "还有更多：“huiliu review held {name} {stream}”。";
+    release "Take it in", "放行";
+    dismiss "Forget it", "丢弃";
+    brake_hint "What is taken in travels like any other news; what is forgotten leaves the records as they were known.", "放行后按新内容处理；丢弃后记录保持原样。";
+    no_choice "Say whether it is taken in or forgotten.", "请选择放行或丢弃。";
+    no_brake "Nothing is held back there any more: somebody settled it before, or it was taken back.", "该处已无暂缓内容：可能已有人处理，或已自行恢复。";
+    said_released(count) "Taken in: at most {count} record(s).", "已放行：最多涉及 {count} 条记录。";
+    said_dismissed(count) "Forgotten: {count} record(s) stay as they were known.", "已丢弃：{count} 条记录保持原样。";
+    changed_form "Changed form", "格式变化";
+    drift_vanished(place) "{place} vanished from the records.", "记录中不再有 {place}。";
+    drift_became(place, to) "{place} vanished from the records; did it become {to}?", "记录中不再有 {place}；是否改成了 {to}？";
+    drift_items(place) "{place} has items in which the mapping finds nothing.", "{place} 中的条目，映射读不出任何内容。";
+    drift_retyped(place, before, now) "{place} was {before} and is {now} now.", "{place} 原为 {before}，现为 {now}。";
+    drift_value(place) "{place} shows a value that the mapping's table does not list.", "{place} 出现了映射表中没有的值。";
+    drift_refused(place) "Writes are refused for the want of {place}, which nobody maps.", "写入被拒绝：缺少 {place}，而映射没有写这一项。";
+    drift_waiting(count) "{count} waiting", "{count} 条等待";
+    drift_mend(number) "Which line of the mapping to mend: “huiliu drift show {number}”.", "要修正的映射行：“huiliu drift show {number}”。";
+    accept_form "Take the new form as it is", "接受新格式";
+    finding_over "Somebody settled this before, or the mapping was mended.", "已由他人处理，或映射已修正。";
+    said_accepted(count) "The new form is taken as it is; {count} waiting record(s) run again.", "已接受新格式；{count} 条等待的记录已重新处理。";
     streams "Streams", "数据流";
     stream "Stream", "数据流";
     records "Records", "记录数";
@@ -453,51 +475,4 @@ texts! {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What stands in braces, in order of the alphabet.
-    fn braces(text: &str) -> Vec<&str> {
-        let mut names: Vec<&str> = text.split('{').skip(1).filter_map(|part| Some(part.split_once('}')?.0)).collect();
-        names.sort_unstable();
-        names
-    }
-
-    fn is_han(c: char) -> bool {
-        ('\u{4e00}'..='\u{9fff}').contains(&c)
-    }
-
-    #[test]
-    fn both_languages_say_the_same() {
-        // Signs and names that are the same everywhere, and the link that speaks the other language.
-        let free = ["comma", "colon", "nothing", "other_language", "identity_unionid"];
-        let mut mistakes = Vec::new();
-        for (name, en, zh) in ALL.iter().filter(|(name, ..)| !free.contains(name)) {
-            if braces(en) != braces(zh) {
-                mistakes.push(format!("{name}: {en} | {zh}: other values"));
-            }
-            if en.trim().is_empty() || en.chars().any(is_han) {
-                mistakes.push(format!("{name}: {en}: no English"));
-            }
-            let words = zh.chars().any(is_han) || braces(zh).len() > 1;
-            if !words {
-                mistakes.push(format!("{name}: {zh}: no Chinese"));
-            }
-            if zh.contains(|c: char| ",;!?".contains(c)) {
-                mistakes.push(format!("{name}: {zh}: a sign of the other script"));
-            }
-            let (ends_en, ends_zh) = (en.ends_with(['.', '?']), zh.ends_with(['。', '？']));
-            if ends_en != ends_zh {
-                mistakes.push(format!("{name}: {en} | {zh}: one is a sentence"));
-            }
-        }
-        assert!(mistakes.is_empty(), "\n{}", mistakes.join("\n"));
-        assert!(ALL.len() > 250, "only {} texts", ALL.len());
-    }
-
-    #[test]
-    fn sentences_are_said_in_both() {
-        assert_eq!(Language::En.said_retried(2, 1), "2 tried again; 1 must be mended elsewhere first.");
-        assert_eq!(Language::Zh.said_retried(2, 1), "已重试 2 项；1 项需先在别处修正。");
-    }
-}
+mod tests;

@@ -1,6 +1,8 @@
 //! The completeness meter for people at a terminal: `huiliu status`, `huiliu reconcile` and `huiliu sync`.
 
+use huiliu_core::store::brakes::Kind;
 use huiliu_core::store::meter::{Meter, share};
+use huiliu_core::store::overview::Overview;
 use huiliu_core::store::rounds::Phase;
 
 use crate::language::Language;
@@ -85,6 +87,22 @@ fn note(one: &Meter, language: Language) -> String {
         parts.push(say!(language, "the round waits: {error}", "比对暂停：{error}"));
     }
     parts.join(language.pick("; ", "；"))
+}
+
+/// How many records of a stream the brake holds back.
+pub fn held_back(now: &Overview, connection: &str, stream: &str) -> i64 {
+    [Kind::Missing, Kind::Changing].into_iter().map(|kind| now.held_back(connection, stream, kind)).sum()
+}
+
+/// What a run must say while the brake holds something back of these streams.
+pub fn held(count: i64, language: Language) -> Option<String> {
+    (count > 0).then(|| {
+        say!(
+            language,
+            "not complete: too much would go or change at once, so {count} record(s) are held back; `huiliu status` says more",
+            "尚不完整：短时间内删除或变化过多，{count} 条记录已暂缓；详见 `huiliu status`"
+        )
+    })
 }
 
 /// What a run must say while something is known to differ in one of these streams.

@@ -1,6 +1,6 @@
 //! `/metrics`: what is counted as it happens, and what is read from the store when asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::OnceLock;
 
@@ -8,7 +8,7 @@ use huiliu_core::connection::State;
 use huiliu_core::engine::Engine;
 use huiliu_core::manifest::Ability;
 use huiliu_core::pipeline::reconcile;
-use huiliu_core::store::brakes::{self, Caught};
+use huiliu_core::store::brakes;
 use huiliu_core::store::meter::Meter;
 use huiliu_core::store::overview::{self, Overview};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -263,18 +263,24 @@ impl Metrics {
             let state = streams.get(&(name.as_str(), stream.as_str()));
             let since_us = state.and_then(|state| state.ok_us).unwrap_or(self.began_us);
             let failures = state.map_or(0, |state| state.failures);
-            let unseen = state.and_then(|state| state.brake).map_or(0, |brake| brake.missing);
             let labels = [("connection", name), ("stream", stream)];
             metrics::gauge!("huiliu_stream_lag_seconds", &labels).set(seconds(now_us - since_us));
             metrics::gauge!("huiliu_stream_failures", &labels).set(number(failures));
-            for kind in [brakes::Kind::Missing, brakes::Kind::Changing] {
-                let here = |it: &&Caught| (&it.connection, &it.stream, it.kind) == (&labels[0].1, &labels[1].1, kind);
-                let held = now.brakes.iter().find(here).map_or(0, |it| it.held);
-                let all = if kind == brakes::Kind::Missing { held.max(unseen) } else { held };
-                let [connection, stream] = labels.clone();
-                let labels = [connection, stream, ("kind", kind.as_str().to_owned())];
-                metrics::gauge!("huiliu_held_back", &labels).set(number(all));
-            }
+        }
+        set_held_back(&self.engine, now);
+    }
+}
+
+/// What the brake holds back, of streams that only listen too.
+fn set_held_back(engine: &Engine, now: &Overview) {
+    for (name, connection) in engine.connections.iter().filter(|(_, it)| it.connector.is_some()) {
+        let streams: BTreeSet<&str> = connection.lenses.iter().map(|lens| lens.stream()).collect();
+        for (stream, kind) in
+            streams.into_iter().flat_map(|it| [(it, brakes::Kind::Missing), (it, brakes::Kind::Changing)])
+        {
+            let labels =
+                [("connection", name.clone()), ("stream", stream.to_owned()), ("kind", kind.as_str().to_owned())];
+            metrics::gauge!("huiliu_held_back", &labels).set(number(now.held_back(name, stream, kind)));
         }
     }
 }

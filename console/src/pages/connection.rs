@@ -9,6 +9,8 @@ use axum::response::Response;
 use huiliu_core::review::{self, ReviewError, Steward};
 use huiliu_core::store::console::{self, Chosen, DELIVERY_STATES};
 
+use super::brakes::{self, Brake};
+use super::drift;
 use super::health::{Card, Reading, card};
 use super::letters::Letter;
 use super::meter::{self, MeterRow};
@@ -28,6 +30,8 @@ struct Page<'a> {
     live: String,
     segment: String,
     is_paused: bool,
+    brakes: Vec<Brake>,
+    findings: Vec<drift::Row>,
     charts: Vec<Panel>,
     deliveries: Vec<Delivery>,
     filters: Vec<Filter>,
@@ -119,6 +123,8 @@ fn page(site: &Site, visit: &Visit, name: &str) -> Result<Content> {
         live,
         is_paused,
         segment: crate::frame::segment(name),
+        brakes: brakes::rows(site, t, name)?,
+        findings: drift::rows(site, t, &times, name)?,
         charts: chart::last_day(site, t, Some(name))?,
         deliveries,
         filters: filters.collect(),

@@ -123,7 +123,8 @@ pub fn card(t: Language, engine: &Engine, reading: &Reading, times: &Times, name
     }
 }
 
-fn held(t: Language, caught: &Caught) -> String {
+/// What one brake says.
+pub(super) fn held(t: Language, caught: &Caught) -> String {
     match caught.kind {
         Kind::Missing => t.held_missing(caught.held, caught.of_links, &caught.stream),
         Kind::Changing => t.held_changing(caught.held, caught.of_links, &caught.stream),

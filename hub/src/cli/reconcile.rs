@@ -12,7 +12,7 @@ use huiliu_core::pipeline::reconcile::{self, Pace};
 use huiliu_core::pipeline::{plan, process, pull, push};
 use huiliu_core::store::divergences::{Divergence, Kind, State};
 use huiliu_core::store::meter::{self, Meter};
-use huiliu_core::store::streams;
+use huiliu_core::store::{overview, streams};
 use huiliu_mappings::diagnose::suggest;
 use serde_json::json;
 
@@ -61,20 +61,27 @@ pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, S
     let is_chosen = |name: &str, stream: &str| {
         chosen.iter().any(|(it, streams)| it.name.as_str() == name && streams.contains(&StreamName::from(stream)))
     };
-    let read = engine.store.read(|tx| Ok((meter::read(tx)?, meter::open(tx, OPEN_MAX)?)));
-    let (mut meters, mut open) = read.map_err(|error| error.to_string())?;
+    let read = engine.store.read(|tx| Ok((meter::read(tx)?, meter::open(tx, OPEN_MAX)?, overview::standing(tx)?)));
+    let (mut meters, mut open, now) = read.map_err(|error| error.to_string())?;
     meters.retain(|it| is_chosen(&it.connection, &it.stream));
     open.retain(|it| is_chosen(&it.connection, &it.stream));
+    let streams =
+        chosen.iter().flat_map(|(it, streams)| streams.iter().map(|stream| (it.name.as_str(), stream.as_str())));
+    let held: i64 = streams.map(|(name, stream)| completeness::held_back(&now, name, stream)).sum();
     let is_whole = |it: &Meter| it.is_complete() && it.last_us.is_some_and(|ended_us| ended_us >= began_us);
-    let is_complete = errors.is_empty() && open.is_empty() && meters.iter().all(is_whole);
+    let is_complete = errors.is_empty() && open.is_empty() && held == 0 && meters.iter().all(is_whole);
     if args.json {
-        println!("{}", json!({ "complete": is_complete, "streams": meters, "open": open, "errors": errors }));
+        println!(
+            "{}",
+            json!({ "complete": is_complete, "streams": meters, "open": open, "held": held, "errors": errors })
+        );
     } else {
         print!("{}", completeness::table(&meters, completeness::Detail::Fields, language));
         print!("{}", listed(&open, language));
         for error in &errors {
             println!("{}", language.told(error));
         }
+        completeness::held(held, language).iter().for_each(|told| println!("{told}"));
         println!("{}", verdict(is_complete, &meters, language));
     }
     Ok(if is_complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -8,6 +8,7 @@ use huiliu_core::store::brakes::Kind;
 use huiliu_core::store::stewards;
 use serde_json::json;
 
+use super::connection;
 use super::steward::By;
 use crate::deployment;
 use crate::language::Language;
@@ -137,6 +138,7 @@ pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, S
 
 fn held(folder: &Path, asked: &Held, language: Language) -> Result<ExitCode, String> {
     let engine = deployment::open(folder)?.engine;
+    connection(&engine, &asked.connection, language)?;
     let held = review::held(&engine, &asked.connection, &asked.stream, asked.limit).map_err(|it| it.to_string())?;
     for one in &held {
         if asked.json {

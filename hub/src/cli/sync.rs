@@ -7,6 +7,7 @@ use huiliu_core::connection::Connection;
 use huiliu_core::engine::Engine;
 use huiliu_core::pipeline::{plan, process, pull, push};
 use huiliu_core::store::meter::{self, Meter};
+use huiliu_core::store::overview;
 use huiliu_mappings::diagnose::suggest;
 
 use super::{connection, runtime};
@@ -53,6 +54,8 @@ struct Done {
     dead: usize,
     /// Records that are known to differ still: the run is not complete.
     differing: i64,
+    /// Records that the brake holds back: neither is it then.
+    held: i64,
     errors: Vec<String>,
 }
 
@@ -91,6 +94,9 @@ pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, S
     let is_ours = |it: &Meter| schedule.iter().any(|(stream, _)| stream.as_str() == it.stream);
     meters.retain(|it| it.connection == args.connection && is_ours(it));
     done.differing = meters.iter().map(Meter::differing).sum();
+    let now = at.engine.store.read(overview::standing).map_err(|error| error.to_string())?;
+    let held = schedule.iter().map(|(stream, _)| completeness::held_back(&now, &args.connection, stream.as_str()));
+    done.held = held.sum();
     if args.json {
         println!("{}", serde_json::to_string(&done).map_err(|error| error.to_string())?);
     } else {
@@ -105,11 +111,10 @@ pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, S
             )
         );
         done.errors.iter().for_each(|error| println!("{}", language.told(error)));
-        if let Some(told) = completeness::open(&meters, language) {
-            println!("{told}");
-        }
+        let open = [completeness::open(&meters, language), completeness::held(done.held, language)];
+        open.iter().flatten().for_each(|told| println!("{told}"));
     }
-    Ok(if done.errors.is_empty() && done.differing == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if done.errors.is_empty() && done.differing + done.held == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn sync(

@@ -13,14 +13,14 @@ use crate::kit::{Folder, PATIENCE, browse, free_port, until};
 const PASSWORD: &str = "correct horse battery staple";
 
 /// An answer with its head.
-struct Answer {
-    status: u16,
+pub struct Answer {
+    pub status: u16,
     head: String,
-    body: String,
+    pub body: String,
 }
 
 impl Answer {
-    fn header(&self, name: &str) -> String {
+    pub fn header(&self, name: &str) -> String {
         let lines = self.head.lines().filter_map(|line| line.split_once(": "));
         lines
             .filter(|(known, _)| known.eq_ignore_ascii_case(name))
@@ -37,7 +37,7 @@ impl Answer {
     }
 
     /// What the forms of a page carry.
-    fn form(&self) -> String {
+    pub fn form(&self) -> String {
         let after = self.body.split("name=\"form\" value=\"").nth(1).expect("a form");
         after.split('"').next().expect("a value").to_owned()
     }
@@ -63,11 +63,12 @@ fn ask(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body: &str
 }
 
 /// A hub with a console, serving; both end when this is dropped.
-struct Hub {
+pub struct Hub {
     port: u16,
+    hooks: u16,
     origin: String,
     link: String,
-    folder: Folder,
+    pub folder: Folder,
     _serving: Program,
 }
 
@@ -103,29 +104,45 @@ fn hub() -> Hub {
     hub_with("")
 }
 
-/// With more in its huiliu.toml.
-fn hub_with(more: &str) -> Hub {
+/// With this in its huiliu.toml.
+fn hub_with(config: &str) -> Hub {
+    hub_of(Folder::new(config))
+}
+
+/// On a folder that was made before.
+pub fn hub_of(folder: Folder) -> Hub {
     let (port, hooks) = (free_port(), free_port());
-    let config = format!("[hub]\nlisten = '127.0.0.1:{hooks}'\n[console]\nlisten = '127.0.0.1:{port}'\n{more}");
-    let folder = Folder::new(&config);
+    let config = folder.read("huiliu.toml");
+    let own = format!("[hub]\nlisten = '127.0.0.1:{hooks}'\n[console]\nlisten = '127.0.0.1:{port}'\n");
+    folder.write("huiliu.toml", &(own + &config));
     let (serving, link) = start(folder.command(&["serve"]), PATIENCE);
     until("the console is open", || TcpStream::connect(("127.0.0.1", port)).ok());
     let path = link.strip_prefix(&format!("http://127.0.0.1:{port}")).expect("its own address").to_owned();
-    Hub { port, origin: format!("http://127.0.0.1:{port}"), link: path, folder, _serving: serving }
+    Hub { port, hooks, origin: format!("http://127.0.0.1:{port}"), link: path, folder, _serving: serving }
 }
 
 impl Hub {
-    fn get(&self, path: &str, cookies: &str) -> Answer {
+    pub fn get(&self, path: &str, cookies: &str) -> Answer {
         ask(self.port, "GET", path, &[("Cookie", cookies)], "")
     }
 
-    fn post(&self, path: &str, cookies: &str, form: &str, rest: &str) -> Answer {
+    pub fn post(&self, path: &str, cookies: &str, form: &str, rest: &str) -> Answer {
         let headers = [("Cookie", cookies), ("Origin", self.origin.as_str())];
         ask(self.port, "POST", path, &headers, &format!("form={form}&{rest}"))
     }
 
+    /// What a supervisor reads.
+    pub fn metrics(&self) -> String {
+        ask(self.hooks, "GET", "/metrics", &[], "").body
+    }
+
+    /// A page in Chinese.
+    pub fn get_zh(&self, path: &str, cookies: &str) -> String {
+        ask(self.port, "GET", path, &[("Cookie", cookies), ("Accept-Language", "zh-CN")], "").body
+    }
+
     /// Makes the first account.
-    fn account(&self) {
+    pub fn account(&self) {
         let page = self.get(&self.link, "");
         let cookie = format!("form={}", page.cookie("form").expect("a cookie for the form"));
         let fields = format!("name=Wang&password={PASSWORD}&again={PASSWORD}");
@@ -134,7 +151,7 @@ impl Hub {
     }
 
     /// Logs in; returns the session's cookie.
-    fn log_in(&self) -> String {
+    pub fn log_in(&self) -> String {
         let page = self.get("/login", "");
         let cookie = format!("form={}", page.cookie("form").expect("a cookie for the form"));
         let fields = format!("name=wang&password={PASSWORD}&next=%2Fcustomers%3Fq%3Dli");
@@ -170,7 +187,14 @@ fn nothing_is_reachable_without_a_login() {
         assert_eq!(answer.body, "", "{page} says something");
     }
     assert_eq!(hub.get("/live/connections", "").status, 401);
-    for action in ["/dead-letters/retry", "/connections/shop/pause", "/reviews/1", "/logout"] {
+    for action in [
+        "/dead-letters/retry",
+        "/connections/shop/pause",
+        "/connections/shop/brake",
+        "/connections/shop/drift",
+        "/reviews/1",
+        "/logout",
+    ] {
         let answer = hub.post(action, "", "x", "one=1");
         assert_eq!(answer.status, 401, "{action}");
     }
@@ -283,8 +307,7 @@ fn a_connection_shows_how_complete_it_is() {
     for shown in ["Completeness", "1000000", "99.997 %", "23 differ, repairing"] {
         assert!(page.contains(shown), "{shown}: {page}");
     }
-    let headers = [("Cookie", session.as_str()), ("Accept-Language", "zh-CN")];
-    let page = ask(hub.port, "GET", "/connections/shop", &headers, "").body;
+    let page = hub.get_zh("/connections/shop", &session);
     assert!(page.contains("完整性") && page.contains("23 条不一致，修复中"), "{page}");
 }
 

@@ -1,8 +1,10 @@
 //! The real program, run as a person or a supervisor runs it.
 
+mod brakes;
 mod conflicts;
 mod connect;
 mod console;
+mod drift;
 mod import;
 mod kit;
 mod language;

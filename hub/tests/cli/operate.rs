@@ -32,7 +32,7 @@ pull = { path = "/buyers" }
 fetch = { path = "/buyers/{record.id}" }
 update = { method = "PATCH", path = "/buyers/{record.id}" }
 "#;
-const BUYERS: &str = "[buyers]\nentity = 'customer'\n[buyers.identities]\nemail = { from = '/email', normalize = 'email' }\n\
+pub const BUYERS: &str = "[buyers]\nentity = 'customer'\n[buyers.identities]\nemail = { from = '/email', normalize = 'email' }\n\
                       [buyers.fields]\ntitle = '/title'\nemails.work = { from = '/email', normalize = 'email' }\n";
 const MEMBERS: &str = "[rows]\nentity = 'customer'\n[rows.identities]\nemail = { from = '/email', normalize = 'email' }\n\
                        [rows.fields]\ntitle = '/title'\nemails.work = { from = '/email', normalize = 'email' }\n";
