@@ -81,7 +81,9 @@ pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, S
         for error in &errors {
             println!("{}", language.told(error));
         }
-        completeness::held(held, language).iter().for_each(|told| println!("{told}"));
+        if let Some(told) = completeness::held(held, language) {
+            println!("{told}");
+        }
         println!("{}", verdict(is_complete, &meters, language));
     }
     Ok(if is_complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -58,7 +58,9 @@ fn what_a_scan_misses_is_told_everywhere_and_let_in_by_a_click() {
         (hub.get("/connections/till", &session).body, ["missed 12 of 37 records", "Held back", "would be gone"]),
         (hub.get_zh("/connections/till", &session), ["少了 37 条中的 12 条", "暂缓", "将被删除"]),
     ] {
-        words.iter().for_each(|word| assert!(page.contains(word), "{word}: {page}"));
+        for word in words {
+            assert!(page.contains(word), "{word}: {page}");
+        }
         assert!(page.contains("b-12") && !page.contains("b-13"), "ten are shown: {page}");
     }
     let form = hub.get("/connections/till", &session).form();
@@ -88,7 +90,9 @@ fn what_would_change_at_once_is_shown_dismissed_and_released() {
         (&["--lang", "zh", "status"], ["40 条记录中有 8 条同时变化", "huiliu review dismiss till buyers --why"]),
     ] {
         let told = folder.run(args).out();
-        words.iter().for_each(|word| assert!(told.contains(word), "{word}: {told}"));
+        for word in words {
+            assert!(told.contains(word), "{word}: {told}");
+        }
     }
     let told = folder.run(&["status", "--json"]).json();
     assert_eq!((&told["brakes"][0]["kind"], &told["brakes"][0]["held"]), (&json!("changing"), &json!(8)), "{told}");
