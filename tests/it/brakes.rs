@@ -57,7 +57,9 @@ fn deletions_that_are_told_count_against_the_budget() {
         rig.fill(40);
         let ids = |range: std::ops::Range<usize>| range.map(|at| format!("{at:03}")).collect::<Vec<_>>();
         let remove = |ids: &[String]| {
-            ids.iter().for_each(|id| rig.a.remove(id));
+            for id in ids {
+                rig.a.remove(id);
+            }
             rig.told(&ids.iter().map(|id| gone(id)).collect::<Vec<_>>());
             rig.settle();
         };
@@ -254,7 +256,9 @@ impl Shop {
     async fn reads(&self, empty: &[&str]) -> Vec<String> {
         self.clock.advance_us(3_601_000_000);
         self.twin.set_now_s(Some(self.clock.now_us() / 1_000_000));
-        empty.iter().for_each(|page| self.front.meet_with(page, Fate::Answer(200, "[]".into())));
+        for page in empty {
+            self.front.meet_with(page, Fate::Answer(200, "[]".into()));
+        }
         let told = self.hub.pull().await;
         assert_eq!(self.front.waiting(), 0, "every page was asked for");
         self.hub.settle(false).await;

@@ -90,7 +90,9 @@ fn a_call_names_both() {
         on_both_stores(|store| {
             let rig = two(store);
             let former: &[&str] = if into == "000" { &["001"] } else { &["001", "000"] };
-            former.iter().for_each(|id| rig.a.merge(id, into, Telling::Never));
+            for id in former {
+                rig.a.merge(id, into, Telling::Never);
+            }
             // Beside the merge it tells a deletion, which is true of the id and not of the person.
             let told: Vec<Received> = former.iter().flat_map(|id| [merged(id, into), gone(id)]).collect();
             rig.told(&told);
@@ -119,7 +121,9 @@ fn many_merges_at_once_are_no_mass_deletion() {
             assert_eq!(seen, (12, 12, vec![]), "{telling:?}");
             // As many deletions are another thing.
             let ids: Vec<String> = (0..12).map(|at| format!("{at:03}")).collect();
-            ids.iter().for_each(|id| rig.a.remove(id));
+            for id in &ids {
+                rig.a.remove(id);
+            }
             rig.told(&ids.iter().map(|id| gone(id)).collect::<Vec<_>>());
             rig.settle();
             assert_eq!((rig.open()["a"], rig.caught()), (12, vec![(Kind::Missing, 12, 12)]), "{telling:?}");
@@ -133,7 +137,9 @@ fn a_merge_ends_the_wait_of_a_deletion_that_was_none() {
         let rig = rig_of(store, Memory::new(false), Budget::CHANGING);
         rig.fill(24);
         let pairs: Vec<(String, String)> = (0..12).map(|at| (format!("{:03}", at + 12), format!("{at:03}"))).collect();
-        pairs.iter().for_each(|(former, into)| rig.a.merge(former, into, Telling::Never));
+        for (former, into) in &pairs {
+            rig.a.merge(former, into, Telling::Never);
+        }
         rig.told(&pairs.iter().map(|(former, _)| gone(former)).collect::<Vec<_>>());
         rig.settle();
         assert_eq!((rig.open()["a"], rig.caught()), (24, vec![(Kind::Missing, 12, 24)]));
