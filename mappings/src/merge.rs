@@ -70,12 +70,12 @@ pub struct GoldenRecord {
 /// Where a golden value came from, and by which rule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
-    /// `connection/lens/external id`, or `pin`.
+    /// `connection/lens/external id`, `pin`, or `rule:NAME` of the automation rule that added to it.
     pub link: String,
     /// When that system said it, in microseconds since 1970 UTC.
     pub at_us: i64,
     /// The rule that chose it: `prefer:erp`, `most_recent`, `union`, `pin`, `owns` where the connection owns the field,
-    /// `only` when nobody else spoke.
+    /// `only` when nobody else spoke, `added` to a set by an automation rule.
     pub rule: String,
     /// The values that lost, kept and restorable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -93,6 +93,9 @@ pub struct Lost {
     pub at_us: i64,
 }
 
+/// Words that automation rules add to a set stand among the pins, under the set's name with this sign before it: `+tags`.
+pub const ADDED: &str = "+";
+
 /// A link and what it said about one field.
 type Speaker<'a> = (&'a Contribution<'a>, &'a Said);
 
@@ -104,14 +107,19 @@ pub fn survive(
     pins: &BTreeMap<FieldName, Pin>,
 ) -> GoldenRecord {
     let mut golden = GoldenRecord::default();
-    let names: BTreeSet<&FieldName> = contributions.iter().flat_map(|it| it.said.keys()).chain(pins.keys()).collect();
+    let added: BTreeMap<FieldName, &Pin> =
+        pins.iter().filter_map(|(name, pin)| Some((name.as_str().strip_prefix(ADDED)?.into(), pin))).collect();
+    let fixed = pins.keys().filter(|name| !name.as_str().starts_with(ADDED));
+    let said = contributions.iter().flat_map(|it| it.said.keys());
+    let names: BTreeSet<&FieldName> = said.chain(fixed).chain(added.keys()).collect();
     for name in names {
         let heard = contributions.iter().filter(|it| it.directions.says(entity, name));
         let mut speakers: Vec<Speaker<'_>> = heard.filter_map(|it| Some((it, it.said.get(name)?))).collect();
         speakers.sort_by(latest_first);
         let (value, mut provenance) = match pins.get(name) {
             Some(pin) => (pin.value.clone(), Provenance::new("pin", pin.at_us, "pin")),
-            None if speakers.is_empty() => continue,
+            None if speakers.is_empty() && !added.contains_key(name) => continue,
+            None if speakers.is_empty() => (Value::Null, Provenance::new("", 0, "union")),
             None => {
                 let owners: Vec<Speaker<'_>> =
                     speakers.iter().filter(|(who, _)| who.directions.owns(entity, name)).copied().collect();
@@ -126,12 +134,27 @@ pub fn survive(
             }
         };
         provenance.lost = lost(&value, &provenance, &speakers);
+        let value = match added.get(name).filter(|_| !pins.contains_key(name)) {
+            Some(more) => with(value, more, &mut provenance),
+            None => value,
+        };
         if !value.is_null() {
             golden.fields.insert(name.clone(), value);
         }
         golden.provenance.insert(name.clone(), provenance);
     }
     golden
+}
+
+/// A set with the words that rules added to it; what is no set stays as it is.
+fn with(value: Value, more: &Pin, provenance: &mut Provenance) -> Value {
+    let known = Some(&value).filter(|value| !value.is_null());
+    let Some(all) = union(known.into_iter().chain([&more.value])) else { return value };
+    if all != value {
+        (provenance.link, provenance.at_us) = (more.by.clone(), more.at_us);
+        "added".clone_into(&mut provenance.rule);
+    }
+    all
 }
 
 /// A tie of time falls to whoever has a value, then to the rank, then to the link's name, and at last to the value,

@@ -370,3 +370,22 @@ proptest! {
         prop_assert_eq!(golden(&rules, &links, &BTreeMap::new()).fields, first.fields);
     }
 }
+
+#[test]
+fn what_a_rule_adds_to_a_set_stands_beside_what_systems_say_and_below_a_pin() {
+    let pin = |value: Value, by: &str| Pin { value, by: by.to_owned(), at_us: 9 };
+    let added = || (FieldName::from("+tags"), pin(json!(["vip"]), "rule:big_deal"));
+    let said = [link("shop/customers/1", 0, &[("tags", json!(["a"]), 1)])];
+    let one = golden(&Rules::shipped(), &said, &BTreeMap::from([added()]));
+    assert_eq!(one.fields["tags"], json!(["a", "vip"]));
+    let told = &one.provenance["tags"];
+    assert_eq!((told.link.as_str(), told.rule.as_str(), told.at_us), ("rule:big_deal", "added", 9));
+    assert!(!one.fields.contains_key("+tags"));
+    let nobody = golden(&Rules::shipped(), &[], &BTreeMap::from([added()]));
+    assert_eq!(nobody.fields["tags"], json!(["vip"]), "nobody else says anything about it");
+    let known = [link("shop/customers/1", 0, &[("tags", json!(["a", "vip"]), 1)])];
+    let same = golden(&Rules::shipped(), &known, &BTreeMap::from([added()]));
+    assert_eq!(same.provenance["tags"].rule, "only", "nothing was added to it");
+    let pins = BTreeMap::from([added(), ("tags".into(), pin(json!(["b"]), "wang"))]);
+    assert_eq!(golden(&Rules::shipped(), &said, &pins).fields["tags"], json!(["b"]), "a pin always wins");
+}
