@@ -173,6 +173,8 @@ pub struct ErrorRule {
     /// One of several values there.
     #[serde(default)]
     pub one_of: Vec<String>,
+    /// The value there that is no error, compared as text: every other one is (`errcode` 0 of many Chinese systems).
+    pub unless: Option<String>,
     /// What it means.
     pub kind: ErrorKind,
     /// JSON pointer to the system's message, for people.
@@ -280,6 +282,12 @@ pub enum Auth {
     /// `webhook-signature`. A 2xx is then all that a reply needs to say.
     StandardWebhook {
         /// `whsec_…`, with placeholders.
+        secret: String,
+    },
+    /// Every call signed in its query: `timestamp` in milliseconds, and `sign`, the base64 of the HMAC-SHA256 of timestamp,
+    /// line feed and secret under the secret (DingTalk's custom robots).
+    TimestampSignature {
+        /// The secret, with placeholders.
         secret: String,
     },
     /// The connector's crate does it.

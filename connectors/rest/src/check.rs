@@ -142,7 +142,9 @@ impl Check<'_> {
             }
             Some(Auth::Bearer { token }) => self.text("auth.token", token, SETTINGS),
             Some(auth @ Auth::Login { .. }) => self.login(auth),
-            Some(Auth::StandardWebhook { secret }) => self.text("auth.secret", secret, SETTINGS),
+            Some(Auth::StandardWebhook { secret } | Auth::TimestampSignature { secret }) => {
+                self.text("auth.secret", secret, SETTINGS);
+            }
             Some(Auth::Oauth2Code { authorize_url, token_url, client, .. }) => {
                 self.text("auth.authorize_url", authorize_url, SETTINGS);
                 self.oauth(token_url, client);

@@ -161,10 +161,13 @@ fn fits(rule: &ErrorRule, status: u16, reply: &Value) -> bool {
     }
     let Some(at) = &rule.at else { return true };
     pointer::find(reply, at).into_iter().any(|value| {
+        let text = pointer::text(value);
+        if let Some(fine) = &rule.unless {
+            return text.is_some_and(|text| text != *fine);
+        }
         if rule.equals.is_none() && rule.one_of.is_empty() {
             return !pointer::is_empty(value);
         }
-        let text = pointer::text(value);
         text.is_some_and(|text| rule.equals.as_ref() == Some(&text) || rule.one_of.contains(&text))
     })
 }

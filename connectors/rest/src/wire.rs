@@ -222,6 +222,15 @@ impl<'a> Wire<'a> {
                 let request = request.header("webhook-id", &id)?;
                 request.header("webhook-timestamp", &seconds.to_string())?.header("webhook-signature", &signature)
             }
+            Some(Auth::TimestampSignature { secret }) => {
+                let secret = Secret::new(template::text_required(secret, &values)?);
+                let stamp_ms = self.cx.clock.now().as_millisecond();
+                let sign = sign::timestamp_signature(&secret, stamp_ms)?;
+                let mut query = request.url.query_pairs_mut();
+                query.append_pair("timestamp", &stamp_ms.to_string()).append_pair("sign", &sign);
+                drop(query);
+                Ok(request)
+            }
             Some(Auth::Connector {}) => Err(ConnectorError::broken("auth kind `connector` needs a Rust connector")),
             Some(Auth::None { .. }) | None => Ok(request),
         }

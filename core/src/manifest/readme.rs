@@ -203,6 +203,7 @@ fn limits(page: &mut String, manifest: &Manifest) {
         Some(Auth::Oauth2Code { .. }) => "OAuth 2, authorization code with PKCE".to_owned(),
         Some(Auth::Oauth2Client { .. }) => "OAuth 2, client credentials".to_owned(),
         Some(Auth::StandardWebhook { .. }) => "a Standard Webhooks signature over every call".to_owned(),
+        Some(Auth::TimestampSignature { .. }) => "a signature of the time over every call".to_owned(),
         Some(Auth::Connector {}) => "the system's own scheme".to_owned(),
         Some(Auth::None { reason }) => format!("nothing: {reason}"),
         None => return,

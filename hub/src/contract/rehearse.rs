@@ -118,7 +118,7 @@ fn bad_secret(manifest: &Manifest, rehearsal: &Rehearsal) -> Option<(String, Str
         Auth::Basic { username, password } => vec![password, username],
         Auth::Bearer { token } => vec![token],
         Auth::Oauth1 { consumer_key, consumer_secret, .. } => vec![consumer_secret, consumer_key],
-        Auth::StandardWebhook { secret } => vec![secret],
+        Auth::StandardWebhook { secret } | Auth::TimestampSignature { secret } => vec![secret],
         Auth::Oauth2Code { client, .. } | Auth::Oauth2Client { client, .. } => {
             client.secret.iter().map(String::as_str).chain([client.id.as_str()]).collect()
         }

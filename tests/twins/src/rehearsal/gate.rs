@@ -129,6 +129,11 @@ pub fn admits(auth: Option<&Auth>, known: &BTreeMap<String, String>, tokens: &To
                 standard(&settled(secret, known), id.unwrap_or_default(), stamp.unwrap_or_default(), call.body);
             call.header("webhook-signature") == Some(signed.as_str())
         }
+        Some(Auth::TimestampSignature { secret }) => {
+            let (secret, stamp) = (settled(secret, known), call.param("timestamp").unwrap_or_default());
+            let signature = hmac(secret.as_bytes(), &[stamp.as_bytes(), b"\n", secret.as_bytes()]);
+            call.param("sign") == Some(BASE64_STANDARD.encode(signature).as_str())
+        }
         Some(Auth::Connector {}) | None => false,
         Some(Auth::None { .. }) => true,
     }
