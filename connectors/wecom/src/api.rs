@@ -191,6 +191,8 @@ impl From<Refusal> for ConnectorError {
             60020 => unauthorized("this machine's address is not allowed; add it to the app's 企业可信IP"),
             40058 => rejected("", "a parameter is too long or has the wrong form"),
             40096 => rejected("/external_contact/external_userid", "no such customer in this corp"),
+            40056 | 301_002 => rejected("", "config.agent_id is not the AgentId of this app"),
+            81013 => rejected("/to", "none of those who were to be told exists, or sees the app"),
             60111 => rejected("/userid", "no such member in this corp"),
             NO_RELATION => Self::Gone { detail: said("the member and the customer are no longer connected") },
             _ => rejected("", "see https://developer.work.weixin.qq.com/document/path/90313"),

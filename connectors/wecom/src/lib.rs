@@ -11,6 +11,7 @@ pub mod chats;
 pub mod contacts;
 pub mod crypto;
 pub mod envelope;
+pub mod notices;
 pub mod push;
 pub mod scan;
 pub mod tags;

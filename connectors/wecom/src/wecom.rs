@@ -10,7 +10,7 @@ use huiliu_core::manifest::Manifest;
 use crate::api::Api;
 use crate::tags::TagCache;
 use crate::wire::Wire;
-use crate::{callback, chats, contacts, push, tags};
+use crate::{callback, chats, contacts, notices, push, tags};
 
 /// 企业微信.
 pub struct WeCom {
@@ -73,10 +73,13 @@ impl Connector for WeCom {
     }
 
     async fn push(&self, cx: &Cx, delivery: &Delivery) -> Result<Receipt> {
-        push::push(&self.api(cx), &self.tags, delivery).await
+        match delivery.stream.as_str() {
+            "notices" => notices::push(&self.api(cx), delivery).await,
+            _ => push::push(&self.api(cx), &self.tags, delivery).await,
+        }
     }
 }
 
 fn unknown(stream: &StreamName) -> ConnectorError {
-    ConnectorError::broken(format!("WeCom has no stream {stream}; it has contacts, chats and tags"))
+    ConnectorError::broken(format!("WeCom has no stream {stream}; it has contacts, chats, tags and notices"))
 }

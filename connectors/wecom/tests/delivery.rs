@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::http::Uri;
 use huiliu_core::connector::{Connector as _, Cx, Delivery, Opened, Operation, RawRequest, Received, Verified};
 use huiliu_twins::hooks::Fault;
-use huiliu_twins::wecom::Customer;
+use huiliu_twins::wecom::{AGENT_ID, Customer};
 use serde_json::json;
 
 use kit::{connector, twin};
@@ -87,4 +87,41 @@ async fn staff_are_heard_and_our_own_writes_are_not() {
     twin.delete_contact("ann", &external).await;
     assert_eq!(told(&cx, &calls), []);
     assert_eq!(twin.snapshot(), json!({}));
+}
+
+#[tokio::test]
+async fn members_are_told_once_and_who_cannot_hear_is_counted() {
+    let (twin, bare) = twin().await;
+    twin.add_member("lin");
+    let notice = |to: serde_json::Value, text: &str, attempt: u32| Delivery {
+        number: 1,
+        operation: Operation::Create,
+        stream: "notices".into(),
+        id: None,
+        body: json!({ "kind": "message", "direction": "out", "text": text, "to": to, "reference": "#1" }),
+        base: serde_json::Value::Null,
+        base_version: None,
+        idempotency_key: "0123456789abcdef0123456789abcdef".to_owned(),
+        attempt,
+    };
+    let error = connector().push(&bare, &notice(json!(["lin"]), "a", 1)).await.expect_err("no AgentId is set");
+    assert!(error.to_string().contains("config.agent_id"), "{error}");
+    let cx = kit::with_setting(&bare, "agent_id", &AGENT_ID.to_string());
+    twin.lose_reply("message/send");
+    let lost = connector().push(&cx, &notice(json!(["lin"]), "a", 1)).await.expect_err("its answer is lost");
+    assert_eq!(lost.kind(), "transient");
+    connector().push(&cx, &notice(json!(["lin"]), "a", 2)).await.expect("it is asked again");
+    assert_eq!(twin.messages(), [("lin".to_owned(), "a\n#1".to_owned())]);
+
+    let error = connector().push(&cx, &notice(json!(["lin", "nobody"]), "b", 1)).await.expect_err("one is missing");
+    assert_eq!(error.kind(), "rejected");
+    assert!(error.to_string().starts_with("1 of the members") && !error.to_string().contains("nobody"), "{error}");
+    assert_eq!(twin.messages().len(), 2, "the others were told");
+    for to in [json!(["nobody"]), json!(["@all"]), json!([])] {
+        let error = connector().push(&cx, &notice(to, "c", 1)).await.expect_err("nobody hears it");
+        assert_eq!(error.kind(), "rejected", "{error}");
+    }
+    let other = kit::with_setting(&bare, "agent_id", "7");
+    let error = connector().push(&other, &notice(json!(["lin"]), "d", 1)).await.expect_err("another app");
+    assert!(error.to_string().contains("is not the AgentId of this app"), "{error}");
 }

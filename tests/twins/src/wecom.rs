@@ -26,6 +26,8 @@ use state::{Chat, Follow, State, Tag};
 pub const CORP_ID: &str = "ww0123456789abcdef";
 /// The app secret.
 pub const CORP_SECRET: &str = "twin-corp-secret-not-a-real-one";
+/// The app's AgentId.
+pub const AGENT_ID: i64 = 1_000_002;
 /// The token of the callback settings.
 pub const CALLBACK_TOKEN: &str = "twinCallbackToken";
 /// The `EncodingAESKey` of the callback settings.
@@ -102,6 +104,16 @@ impl WecomTwin {
     /// From how many chats on the list must be asked for by owner.
     pub fn set_chat_list_max(&self, chats: usize) {
         self.lock().chat_list_max = chats;
+    }
+
+    /// What members were told by the app, oldest first: member and text.
+    pub fn messages(&self) -> Vec<(String, String)> {
+        let state = self.lock();
+        let all = state.messages.iter().flat_map(|(asked, members)| {
+            let text = asked["text"]["content"].as_str().unwrap_or_default().to_owned();
+            members.iter().map(move |member| (member.clone(), text.clone()))
+        });
+        all.collect()
     }
 
     /// How often each call was made.

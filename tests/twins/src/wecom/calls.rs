@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::state::{Issued, Pair, State};
-use super::{CORP_ID, CORP_SECRET};
+use super::{AGENT_ID, CORP_ID, CORP_SECRET};
 
 /// One call, taken apart.
 pub(super) struct Ask<'a> {
@@ -79,6 +79,7 @@ fn carried_out(state: &mut State, ask: &Ask<'_>) -> Answer {
         ("externalcontact/get_corp_tag_list", true) => tag_list(state, ask.body),
         ("externalcontact/remark", true) => remark(state, ask.body),
         ("externalcontact/mark_tag", true) => mark_tag(state, ask.body),
+        ("message/send", true) => send(state, ask.body),
         ("externalcontact/groupchat/list", true) => chat_list(state, ask.body),
         ("externalcontact/groupchat/get", true) => chat(state, ask.body),
         // "Require GET" and "require POST" are other codes in the original; neither is a path a connector relies on.
@@ -106,6 +107,27 @@ fn token(state: &mut State, ask: &Ask<'_>) -> Answer {
     });
     state.token = Some(issued.clone());
     Ok(json!({"access_token": issued.text, "expires_in": issued.ends_at - ask.now}))
+}
+
+/// Members hear the app if they exist; the same JSON within the interval is not shown again.
+fn send(state: &mut State, body: &Value) -> Answer {
+    if body["agentid"] != AGENT_ID {
+        return Err(40056);
+    }
+    let content = body["text"]["content"].as_str().filter(|text| !text.is_empty()).ok_or(BAD_PARAMETER)?;
+    if content.len() > 2_048 || body["msgtype"] != "text" {
+        return Err(BAD_PARAMETER);
+    }
+    let named: Vec<&str> = body["touser"].as_str().unwrap_or_default().split('|').collect();
+    let (known, unknown): (Vec<&str>, Vec<&str>) = named.into_iter().partition(|it| state.members.contains(*it));
+    if known.is_empty() {
+        return Err(81013);
+    }
+    let is_repeat = body["enable_duplicate_check"] == 1 && state.messages.iter().any(|(asked, _)| asked == body);
+    if !is_repeat {
+        state.messages.push((body.clone(), known.into_iter().map(str::to_owned).collect()));
+    }
+    Ok(json!({ "invaliduser": unknown.join("|"), "msgid": format!("msg{}", state.messages.len()) }))
 }
 
 fn list(state: &State, ask: &Ask<'_>) -> Answer {

@@ -94,6 +94,8 @@ pub(super) struct State {
     pub(super) follows: BTreeMap<Pair, Follow>,
     pub(super) tags: Vec<Tag>,
     pub(super) chats: BTreeMap<String, Chat>,
+    /// What the app told members: the request, and who it reached.
+    pub(super) messages: Vec<(Value, Vec<String>)>,
     pub(super) writes: BTreeMap<String, u64>,
     pub(super) calls: BTreeMap<String, u64>,
     pub(super) token: Option<Issued>,
