@@ -245,6 +245,8 @@ texts! {
     advice_process "Mend the mapping or the sender, then retry: the item is processed again from what was kept.", "请修正映射或发送方，然后重试：将用保留的原始内容重新处理。";
     stage_fetch "Fetch", "获取";
     advice_fetch "See whether the record is there and may be read, then retry.", "请确认该记录存在且有读取权限，然后重试。";
+    stage_automate "Automation", "自动化";
+    advice_automate "Mend the rule or the record; `huiliu rules replay` does not send it again.", "请修正规则或记录；`huiliu rules replay` 不会重新发送。";
     stage_import "Import", "导入";
     advice_import "Mend the row in the file and import the file again.", "请在文件中修正该行，然后重新导入。";
     letter_number(number) "No. {number}", "编号 {number}";
@@ -284,6 +286,7 @@ texts! {
     lost_values(count) "{count} other value(s) lost", "另有 {count} 个未采用的值";
     rule_only "only source", "唯一来源";
     rule_pin "fixed by a person", "人工固定";
+    rule_added "with what a rule added", "含规则添加的内容";
     rule_most_recent "most recent", "最新优先";
     rule_union "union of all", "合并全部";
     rule_longest "longest", "最长优先";
@@ -304,6 +307,7 @@ texts! {
     after "After", "变更后";
     changed_fields(count) "{count} field(s)", "{count} 个字段";
     cause_steward(name) "by {name}", "操作人 {name}";
+    cause_rule(number) "rule, firing #{number}", "规则，第 #{number} 次触发";
     cause_inbox(position) "inbox {position}", "收件箱 {position}";
     change_create "created", "新建";
     change_update "updated", "更新";
@@ -313,6 +317,7 @@ texts! {
     change_split "split", "拆分";
     change_delete "a record of it is gone", "有来源记录被删除";
     change_pin "a value was fixed", "固定取值";
+    change_tag "tagged by a rule", "规则添加标签";
     change_unpin "a fixed value was released", "取消固定";
     change_empty "lost its last record", "已无来源记录";
 

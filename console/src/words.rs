@@ -44,6 +44,7 @@ pub fn stage(t: Language, word: &str) -> (&'static str, &'static str) {
         "push" => (t.stage_push(), t.advice_push()),
         "fetch" => (t.stage_fetch(), t.advice_fetch()),
         "import" => (t.stage_import(), t.advice_import()),
+        "automate" => (t.stage_automate(), t.advice_automate()),
         _ => (t.stage_process(), t.advice_process()),
     }
 }
@@ -109,6 +110,7 @@ pub fn change_kind(t: Language, word: &str) -> String {
         "delete" => t.change_delete(),
         "pin" => t.change_pin(),
         "unpin" => t.change_unpin(),
+        "tag" => t.change_tag(),
         "empty" => t.change_empty(),
         other => return other.to_owned(),
     };
@@ -119,6 +121,7 @@ pub fn change_kind(t: Language, word: &str) -> String {
 pub fn cause(t: Language, cause: &str) -> String {
     match cause.split_once(':') {
         Some(("steward", name)) => t.cause_steward(name),
+        Some(("rule", number)) => t.cause_rule(number),
         Some(("inbox", position)) => t.cause_inbox(position),
         _ => cause.to_owned(),
     }
@@ -131,6 +134,7 @@ pub fn rule(t: Language, rule: &str) -> String {
         _ => match rule {
             "only" => t.rule_only().to_owned(),
             "pin" => t.rule_pin().to_owned(),
+            "added" => t.rule_added().to_owned(),
             "most_recent" => t.rule_most_recent().to_owned(),
             "union" => t.rule_union().to_owned(),
             "longest" => t.rule_longest().to_owned(),

@@ -82,6 +82,10 @@ points! {
     IndexWritten = "index_written",
     /// Names and the index's position are durable.
     IndexCommitted = "index_committed",
+    /// Firings of rules, their deliveries and the stage's position are written, not committed.
+    FiringWritten = "firing_written",
+    /// Firings of rules and their deliveries are durable, and nothing was sent.
+    FiringCommitted = "firing_committed",
     /// A step of a replay and its place are written, not committed.
     ReplayWritten = "replay_written",
     /// A step of a replay and its place are durable.

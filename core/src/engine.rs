@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use huiliu_mappings::merge::Directions;
-use huiliu_mappings::{matching, merge};
+use huiliu_mappings::{automation, matching, merge};
 
 use crate::clock::Clock;
 use crate::connection::Connection;
@@ -23,6 +23,8 @@ pub struct Inner {
     pub matching: matching::Rules,
     /// What survives.
     pub survive: merge::Rules,
+    /// What is to happen when golden records change.
+    pub automation: automation::Rules,
     /// The connections by name.
     pub connections: BTreeMap<String, Connection>,
     /// The time.
@@ -56,6 +58,7 @@ impl Engine {
             store,
             matching,
             survive,
+            automation: automation::Rules::default(),
             connections,
             clock,
             meaning: Mutex::new(()),
@@ -63,7 +66,22 @@ impl Engine {
         }))
     }
 
-    /// The same rules and connections over another store.
+    /// The same with automation rules.
+    pub fn automated(&self, rules: automation::Rules) -> Self {
+        let connections = self.connections.clone();
+        Self(Arc::new(Inner {
+            store: self.store.clone(),
+            matching: self.matching.clone(),
+            survive: self.survive.clone(),
+            automation: rules,
+            connections,
+            clock: self.clock.clone(),
+            meaning: Mutex::new(()),
+            mended: true.into(),
+        }))
+    }
+
+    /// The same rules and connections over another store, which automates nothing.
     pub fn over(&self, store: Store) -> Self {
         let connections = self.connections.values().cloned();
         Self::new(store, self.matching.clone(), self.survive.clone(), connections, self.clock.clone())

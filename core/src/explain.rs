@@ -14,6 +14,7 @@ use huiliu_mappings::value::{FieldName, Identity};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::automation::{Fired, fired};
 use crate::connection::{Connection, State};
 use crate::engine::Engine;
 use crate::link::{Link, LinkKey};
@@ -46,6 +47,8 @@ pub struct Customer {
     pub changes: Vec<Change>,
     /// Its orders, interactions, deals and tickets, latest first.
     pub timeline: Vec<timeline::Entry>,
+    /// What automation rules did because of it, oldest first.
+    pub rules: Vec<Fired>,
 }
 
 /// One value of a golden record.
@@ -87,6 +90,8 @@ pub struct Story {
     pub golden: i64,
     /// What the other connections got.
     pub targets: Vec<Target>,
+    /// What automation rules did because of its golden record, oldest first.
+    pub rules: Vec<Fired>,
 }
 
 /// One arrival of a record.
@@ -216,6 +221,7 @@ pub fn customer(engine: &Engine, id: i64) -> Result<Option<Customer>> {
             links: members.iter().map(|link| member(engine, link, &members)).collect(),
             changes: goldens::changes_of(tx, id, HISTORY)?,
             timeline: timeline::of(engine, tx, &members)?,
+            rules: fired(tx, id, HISTORY)?,
         }))
     })
 }
@@ -249,6 +255,7 @@ pub fn record(engine: &Engine, key: &LinkKey) -> Result<Story> {
             entity: String::new(),
             golden: 0,
             targets: Vec::new(),
+            rules: Vec::new(),
         };
         let Some(link) = links::by_keys(tx, [key])?.into_iter().next() else { return Ok(story) };
         story.seen = true;
@@ -266,6 +273,7 @@ pub fn record(engine: &Engine, key: &LinkKey) -> Result<Story> {
             })
             .collect();
         story.targets = targets(engine, tx, &link)?;
+        story.rules = fired(tx, link.golden, HISTORY)?;
         Ok(story)
     })
 }

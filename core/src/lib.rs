@@ -4,15 +4,16 @@
 //! describes it, [`catalog`] loads all manifests and mapping files and checks them together. A [`connection`] is one
 //! configured account, and a [`link`] ties one of its records to a golden record. In [`pipeline`], `pull` and `intake`
 //! fill the inbox; `process` maps, matches and merges what arrived and writes the change log; `plan` turns changes
-//! into deliveries; `push` carries them out; `reconcile` compares all the time what systems show with what is held; `index`
+//! into deliveries; `automate` does what rules want of them; `push` carries deliveries out; `reconcile` compares all the time what systems show with what is held; `index`
 //! makes customers findable by name. [`store`] holds the only SQL of the workspace, [`secrets`] the secret values, [`seal`]
 //! keeps them at rest, [`quota`] spaces the calls, [`clock`] is the time and [`offset`] how far a system's is from it,
 //! [`engine`] is what all stages need, [`explain`] answers who and why, [`conflict`] what two systems said differently,
-//! [`drift`] what a system changed in the form of its records,
+//! [`drift`] what a system changed in the form of its records, [`automation`] what rules did and would have done,
 //! [`rehearsal`] says what records would lead to, [`retry`] runs what a
 //! person has mended, and [`replay`] reads what is kept through today's rules. At the points of
 //! [`crash`] a test ends the process.
 
+pub mod automation;
 pub mod catalog;
 pub mod clock;
 pub mod conflict;

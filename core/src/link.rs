@@ -82,6 +82,16 @@ impl Link {
         !self.open && self.golden == 0 && self.state.held.is_empty() && self.state.said.is_empty()
     }
 
+    /// Whether this record is the one that another refers to.
+    pub fn is_meant(&self, by: &Self, reference: &Reference) -> bool {
+        match reference {
+            Reference::Identity(identity) => self.state.identities.contains(identity),
+            Reference::Record { lens, id } => {
+                (&self.key.connection, &self.key.lens, self.key.id.as_str()) == (&by.key.connection, lens, id.as_str())
+            }
+        }
+    }
+
     /// The hashes of every reference that can mean this record of a customer.
     pub fn referred_by(&self) -> Vec<i64> {
         let itself = Reference::Record { lens: self.key.lens.clone(), id: self.key.id.as_str().to_owned() };

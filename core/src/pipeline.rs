@@ -1,5 +1,6 @@
 //! The stages of the pipeline, one file each, in flow order.
 
+pub mod automate;
 pub mod index;
 pub mod intake;
 pub mod plan;

@@ -13,6 +13,7 @@ pub mod db;
 pub mod deliveries;
 pub mod divergences;
 pub mod drifts;
+pub mod firings;
 pub mod goldens;
 pub mod inbox;
 pub mod links;

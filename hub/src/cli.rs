@@ -17,6 +17,7 @@ mod reconcile;
 mod replay;
 mod resume;
 mod review;
+mod rules;
 mod schema;
 mod secret;
 mod serve;
@@ -77,6 +78,7 @@ enum Command {
     Why(why::Args),
     Review(review::Args),
     Conflicts(conflicts::Args),
+    Rules(rules::Args),
     Link(steward::Link),
     Split(steward::Split),
     Pin(steward::Pin),
@@ -135,6 +137,7 @@ fn command(cli: Cli, language: Language) -> Result<ExitCode, String> {
         Command::Unpin(args) => steward::unpin(folder, &args, language),
         Command::Review(args) => review::run(folder, &args, language),
         Command::Conflicts(args) => conflicts::run(folder, &args, language),
+        Command::Rules(args) => rules::run(folder, &args, language),
         Command::DeadLetters(args) => dead_letters::run(folder, &args, language),
         Command::Drift(args) => drift::run(folder, &args, language),
         Command::Connector(args) => connector::run(folder, &args, language),

@@ -10,6 +10,7 @@ use huiliu_core::connector::{Cx, Network};
 use huiliu_core::engine::Engine;
 use huiliu_core::manifest::{Manifest, place};
 use huiliu_core::offset::ClockOffset;
+use huiliu_core::pipeline::automate;
 use huiliu_core::quota::Quota;
 use huiliu_core::seal::{Seal, SealedVault};
 use huiliu_core::secrets::{Secret, TokenVault};
@@ -17,7 +18,7 @@ use huiliu_core::store::{Store, streams};
 use huiliu_mappings::diagnose::{Diagnostic, suggest};
 use huiliu_mappings::lens::Lens;
 use huiliu_mappings::model::Model;
-use huiliu_mappings::{matching, merge};
+use huiliu_mappings::{automation, matching, merge};
 
 use crate::config::{self, Config};
 use crate::connectors;
@@ -102,6 +103,7 @@ pub fn open(folder: &Path) -> Result<Deployment, String> {
     introduced.map_err(|error| error.to_string())?;
     let (matching, survive) = rules(folder, &model)?;
     let engine = Engine::new(store, matching, survive, connections, clock);
+    let engine = automated(folder, &model, engine)?;
     Ok(Deployment { folder: folder.to_owned(), config, engine, seal })
 }
 
@@ -134,6 +136,15 @@ fn rules(folder: &Path, model: &Model) -> Result<(matching::Rules, merge::Rules)
         None => merge::Rules::shipped(),
     };
     Ok((matching, survive))
+}
+
+/// The engine with the deployment's automation rules.
+fn automated(folder: &Path, model: &Model, engine: Engine) -> Result<Engine, String> {
+    let path = folder.join("rules/automation.toml");
+    let Ok(text) = std::fs::read_to_string(&path) else { return Ok(engine) };
+    let rules = automation::Rules::parse(&path.display().to_string(), &text, model).map_err(|told| lines(&told))?;
+    let mistakes = automate::check(&engine, &rules);
+    if mistakes.is_empty() { Ok(engine.automated(rules)) } else { Err(lines(&mistakes)) }
 }
 
 /// Every stream that a connection's settings name is one of its system: a slip would change nothing, and nobody would see.

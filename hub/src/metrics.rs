@@ -68,7 +68,7 @@ pub const FAMILIES: &[Family] = &[
         "huiliu_dead_letters",
         Kind::Gauge,
         &["stage"],
-        "Items that need a person, by the stage that gave them up: import, process, fetch, push.",
+        "Items that need a person, by the stage that gave them up: import, process, fetch, push, automate.",
     ),
     family(
         "huiliu_drift_findings",
@@ -129,6 +129,7 @@ pub const FAMILIES: &[Family] = &[
     family("huiliu_processed_items_total", Kind::Counter, &[], "Items of the inbox that were processed."),
     family("huiliu_golden_records_made_total", Kind::Counter, &[], "Golden records made."),
     family("huiliu_changes_total", Kind::Counter, &[], "Changes of golden records."),
+    family("huiliu_firings_total", Kind::Counter, &[], "How often automation rules fired."),
     family(
         "huiliu_pushed_total",
         Kind::Counter,

@@ -9,7 +9,7 @@ use huiliu_core::connector::StreamName;
 use huiliu_core::engine::Engine;
 use huiliu_core::manifest::Ability;
 use huiliu_core::pipeline::reconcile::{self, Pace};
-use huiliu_core::pipeline::{index, plan, process, pull, push};
+use huiliu_core::pipeline::{automate, index, plan, process, pull, push};
 use huiliu_core::store::streams;
 use tokio::sync::{Notify, watch};
 
@@ -344,8 +344,9 @@ async fn think(engine: Engine, bells: Bells, names: Names, mut stop: watch::Rece
         let worked = on_thread(move || {
             let done = process::batch(&here)?;
             let (changes, deliveries) = plan::batch(&here)?;
+            let (seen, fired) = automate::batch(&here)?;
             let entered = if names == Names::Entered { index::batch(&here)? } else { 0 };
-            Ok((done.items + changes + entered, done.hints + deliveries))
+            Ok((done.items + changes + seen + entered, done.hints + deliveries + fired))
         })
         .await;
         match worked {

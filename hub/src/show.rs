@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
+use huiliu_core::automation::Fired;
 use huiliu_core::explain::{Arrival, Customer, Story, Surviving, Target};
+use huiliu_core::store::firings::State;
 use huiliu_mappings::matching::Comparison;
 use serde_json::Value;
 
@@ -32,6 +34,7 @@ pub fn customer(told: &Customer, language: Language) -> String {
         let at = entry.at.map(|at| format!("{at} ")).unwrap_or_default();
         let _ = writeln!(text, "    {at}{} {}: {}", entity(&entry.entity, language), entry.id, values.join(", "));
     }
+    text += &fired(&told.rules, language);
     text += language.pick("  history\n", "  变更历史\n");
     for change in &told.changes {
         let fields: Vec<&str> = change.diff.keys().map(huiliu_mappings::value::FieldName::as_str).collect();
@@ -63,6 +66,12 @@ fn surviving(told: &Surviving, language: Language) -> String {
             language,
             "  {field} = {value}   said by {link}, whose connection owns this field\n",
             "  {field} = {value}   来自 {link}，该连接对此字段有决定权\n",
+            link = by.link
+        ),
+        "added" => say!(
+            language,
+            "  {field} = {value}   with what {link} added\n",
+            "  {field} = {value}   含 {link} 添加的内容\n",
             link = by.link
         ),
         rule => say!(
@@ -118,6 +127,56 @@ pub fn why(told: &Story, language: Language) -> String {
     };
     for target in &told.targets {
         text += &sent(target, language);
+    }
+    text + &fired(&told.rules, language)
+}
+
+/// What automation rules did, and why they did nothing.
+fn fired(told: &[Fired], language: Language) -> String {
+    let mut text = String::new();
+    if !told.is_empty() {
+        text += language.pick("  rules\n", "  自动化规则\n");
+    }
+    for one in told {
+        let (number, rule, change) = (one.firing.number, &one.firing.rule, one.firing.change);
+        let (at, depth) = (instant(one.firing.at_us), one.firing.depth);
+        text += &match one.firing.state {
+            State::Fired if depth == 0 => {
+                say!(
+                    language,
+                    "    {at} {rule} fired (#{number}, change {change})\n",
+                    "    {at} {rule} 已触发（#{number}，更改 {change}）\n"
+                )
+            }
+            State::Fired => say!(
+                language,
+                "    {at} {rule} fired (#{number}, change {change}, led to by {depth} rule(s))\n",
+                "    {at} {rule} 已触发（#{number}，更改 {change}，由 {depth} 条规则连锁引发）\n"
+            ),
+            State::TooDeep => say!(
+                language,
+                "    {at} {rule} did nothing (#{number}, change {change}): {depth} rules led to it one after the other, which is a loop\n",
+                "    {at} {rule} 未执行（#{number}，更改 {change}）：由 {depth} 条规则接连引发，视为循环\n"
+            ),
+            State::FirstRead => say!(
+                language,
+                "    {at} {rule} did nothing (#{number}, change {change}): a first complete read brought it; `huiliu rules replay {rule}` fires it\n",
+                "    {at} {rule} 未执行（#{number}，更改 {change}）：来自首次完整读取；可用 `huiliu rules replay {rule}` 触发\n"
+            ),
+        };
+        for action in &one.actions {
+            let (word, target) = (&action.word, &action.target);
+            let became = match (&action.delivery, &action.state, &action.detail) {
+                (Some(delivery), Some(state), _) => {
+                    let state = delivery_state(state, language);
+                    let error = action.error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
+                    say!(language, "delivery {delivery} {state}{error}", "投递 {delivery} {state}{error}")
+                }
+                (_, _, Some(detail)) => language.told(detail),
+                _ => language.pick("done", "已完成").to_owned(),
+            };
+            let _ = writeln!(text, "      {word} {target}: {became}");
+        }
     }
     text
 }
@@ -253,6 +312,7 @@ fn change_kind(word: &str, language: Language) -> &str {
         "split" => language.pick("split", "拆分"),
         "delete" => language.pick("a record of it is gone", "有来源记录被删除"),
         "pin" => language.pick("a value was pinned", "固定取值"),
+        "tag" => language.pick("tagged by a rule", "规则添加标签"),
         "empty" => language.pick("lost its last record", "已无来源记录"),
         other => other,
     }

@@ -1,6 +1,7 @@
 //! The whole hub, one test binary: one build links everything once.
 
 mod absence;
+mod automation;
 mod backfill;
 mod batches;
 mod blocks;

@@ -132,7 +132,7 @@ fn catch_up(engine: &Engine, tx: &mut Tx<'_>) -> Result<(usize, usize)> {
     Ok((ids.len(), owed.planned.len()))
 }
 
-const PLAN_LOCK: i64 = 0x706c_616e_0001;
+pub(crate) const PLAN_LOCK: i64 = 0x706c_616e_0001;
 
 /// Queues deliveries in place of the pending ones that they replace.
 pub fn queue(engine: &Engine, tx: &mut Tx<'_>, planned: &[Planned]) -> Result<()> {

@@ -16,7 +16,7 @@ use crate::pipeline::{blocking, plan, pull};
 use crate::store::db::{Result, Tx};
 use crate::store::deliveries::{self, Outcome, Planned};
 use crate::store::inbox::{self, DeadLetter};
-use crate::store::{goldens, links, replays, streams};
+use crate::store::{firings, goldens, links, replays, streams};
 
 /// Deliveries claimed at once for a connection: a crash makes at most these uncertain.
 const CLAIM: i64 = 16;
@@ -107,8 +107,9 @@ async fn made_already(
     claimed: Vec<Planned>,
 ) -> Result<(Vec<Planned>, Vec<Planned>)> {
     let is_one_call = connection.connector.as_ref().is_some_and(|it| !it.creates_in_steps());
-    let is_repeat =
-        move |one: &Planned| is_one_call && one.delivery.operation == Operation::Create && one.delivery.attempt > 1;
+    let is_repeat = move |one: &Planned| {
+        is_one_call && !one.is_action() && one.delivery.operation == Operation::Create && one.delivery.attempt > 1
+    };
     if !claimed.iter().any(is_repeat) {
         return Ok((claimed, Vec::new()));
     }
@@ -175,6 +176,7 @@ async fn answered(
     let labels = [("connection", connection.name.to_string()), ("outcome", outcome(&result).to_owned())];
     metrics::counter!("huiliu_pushed_total", &labels).increment(1);
     let asked_us = engine.clock.now_us();
+    let result = if one.is_action() { result.map_err(for_good) } else { result };
     // After a conflict the record is read again at once, so that the next plan starts from what is there. If that fails,
     // the delivery is sent once more later: dropped now, it would be owed by nobody. And what is gone may be there under
     // another id.
@@ -209,6 +211,16 @@ async fn answered(
     .await
 }
 
+/// Nobody plans an action of a rule again: what would be planned anew elsewhere needs a person here.
+fn for_good(error: ConnectorError) -> ConnectorError {
+    match error {
+        ConnectorError::Conflict { detail } | ConnectorError::Gone { detail } => {
+            ConnectorError::Rejected { at: String::new(), reason: detail }
+        }
+        error => error,
+    }
+}
+
 fn close(
     engine: &Engine,
     tx: &mut Tx<'_>,
@@ -222,6 +234,9 @@ fn close(
     match result {
         Ok(receipt) => {
             deliveries::finish(tx, &one.delivery, &end("done", None, now_us))?;
+            if one.is_action() {
+                return firings::made(tx, one.delivery.number, receipt.id.as_str());
+            }
             stored(tx, connection, one, &receipt, now_us)?;
             replan(engine, tx, connection, one)
         }

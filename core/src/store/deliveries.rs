@@ -16,7 +16,7 @@ pub struct Planned {
     pub connection: String,
     /// The lens that wrote it.
     pub lens: String,
-    /// The golden record that it comes from.
+    /// The golden record that it comes from; 0: an action of an automation rule.
     pub golden: i64,
     /// The patch in canonical words.
     pub fields: Fields,
@@ -41,6 +41,11 @@ impl Planned {
     /// Whether it makes a record, and this may be the one.
     pub fn may_make(&self, key: &LinkKey) -> bool {
         self.delivery.id.is_none() && self.is_through(key)
+    }
+
+    /// Whether an automation rule wants it: it belongs to no golden record, no plan made it, and none replaces it.
+    pub fn is_action(&self) -> bool {
+        self.golden == 0
     }
 
     fn is_through(&self, key: &LinkKey) -> bool {

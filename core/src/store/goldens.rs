@@ -221,6 +221,22 @@ pub fn changed_after(tx: &mut Tx<'_>, position: i64, count: i64) -> Result<Vec<(
     )
 }
 
+/// Changes of these golden records after a position, in order.
+pub fn later_changes(tx: &mut Tx<'_>, goldens: impl IntoIterator<Item = i64>, position: i64) -> Result<Vec<Change>> {
+    let sql = "SELECT c.position, c.golden, c.entity, c.kind, c.diff, c.cause, c.at_us FROM {keys:i} AS k
+               CROSS JOIN change_log AS c WHERE c.golden = k.k0 AND c.position > ?2 ORDER BY c.position";
+    tx.query_keys(sql, &Keys::ints(goldens), &[Param::Int(position)], change)
+}
+
+/// The position before the first change at or after an instant, microseconds since 1970 UTC.
+pub fn position_before(tx: &mut Tx<'_>, at_us: i64) -> Result<i64> {
+    let sql = "SELECT MIN(position) FROM change_log WHERE at_us >= ?1";
+    match tx.query_opt(sql, &[Param::Int(at_us)], |row| row.opt_int(0))?.flatten() {
+        Some(first) => Ok(first - 1),
+        None => tx.max("position", "change_log"),
+    }
+}
+
 /// The history of a golden record, oldest first.
 pub fn changes_of(tx: &mut Tx<'_>, golden: i64, count: i64) -> Result<Vec<Change>> {
     tx.query(

@@ -141,6 +141,15 @@ pub fn received(tx: &mut Tx<'_>, positions: impl IntoIterator<Item = i64>) -> Re
     Ok(rows.into_iter().collect())
 }
 
+/// Where the items at these positions came from (connection, stream): records that were read, not told by webhook.
+pub fn read_from(tx: &mut Tx<'_>, positions: impl IntoIterator<Item = i64>) -> Result<BTreeMap<i64, (String, String)>> {
+    let sql = "SELECT i.position, i.connection, i.stream FROM {keys:i} AS k CROSS JOIN inbox AS i
+               WHERE i.position = k.k0 AND i.kind = 'record' AND i.stream IS NOT NULL";
+    let rows =
+        tx.query_keys(sql, &Keys::ints(positions), &[], |row| Ok((row.int(0)?, (row.text(1)?, row.text(2)?))))?;
+    Ok(rows.into_iter().collect())
+}
+
 /// One item.
 pub fn at(tx: &mut Tx<'_>, position: i64) -> Result<Option<InboxItem>> {
     Ok(select(tx, "WHERE position = ?1", &[Param::Int(position)])?.into_iter().next())

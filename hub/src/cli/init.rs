@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use huiliu_mappings::automation::EXAMPLE;
 use huiliu_mappings::model::Model;
 
 use crate::language::Language;
@@ -31,6 +32,11 @@ pub fn run(args: &Args, language: Language) -> Result<ExitCode, String> {
         text.push_str(&example::commented(name, &system.manifest));
     }
     std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
+    let rules = folder.join("rules/automation.toml");
+    if !rules.exists() {
+        std::fs::create_dir_all(folder.join("rules")).map_err(|error| format!("{}: {error}", folder.display()))?;
+        std::fs::write(&rules, EXAMPLE).map_err(|error| format!("{}: {error}", rules.display()))?;
+    }
     let (path, folder) = (path.display(), folder.display());
     println!(
         "{}",

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use huiliu_core::connection::Connection;
 use huiliu_core::engine::Engine;
-use huiliu_core::pipeline::{plan, process, pull, push};
+use huiliu_core::pipeline::{automate, plan, process, pull, push};
 use huiliu_core::store::meter::{self, Meter};
 use huiliu_core::store::overview;
 use huiliu_mappings::diagnose::suggest;
@@ -167,7 +167,7 @@ async fn think(engine: &Engine, done: &mut Done) -> Result<(), String> {
         loop {
             let batch = process::batch(&here)?;
             let (changes, _) = plan::batch(&here)?;
-            if batch.items + changes == 0 {
+            if batch.items + changes + automate::batch(&here)?.0 == 0 {
                 return Ok::<_, huiliu_core::store::StoreError>(worked);
             }
             worked.processed += batch.items;

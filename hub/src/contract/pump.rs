@@ -6,7 +6,7 @@ use huiliu_core::clock::Clock;
 use huiliu_core::connection::{Connection, State};
 use huiliu_core::engine::Engine;
 use huiliu_core::manifest::Ability;
-use huiliu_core::pipeline::{plan, process, pull, push};
+use huiliu_core::pipeline::{automate, plan, process, pull, push};
 use huiliu_core::store::db::Result as Stored;
 use huiliu_core::store::{Store, Tx, deliveries, inbox, streams};
 use huiliu_mappings::{matching, merge};
@@ -91,7 +91,8 @@ pub async fn think(engine: &Engine) -> Result<usize> {
     let here = engine.clone();
     blocking(move || {
         let thought = process::batch(&here).map_err(|error| error.to_string())?.changes;
-        Ok(thought + plan::batch(&here).map_err(|error| error.to_string())?.1)
+        let owed = plan::batch(&here).map_err(|error| error.to_string())?.1;
+        Ok(thought + owed + automate::batch(&here).map_err(|error| error.to_string())?.0)
     })
     .await
 }

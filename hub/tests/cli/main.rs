@@ -12,6 +12,7 @@ mod operate;
 mod own;
 mod reconcile;
 mod record;
+mod rules;
 mod serve;
 mod terminal;
 mod webform;

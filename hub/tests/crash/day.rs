@@ -26,6 +26,7 @@ shop: 李 | 雷 | lei.li@example.com | 老客户
 shop: 王 | 芳芳 | fang.wang@example.com | -
 shop: 赵 | 敏 | min.zhao@example.com | -
 shop: 韩 | 梅 | mei.han@example.com | -
+told: zhang | 周杰: 经理 #1
 wecom: 李雷 | 13800138001 | 甲有限公司 | 老客户
 ";
 

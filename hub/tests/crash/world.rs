@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use huiliu_tests::postgres;
 use huiliu_twins::hubspot::{self, HubspotTwin};
 use huiliu_twins::shopify::{self, ShopifyTwin};
-use huiliu_twins::wecom::{CALLBACK_TOKEN, CORP_ID, CORP_SECRET, ENCODING_AES_KEY, WecomTwin};
+use huiliu_twins::wecom::{AGENT_ID, CALLBACK_TOKEN, CORP_ID, CORP_SECRET, ENCODING_AES_KEY, WecomTwin};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
@@ -23,6 +23,10 @@ pub static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.expect("a runtime")
 });
+
+/// What is to happen when somebody becomes a manager: it is told once.
+const RULES: &str = "[manager]\nentity = 'customer'\nwhen = 'title = \"经理\"'\n\
+    do = [{ notify = 'wecom', to = 'zhang', text = '{family_name}{given_name}: {title}' }]\n";
 
 /// Where the hub keeps what it knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +71,8 @@ impl World {
                 "[hub]\nlisten = '127.0.0.1:{hub}'\nstore = '{url}'\n[console]\nlisten = '127.0.0.1:{console}'\n{accounts}"
             ),
         );
+        wecom.add_member("zhang");
+        folder.write("rules/automation.toml", RULES);
         Self { shop, crm, wecom, program: Program::on(folder, fate) }
     }
 
@@ -145,6 +151,12 @@ impl World {
             let parts = [&noted["remark_mobiles"][0], &noted["remark_corp_name"], &noted["description"]];
             line("wecom", &[&[&it["external_contact"]["name"]], &parts[..]].concat());
         }
+        lines.extend(
+            self.wecom
+                .messages()
+                .iter()
+                .map(|(member, text)| format!("told: {member} | {}\n", text.replace('\n', " "))),
+        );
         lines.sort();
         lines.concat()
     }
@@ -188,7 +200,7 @@ fn accounts(shop: &ShopifyTwin, crm: &HubspotTwin, wecom: &WecomTwin, address: &
          every = {{ contacts = '1s', companies = '1h', deals = '1h' }}\nconfig = {{ {} }}\n\
          [connections.wecom]\nconnector = 'wecom'\nnetwork = 'private'\n\
          every = {{ contacts = '1s', chats = '1h', tags = '1h' }}\n\
-         config = {{ corp_id = '{CORP_ID}', base_url = '{}' }}\n",
+         config = {{ corp_id = '{CORP_ID}', agent_id = '{AGENT_ID}', base_url = '{}' }}\n",
         config(&shop.settings()),
         config(&crm.settings(address)),
         wecom.base_url()
