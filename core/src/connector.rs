@@ -297,6 +297,14 @@ pub enum ConnectorError {
         /// How long to wait at least, if the system said so.
         after: Option<Duration>,
     },
+    /// The system was never reached, so nothing was done there: wait and try again.
+    #[error("{detail}")]
+    Unreached {
+        /// What happened.
+        detail: String,
+        /// How long to wait at least, if somebody on the way said so.
+        after: Option<Duration>,
+    },
     /// Over the quota: wait until it is free again.
     #[error("{detail}")]
     RateLimited {
@@ -356,10 +364,24 @@ impl ConnectorError {
         Self::Broken { detail: detail.into() }
     }
 
+    /// Whether what was asked for may have been done all the same: the answer was lost, late, or cannot be read.
+    pub fn leaves_doubt(&self) -> bool {
+        matches!(self, Self::Transient { .. } | Self::Broken { .. })
+    }
+
+    /// The same failure where it came before the call that does something: that one was never sent.
+    #[must_use]
+    pub fn before_the_call(self) -> Self {
+        match self {
+            Self::Transient { detail, after } => Self::Unreached { detail, after },
+            other => other,
+        }
+    }
+
     /// A stable word for programs.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Transient { .. } => "transient",
+            Self::Transient { .. } | Self::Unreached { .. } => "transient",
             Self::RateLimited { .. } => "rate_limited",
             Self::Unauthorized { .. } => "unauthorized",
             Self::Rejected { .. } => "rejected",
@@ -402,9 +424,16 @@ pub trait Connector: Send + Sync {
     /// Carries out one delivery.
     async fn push(&self, cx: &Cx, delivery: &Delivery) -> Result<Receipt>;
 
-    /// Whether a create takes several calls, so that a record that can be read already may still have to be finished:
-    /// its retry then goes on from there.
-    fn creates_in_steps(&self) -> bool {
+    /// Whether a create that is sent once more is known to be a repeat: by its idempotency key, by an id or a value that
+    /// the system keeps unique, or because the connector looks before it sends. Where not, a create whose answer was lost
+    /// is never sent again by itself: it waits for its record to show up, and then for a person.
+    fn knows_repeat(&self, _delivery: &Delivery) -> bool {
+        false
+    }
+
+    /// Whether a write takes several calls. A record that can be read already may then still have to be finished: the
+    /// retry of its create goes on from there. And whatever failure ends the write, a part of it may have been done.
+    fn writes_in_steps(&self) -> bool {
         false
     }
 

@@ -568,6 +568,10 @@ pub struct Call {
     pub precondition: Option<Precondition>,
     /// Header that takes the idempotency key.
     pub idempotency_header: Option<String>,
+    /// JSON pointers, in a create's body, of values that the system keeps unique or makes a record by: a repeat with one of
+    /// them makes no second record.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unique_at: Vec<String>,
     /// For a create without idempotency: how to find a record that an earlier attempt may have made. The call lists
     /// records; one whose value at `match_at` equals the delivery's value there is taken for ours.
     pub lookup: Option<Box<Lookup>>,

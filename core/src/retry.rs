@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use crate::engine::Engine;
 use crate::review::Steward;
 use crate::store::db::{Result, Tx};
+use crate::store::deliveries::{self, doubt};
+use crate::store::inbox;
 use crate::store::stewards::{self, Command};
-use crate::store::{deliveries, inbox};
 
 /// What became of dead letters that a person wants to run again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -17,24 +18,36 @@ pub struct Retried {
     pub items: usize,
     /// Keys that are fetched again.
     pub fetches: usize,
+    /// Letters about creates that may have been carried out: a person has to look first, and to name them one by one.
+    pub asked: Vec<i64>,
     /// Letters that cannot run again by themselves: rows of a file that must be imported again, and items that are no
     /// longer kept.
     pub left: Vec<i64>,
 }
 
+/// How letters were chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// One by one: whoever names a letter has read it.
+    Named,
+    /// Many at once.
+    Together,
+}
+
 /// Runs waiting dead letters again; `numbers` chooses some of them. They stop waiting; what fails again is a new letter.
 pub fn dead_letters(engine: &Engine, numbers: Option<&BTreeSet<i64>>) -> Result<Retried> {
-    engine.store.write(|tx| again(engine, tx, numbers))
+    let choice = if numbers.is_some() { Choice::Named } else { Choice::Together };
+    engine.store.write(|tx| again(engine, tx, numbers, choice))
 }
 
 /// As [`dead_letters`], with a line that says who wanted it.
-pub fn by_steward(engine: &Engine, numbers: &BTreeSet<i64>, steward: Steward<'_>) -> Result<Retried> {
+pub fn by_steward(engine: &Engine, numbers: &BTreeSet<i64>, choice: Choice, steward: Steward<'_>) -> Result<Retried> {
     engine.store.write(|tx| {
-        let done = again(engine, tx, Some(numbers))?;
+        let done = again(engine, tx, Some(numbers), choice)?;
         let command = Command {
             number: 0,
             what: "retry".to_owned(),
-            detail: serde_json::json!({ "letters": numbers, "left": done.left }),
+            detail: serde_json::json!({ "letters": numbers, "left": done.left, "asked": done.asked }),
             made_by: steward.name.to_owned(),
             why: steward.why.to_owned(),
             change: 0,
@@ -45,11 +58,15 @@ pub fn by_steward(engine: &Engine, numbers: &BTreeSet<i64>, steward: Steward<'_>
     })
 }
 
-fn again(engine: &Engine, tx: &mut Tx<'_>, numbers: Option<&BTreeSet<i64>>) -> Result<Retried> {
+fn again(engine: &Engine, tx: &mut Tx<'_>, numbers: Option<&BTreeSet<i64>>, choice: Choice) -> Result<Retried> {
     let now_us = engine.clock.now_us();
     let letters = match numbers {
         Some(numbers) => inbox::dead_letters_of(tx, numbers.iter().copied())?,
         None => inbox::dead_letters(tx, i64::MAX)?,
+    };
+    let asked = match choice {
+        Choice::Named => BTreeSet::new(),
+        Choice::Together => doubt::asked(tx, letters.iter().filter(|it| it.stage == "push").map(|it| it.item))?,
     };
     let mut done = Retried::default();
     let mut over = Vec::new();
@@ -57,6 +74,10 @@ fn again(engine: &Engine, tx: &mut Tx<'_>, numbers: Option<&BTreeSet<i64>>) -> R
     let mut keys = BTreeSet::new();
     for letter in letters {
         let runs = match letter.stage.as_str() {
+            "push" if asked.contains(&letter.item) => {
+                done.asked.push(letter.number);
+                continue;
+            }
             "push" => {
                 let revived = deliveries::revive(tx, letter.item, now_us)? > 0;
                 done.deliveries += usize::from(revived);

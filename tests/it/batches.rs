@@ -95,6 +95,9 @@ impl Connector for Clerk {
     fn receive(&self, _cx: &Cx, _request: &Verified) -> Result<Vec<Received>> {
         Ok(Vec::new())
     }
+    fn knows_repeat(&self, _delivery: &Delivery) -> bool {
+        true
+    }
     async fn push(&self, _cx: &Cx, delivery: &Delivery) -> Result<Receipt> {
         self.answer(std::slice::from_ref(delivery)).remove(0)
     }

@@ -136,7 +136,7 @@ fn letters_come_in_pages_and_are_retried_by_name() {
         assert_eq!(list(None, None, 2, 3), [1]);
         assert_eq!(list(Some("a"), None, i64::MAX, 9), [2, 1]);
         assert_eq!(list(Some("b"), Some("fetch"), i64::MAX, 9), [3]);
-        let done = retry::by_steward(&engine, &BTreeSet::from([1, 2]), WANG).unwrap();
+        let done = retry::by_steward(&engine, &BTreeSet::from([1, 2]), retry::Choice::Named, WANG).unwrap();
         assert_eq!((done.fetches, done.left), (1, vec![2]), "a row of a file is mended in the file");
         assert_eq!(list(None, None, i64::MAX, 9), [4, 3, 2]);
         let told = engine.store.read(|tx| stewards::commands(tx, 1)).unwrap();

@@ -1,5 +1,6 @@
 //! Creates whose outcome is not known: each leads to one record, and what was written there stays a copy.
 
+mod doubt;
 mod trials;
 
 use std::ops::ControlFlow;
@@ -24,8 +25,12 @@ struct Rig {
 
 /// What is in `a` is made in `b`, which stores titles in upper case; both are read, and nothing is there yet.
 fn rig(store: Store) -> Rig {
+    rig_of(store, Memory::new(true))
+}
+
+fn rig_of(store: Store, b: Memory) -> Rig {
     let clock = Clock::manual(DAY_ONE_US);
-    let (a, b) = (Arc::new(Memory::new(false)), Arc::new(Memory::new(true)));
+    let (a, b) = (Arc::new(Memory::new(false)), Arc::new(b));
     let mut connections =
         [kit::connection("a", &clock, Some(a.clone())), kit::connection("b", &clock, Some(b.clone()))];
     connections[1].creates.insert("customers".to_owned());

@@ -99,7 +99,7 @@ fn without_the_hold_there_would_be_a_duplicate() {
         let pair = pair(&store);
         let done = pair.engine.store.write(|tx| {
             streams::put(tx, "b", "customers", &streams::StreamState::default())?;
-            streams::mark_read(tx, "b", "customers")
+            streams::mark_read(tx, "b", "customers", 0)
         });
         assert_eq!(done.unwrap(), 1);
         pair.pull("a");

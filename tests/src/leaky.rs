@@ -218,6 +218,10 @@ impl Connector for Leaky {
         self.records.receive(cx, request)
     }
 
+    fn knows_repeat(&self, delivery: &Delivery) -> bool {
+        self.records.knows_repeat(delivery)
+    }
+
     async fn push(&self, cx: &Cx, delivery: &Delivery) -> Result<Receipt> {
         self.records.push(cx, delivery).await
     }

@@ -106,6 +106,11 @@ impl Connector for Dav {
         Err(ConnectorError::broken("a DAV server sends no webhooks; it is pulled"))
     }
 
+    /// By the address that we choose.
+    fn knows_repeat(&self, _delivery: &Delivery) -> bool {
+        true
+    }
+
     async fn push(&self, cx: &Cx, delivery: &Delivery) -> Result<Receipt> {
         self.known(&delivery.stream)?;
         let client = self.client(cx)?;

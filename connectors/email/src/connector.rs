@@ -79,6 +79,11 @@ impl Connector for Email {
         Err(ConnectorError::broken("a mailbox sends no webhooks; it is listened to and pulled"))
     }
 
+    /// By the `Message-ID` that we choose.
+    fn knows_repeat(&self, _delivery: &Delivery) -> bool {
+        true
+    }
+
     async fn push(&self, cx: &Cx, delivery: &Delivery) -> Result<Receipt> {
         known(&delivery.stream)?;
         send::push(cx, &self.settings(cx)?, delivery).await

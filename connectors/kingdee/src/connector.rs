@@ -45,7 +45,12 @@ impl Connector for Kingdee {
         &self.manifest
     }
 
-    fn creates_in_steps(&self) -> bool {
+    /// By the number that we choose.
+    fn knows_repeat(&self, _delivery: &Delivery) -> bool {
+        true
+    }
+
+    fn writes_in_steps(&self) -> bool {
         true
     }
 

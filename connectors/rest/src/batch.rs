@@ -27,7 +27,7 @@ pub async fn push_many(wire: &Wire<'_>, stream: &Stream, deliveries: &[Delivery]
     for part in deliveries.chunks(usize::try_from(batch.size.get()).unwrap_or(usize::MAX)) {
         match items(wire, call, batch, part) {
             Ok(items) => results.extend(one_call(wire, stream, batch, part, items).await),
-            Err(error) => results.extend(part.iter().map(|_| Err(alone(error.clone())))),
+            Err(error) => results.extend(part.iter().map(|_| Err(alone(error.clone()).before_the_call()))),
         }
     }
     results
@@ -54,7 +54,8 @@ async fn one_call(
     };
     let mut answered = answered.map(Vec::into_iter);
     let each = items.iter().map(|item| match (&mut answered, item) {
-        (_, None) => Err(ConnectorError::transient("it has no value by which a batch would know it; it is sent alone")),
+        (_, None) => Err(ConnectorError::transient("it has no value by which a batch would know it; it is sent alone")
+            .before_the_call()),
         (Ok(answers), Some(_)) => {
             answers.next().unwrap_or_else(|| Err(ConnectorError::transient("it was not answered")))
         }
@@ -192,9 +193,10 @@ fn is_marked(value: &Value, at: &str, delivery: &Delivery) -> bool {
 /// A call refused as a whole says nothing about its members: one bad record must not bury the others.
 fn alone(error: ConnectorError) -> ConnectorError {
     match error {
-        ConnectorError::Transient { .. } | ConnectorError::RateLimited { .. } | ConnectorError::Unauthorized { .. } => {
-            error
-        }
+        ConnectorError::Transient { .. }
+        | ConnectorError::Unreached { .. }
+        | ConnectorError::RateLimited { .. }
+        | ConnectorError::Unauthorized { .. } => error,
         refused => ConnectorError::transient(format!("{refused} (refused as a whole: each is now sent alone)")),
     }
 }

@@ -351,13 +351,16 @@ impl Check<'_> {
             self.pointer(&format!("{at}.lookup.records"), &lookup.records);
             self.pointer(&format!("{at}.lookup.match_at"), &lookup.match_at);
         }
+        if !call.unique_at.is_empty() && name != "create" {
+            self.wrong(&format!("{at}.unique_at"), "only a create is known again by its values");
+        }
         if call.id_at.is_some() && !matches!(name, "update" | "delete") {
             self.wrong(&format!("{at}.id_at"), "only a record that is there has an id to send along");
         }
         if call.read_back && stream.fetch.is_none() {
             self.wrong(at, "`read_back` reads what was written, and the stream has no `fetch`");
         }
-        for pointer in call.wrap.iter().chain(&call.record).chain(&call.id_at).chain(&call.id) {
+        for pointer in call.wrap.iter().chain(&call.record).chain(&call.id_at).chain(&call.id).chain(&call.unique_at) {
             self.pointer(at, pointer);
         }
         if let Some(batch) = &call.batch {

@@ -97,9 +97,15 @@ impl Connector for RestConnector {
         receive::receive(&self.manifest, request)
     }
 
+    fn knows_repeat(&self, delivery: &Delivery) -> bool {
+        let stream = self.streams.get(delivery.stream.as_str());
+        stream.is_some_and(|stream| push::knows_repeat(&self.manifest, stream, delivery))
+    }
+
     async fn push(&self, cx: &Cx, delivery: &Delivery) -> Result<Receipt> {
         push::push(&Wire::new(&self.manifest, cx)?, self.stream(&delivery.stream)?, delivery).await
     }
+
     async fn push_many(&self, cx: &Cx, deliveries: &[Delivery]) -> Vec<Result<Receipt>> {
         let Some(first) = deliveries.first() else { return Vec::new() };
         let ready = Wire::new(&self.manifest, cx).and_then(|wire| Ok((wire, self.stream(&first.stream)?)));

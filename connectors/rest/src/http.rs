@@ -154,7 +154,8 @@ impl Http {
     /// and 503 silences the connection's other calls too.
     ///
     /// # Errors
-    /// [`ConnectorError::Transient`] when no complete reply came, [`ConnectorError::Broken`] for a forbidden address
+    /// [`ConnectorError::Unreached`] when there was no connection, [`ConnectorError::Transient`] when no complete reply
+    /// came, [`ConnectorError::Broken`] for a forbidden address
     /// or a reply over the bound. The texts name the host and the cause, never the query.
     pub async fn send(&self, request: Request) -> Result<Response> {
         address::check_url(&request.url, self.network)?;
@@ -249,7 +250,13 @@ fn lost(host: &str, error: reqwest::Error) -> ConnectorError {
     } else {
         "gave no complete answer"
     };
-    ConnectorError::transient(format!("{host} {what}: {}", deepest(&error)))
+    let detail = format!("{host} {what}: {}", deepest(&error));
+    // Without a connection nothing of the request has left.
+    if error.is_connect() {
+        ConnectorError::Unreached { detail, after: None }
+    } else {
+        ConnectorError::transient(detail)
+    }
 }
 
 fn deepest(error: &(dyn std::error::Error + 'static)) -> String {

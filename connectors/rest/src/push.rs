@@ -3,7 +3,7 @@
 use huiliu_core::connector::{
     ConnectorError, Delivery, ExternalId, Operation, Receipt, Record, RecordKey, Result, StreamName, Version,
 };
-use huiliu_core::manifest::{Auth, Call, Lookup, Method, Precondition, Stream};
+use huiliu_core::manifest::{Auth, Call, Lookup, Manifest, Method, Precondition, Stream};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -206,6 +206,18 @@ fn is_same(held: &Version, base: &Version) -> bool {
         (Some(held), Some(base)) => held == base,
         _ => held.text == base.text,
     }
+}
+
+/// Whether a create that is sent again makes no second record: the system takes a key of ours or keeps a value of it
+/// unique, or it can be looked for by one. A delivery without that value cannot be told from a new one.
+pub fn knows_repeat(manifest: &Manifest, stream: &Stream, delivery: &Delivery) -> bool {
+    let Some(call) = &stream.create else { return false };
+    let has = |at: &String| delivery.body.pointer(at).is_some_and(|value| !pointer::is_empty(value));
+    call.idempotency_header.is_some()
+        || matches!(manifest.auth, Some(Auth::StandardWebhook { .. }))
+        || record::id(stream, &delivery.body).is_some()
+        || call.lookup.as_ref().is_some_and(|lookup| has(&lookup.match_at))
+        || call.unique_at.iter().any(has)
 }
 
 /// Looks for the record that an earlier attempt of this create may have made.

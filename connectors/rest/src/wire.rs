@@ -95,13 +95,18 @@ impl<'a> Wire<'a> {
 
     /// Sends a call and judges the reply. A token that is refused is renewed once: nothing was done with it.
     pub async fn send(&self, draft: &Draft) -> Result<Answer> {
-        let token = self.token(None).await?;
+        // Without a token nothing is sent.
+        let unsent = |error: ConnectorError| match draft.verb {
+            Verb::Push(_) => error.before_the_call(),
+            _ => error,
+        };
+        let token = self.token(None).await.map_err(unsent)?;
         let (status, first) = self.once(draft, token.as_deref()).await?;
         // That a session is over, some systems say under HTTP 200, in their words for a missing right.
         let renews = status == 401 || matches!(self.manifest.auth, Some(Auth::Login { .. }));
         match (first, token) {
             (Err(ConnectorError::Unauthorized { .. }), Some(refused)) if renews => {
-                let fresh = self.token(Some(&refused)).await?;
+                let fresh = self.token(Some(&refused)).await.map_err(unsent)?;
                 self.once(draft, fresh.as_deref()).await?.1
             }
             (first, _) => first,

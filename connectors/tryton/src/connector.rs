@@ -56,6 +56,16 @@ impl Connector for Tryton {
         Err(ConnectorError::broken("the system sends no webhooks; its streams are pulled"))
     }
 
+    /// It is written, and then read.
+    fn writes_in_steps(&self) -> bool {
+        true
+    }
+
+    /// By the code that we choose.
+    fn knows_repeat(&self, _delivery: &Delivery) -> bool {
+        true
+    }
+
     async fn push(&self, cx: &Cx, delivery: &Delivery) -> Result<Receipt> {
         push::push(&self.rpc, cx, delivery).await
     }

@@ -72,6 +72,11 @@ impl Connector for WeCom {
         callback::receive(request)
     }
 
+    /// Notes and tags are two calls, and what was stored is read with a third.
+    fn writes_in_steps(&self) -> bool {
+        true
+    }
+
     async fn push(&self, cx: &Cx, delivery: &Delivery) -> Result<Receipt> {
         match delivery.stream.as_str() {
             "notices" => notices::push(&self.api(cx), delivery).await,

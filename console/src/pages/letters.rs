@@ -131,7 +131,9 @@ pub async fn retry(
 ) -> Response {
     site.act(&visit, move |site, visit| {
         let wanted = |name: &'static str| Some(form.get(name)).filter(|value| !value.is_empty());
+        let mut choice = retry::Choice::Named;
         let numbers: BTreeSet<i64> = if form.get("which") == "all" {
+            choice = retry::Choice::Together;
             let chosen = Chosen { connection: wanted("connection"), stage: wanted("stage") };
             let all = site.engine.store.read(|tx| console::letters(tx, chosen, i64::MAX, RETRIED_MAX))?;
             all.into_iter().map(|one| one.number).collect()
@@ -144,8 +146,8 @@ pub async fn retry(
             return Err(Failed::Refused(visit.t.none_chosen().to_owned()));
         }
         let steward = Steward { name: &visit.user, why: "console" };
-        let done = retry::by_steward(&site.engine, &numbers, steward)?;
-        let (again, left) = (done.deliveries + done.items + done.fetches, done.left.len());
+        let done = retry::by_steward(&site.engine, &numbers, choice, steward)?;
+        let (again, left) = (done.deliveries + done.items + done.fetches, done.left.len() + done.asked.len());
         if again == 0 && left == 0 {
             return Err(Failed::Refused(visit.t.retried_already().to_owned()));
         }

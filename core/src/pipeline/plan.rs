@@ -23,6 +23,7 @@ use crate::engine::Engine;
 use crate::link::Link;
 use crate::manifest::Ability;
 use crate::pipeline::process::{self, of_all};
+use crate::pipeline::push::doubt;
 use crate::store::db::{Result, Tx};
 use crate::store::deliveries::{self, Planned};
 use crate::store::goldens::{self, Golden};
@@ -252,9 +253,13 @@ fn owed_to(
                 if sending.contains(&target(&one)) {
                     continue;
                 }
+                one.delivery.number = next + 1;
+                one.delivery.idempotency_key = idempotency_key(&one, next + 1);
+                // Nor what a person has to look for first.
+                if doubt::is_asked(connection, &unsure, &one) {
+                    continue;
+                }
                 next += 1;
-                one.delivery.number = next;
-                one.delivery.idempotency_key = idempotency_key(&one, next);
                 planned.push(one);
             }
         }

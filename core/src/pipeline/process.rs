@@ -18,6 +18,7 @@ use crate::crash::{Point, point};
 use crate::engine::Engine;
 use crate::store::blocks::Pace;
 use crate::store::db::{Result, Tx};
+use crate::store::deliveries::doubt;
 use crate::store::inbox::{InboxItem, ItemKind};
 pub(crate) use crate::store::links::MEANING_LOCK;
 use crate::store::{Store, blocks, conflicts, goldens, inbox, links, replays, stewards, streams};
@@ -254,6 +255,7 @@ pub(crate) fn write(tx: &mut Tx<'_>, batch: &mut Batch, settled: &Settled) -> Re
     for receipt in &batch.receipts {
         replays::keep(tx, receipt)?;
     }
+    doubt::answered(tx, batch.receipts.iter().map(|receipt| receipt.delivery))?;
     stewards::put_homes(tx, &batch.homes)?;
     stewards::put_reviews(tx, batch.reviews.values())?;
     // Where golden records became one, some questions have their answer.

@@ -53,7 +53,8 @@ pub async fn stream(engine: &Engine, connection: &Connection, stream: &StreamNam
     for _ in 0..PAGES_MAX {
         if state.scan.is_none() {
             let here = engine.clone();
-            state.scan = Some(blocking(move || here.store.read(streams::here)).await?);
+            let at_us = engine.clock.now_us();
+            state.scan = Some(blocking(move || Ok(Scan { at_us, ..here.store.read(streams::here)? })).await?);
         }
         let from = state.cursor.as_deref().map(Cursor::from);
         let now_us = engine.clock.now_us();
@@ -115,7 +116,8 @@ fn arrived(
         }
         streams::put(tx, connection.name.as_str(), stream.as_str(), &state)?;
         if !more {
-            streams::mark_read(tx, connection.name.as_str(), stream.as_str())?;
+            let began_us = before.scan.map_or(asked_us, |scan| scan.at_us);
+            streams::mark_read(tx, connection.name.as_str(), stream.as_str(), began_us)?;
         }
         point(Point::PageWritten);
         Ok(())
@@ -256,7 +258,9 @@ fn failed(
     tracing::warn!(connection = %connection.name, %stream, kind = error.kind(), "pull failed: {text}");
     state.failures += 1;
     let told_us = match error {
-        ConnectorError::Transient { after, .. } | ConnectorError::RateLimited { after, .. } => {
+        ConnectorError::Transient { after, .. }
+        | ConnectorError::Unreached { after, .. }
+        | ConnectorError::RateLimited { after, .. } => {
             after.map_or(0, |wait| i64::try_from(wait.as_micros()).unwrap_or(i64::MAX))
         }
         _ => 0,

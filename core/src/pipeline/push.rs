@@ -1,6 +1,8 @@
 //! Push: deliveries are carried out, and what the target stored becomes held.
 
-use std::collections::{BTreeMap, BTreeSet};
+pub(crate) mod doubt;
+
+use std::collections::BTreeSet;
 
 use tracing::Instrument as _;
 
@@ -42,7 +44,7 @@ pub fn recover(engine: &Engine) -> Result<u64> {
         creates.extend(lags.map(|(stream, lag_us)| (name.as_str(), stream.as_str(), due_us.saturating_add(lag_us))));
     }
     let recovered = engine.store.write(|tx| {
-        let recovered = deliveries::recover(tx, &creates)?;
+        let recovered = deliveries::recover(tx, &creates, engine.clock.now_us())?;
         point(Point::RecoverWritten);
         Ok(recovered)
     })?;
@@ -53,16 +55,18 @@ pub fn recover(engine: &Engine) -> Result<u64> {
 /// Sends what is due to one connection; returns how many deliveries were tried.
 pub async fn batch(engine: &Engine, connection: &Connection) -> Result<usize> {
     let Some(connector) = connection.connector.clone() else { return Ok(0) };
-    let (here, name) = (engine.clone(), connection.name.clone());
+    let (here, whose) = (engine.clone(), connection.clone());
     let count = if connector.manifest().has_batches() { CLAIM_BATCHES } else { CLAIM };
     let claimed = blocking(move || {
         let now_us = here.clock.now_us();
         here.store.write(|tx| {
-            let live = streams::states(tx)?.get(name.as_str()).is_some_and(|(state, _)| *state == State::Live);
+            let name = whose.name.as_str();
+            let live = streams::states(tx)?.get(name).is_some_and(|(state, _)| *state == State::Live);
             if !live {
                 return Ok(Vec::new());
             }
-            let claimed = deliveries::claim(tx, name.as_str(), now_us, count)?;
+            doubt::hold(&here, tx, &whose, now_us)?;
+            let claimed = deliveries::claim(tx, name, now_us, count)?;
             if !claimed.is_empty() {
                 point(Point::AttemptWritten);
             }
@@ -106,7 +110,7 @@ async fn made_already(
     connection: &Connection,
     claimed: Vec<Planned>,
 ) -> Result<(Vec<Planned>, Vec<Planned>)> {
-    let is_one_call = connection.connector.as_ref().is_some_and(|it| !it.creates_in_steps());
+    let is_one_call = connection.connector.as_ref().is_some_and(|it| !it.writes_in_steps());
     let is_repeat = move |one: &Planned| {
         is_one_call && !one.is_action() && one.delivery.operation == Operation::Create && one.delivery.attempt > 1
     };
@@ -116,14 +120,12 @@ async fn made_already(
     let (here, name) = (engine.clone(), connection.name.clone());
     blocking(move || {
         here.store.read(|tx| {
-            let mut alive = BTreeMap::new();
-            for one in claimed.iter().filter(|one| is_repeat(one)) {
-                alive.insert(one.golden, goldens::alive(tx, one.golden)?);
-            }
-            let links = links::by_goldens(tx, alive.values().copied().collect::<BTreeSet<_>>())?;
-            let here: BTreeSet<i64> = links.iter().filter(|it| it.key.connection == name).map(|it| it.golden).collect();
-            let is_known = |one: &Planned| is_repeat(one) && alive.get(&one.golden).is_some_and(|it| here.contains(it));
-            let (made, left) = claimed.into_iter().partition(is_known);
+            let (repeats, mut left): (Vec<Planned>, Vec<Planned>) = claimed.into_iter().partition(is_repeat);
+            let known = doubt::known(tx, name.as_str(), &repeats)?;
+            let (made, unmade): (Vec<Planned>, Vec<Planned>) =
+                repeats.into_iter().partition(|one| known.contains(&one.golden));
+            left.extend(unmade);
+            left.sort_by_key(|one| one.delivery.number);
             Ok((left, made))
         })
     })
@@ -230,7 +232,12 @@ fn close(
     result: crate::connector::Result<Receipt>,
 ) -> Result<()> {
     let now_us = engine.clock.now_us();
-    let end = |state, error, due_us| Outcome { state, error, due_us, now_us };
+    let in_steps = connection.connector.as_ref().is_some_and(|it| it.writes_in_steps());
+    // Who is gone, or was edited meanwhile, is found out before the first step.
+    let is_before =
+        |error: &ConnectorError| matches!(error, ConnectorError::Conflict { .. } | ConnectorError::Gone { .. });
+    let is_unknown = result.as_ref().is_err_and(|error| error.leaves_doubt() || (in_steps && !is_before(error)));
+    let end = |state, error, due_us| Outcome { state, error, due_us, is_unknown, now_us };
     match result {
         Ok(receipt) => {
             deliveries::finish(tx, &one.delivery, &end("done", None, now_us))?;
@@ -243,13 +250,14 @@ fn close(
         Err(error) => {
             let text = error.to_string();
             tracing::warn!(connection = %connection.name, delivery = one.delivery.number, kind = error.kind(), "push failed: {text}");
-            let is_refused = matches!(error, ConnectorError::RateLimited { .. });
             match error {
-                ConnectorError::Transient { after, .. } | ConnectorError::RateLimited { after, .. }
+                ConnectorError::Transient { after, .. }
+                | ConnectorError::Unreached { after, .. }
+                | ConnectorError::RateLimited { after, .. }
                     if one.delivery.attempt < ATTEMPTS_MAX =>
                 {
                     let wait_us = after.map_or(0, |wait| i64::try_from(wait.as_micros()).unwrap_or(i64::MAX));
-                    let lag_us = if is_refused { 0 } else { lag_us(connection, one) };
+                    let lag_us = if is_unknown { lag_us(connection, one) } else { 0 };
                     let due_us = now_us.saturating_add(wait_us.max(delay_us(one.delivery.attempt)).max(lag_us));
                     deliveries::finish(tx, &one.delivery, &end("pending", Some(&text), due_us))
                 }

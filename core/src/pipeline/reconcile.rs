@@ -317,7 +317,9 @@ fn wait_us(error: &ConnectorError, failures: i64) -> i64 {
     const FIRST_US: i64 = 60_000_000;
     const LONGEST_US: i64 = 3_600_000_000;
     let told_us = match error {
-        ConnectorError::Transient { after, .. } | ConnectorError::RateLimited { after, .. } => {
+        ConnectorError::Transient { after, .. }
+        | ConnectorError::Unreached { after, .. }
+        | ConnectorError::RateLimited { after, .. } => {
             after.map_or(0, |wait| i64::try_from(wait.as_micros()).unwrap_or(i64::MAX))
         }
         ConnectorError::Broken { .. } | ConnectorError::Rejected { .. } => LONGEST_US,

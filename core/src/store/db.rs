@@ -595,6 +595,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0014_drift.sql"),
     include_str!("../../migrations/0015_brakes.sql"),
     include_str!("../../migrations/0017_automation.sql"),
+    include_str!("../../migrations/0018_doubt.sql"),
 ];
 const MIGRATION_LOCK: i64 = 0x6875_696c_6975;
 

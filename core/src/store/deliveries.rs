@@ -1,5 +1,7 @@
 //! The outbox: deliveries and their attempts.
 
+pub mod doubt;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use huiliu_mappings::value::Fields;
@@ -182,12 +184,14 @@ pub fn sent_to_make(tx: &mut Tx<'_>, golden: i64, connection: &str, lens: &str) 
 }
 
 /// Writes of these golden records that were sent and whose answer never came, oldest first: the target may hold them or
-/// not. What was answered later, or was seen since, is known.
+/// not, and a person may have been asked (`pending` is what earlier versions wrote). What was answered later, or was
+/// seen since, is known.
 pub fn unsure(tx: &mut Tx<'_>, goldens: impl IntoIterator<Item = i64>) -> Result<Vec<Planned>> {
     let sql = format!(
         "{SELECT} {{keys:i}} AS k CROSS JOIN delivery AS d WHERE d.golden = k.k0 AND d.attempts > 0 AND d.state <> 'done'
          AND d.operation <> 'delete'
-         AND EXISTS (SELECT 1 FROM attempt AS t WHERE t.delivery = d.id AND (t.outcome IS NULL OR t.outcome = 'pending'))
+         AND EXISTS (SELECT 1 FROM attempt AS t WHERE t.delivery = d.id
+             AND (t.outcome IS NULL OR t.outcome IN ('unknown', 'pending', 'asked')))
          AND NOT EXISTS (SELECT 1 FROM receipt AS r WHERE r.delivery = d.id)
          AND NOT EXISTS (SELECT 1 FROM delivery AS n WHERE n.golden = d.golden AND n.id > d.id AND n.state = 'done'
              AND n.connection = d.connection AND n.lens = d.lens
@@ -241,12 +245,19 @@ pub struct Outcome<'a> {
     pub error: Option<&'a str>,
     /// Not again before this instant.
     pub due_us: i64,
+    /// Whether it may have been done although nobody says so.
+    pub is_unknown: bool,
     /// Now.
     pub now_us: i64,
 }
 
 /// Records the end of an attempt.
 pub fn finish(tx: &mut Tx<'_>, delivery: &Delivery, outcome: &Outcome<'_>) -> Result<()> {
+    let word = match outcome.state {
+        _ if outcome.is_unknown => "unknown",
+        "pending" => "refused",
+        state => state,
+    };
     let done = (outcome.state == "done").then_some(outcome.now_us);
     tx.execute(
         "UPDATE delivery SET state = ?2, error = ?3, due_us = ?4, done_us = ?5 WHERE id = ?1",
@@ -259,12 +270,13 @@ pub fn finish(tx: &mut Tx<'_>, delivery: &Delivery, outcome: &Outcome<'_>) -> Re
         ],
     )?;
     tx.execute(
-        "UPDATE attempt SET outcome = ?3, detail = ?4 WHERE delivery = ?1 AND number = ?2",
+        "UPDATE attempt SET outcome = ?3, detail = ?4, ended_us = ?5 WHERE delivery = ?1 AND number = ?2",
         &[
             Param::Int(delivery.number),
             Param::Int(i64::from(delivery.attempt)),
-            Param::Text(outcome.state),
+            Param::Text(word),
             outcome.error.into(),
+            Param::Int(outcome.now_us),
         ],
     )?;
     if done.is_some() { traffic::went(tx, delivery.number, outcome.now_us) } else { Ok(()) }
@@ -287,7 +299,7 @@ pub fn drop_all_of(tx: &mut Tx<'_>, goldens: BTreeSet<i64>) -> Result<u64> {
 
 /// After a crash: what was being sent is pending again, with the same idempotency key. Creates of these streams
 /// (connection, stream, instant) are not tried again before an instant of their own.
-pub fn recover(tx: &mut Tx<'_>, creates: &[(&str, &str, i64)]) -> Result<u64> {
+pub fn recover(tx: &mut Tx<'_>, creates: &[(&str, &str, i64)], now_us: i64) -> Result<u64> {
     for (connection, stream, due_us) in creates {
         tx.execute(
             "UPDATE delivery SET due_us = ?3
@@ -295,6 +307,11 @@ pub fn recover(tx: &mut Tx<'_>, creates: &[(&str, &str, i64)]) -> Result<u64> {
             &[Param::Text(connection), Param::Text(stream), Param::Int(*due_us)],
         )?;
     }
+    tx.execute(
+        "UPDATE attempt SET ended_us = ?1 WHERE outcome IS NULL AND ended_us IS NULL
+         AND delivery IN (SELECT id FROM delivery WHERE state = 'sending')",
+        &[Param::Int(now_us)],
+    )?;
     tx.execute("UPDATE delivery SET state = 'pending' WHERE state = 'sending'", &[])
 }
 

@@ -82,6 +82,10 @@ pub struct StreamState {
     pub brake: Option<Brake>,
     /// The last position of the inbox when the stream had been read to its end for the first time; none: never yet.
     pub read_to: Option<i64>,
+    /// The last read that came to its end began then, microseconds since 1970 UTC.
+    pub seen_us: Option<i64>,
+    /// The last position of the inbox when it ended.
+    pub seen_to: Option<i64>,
     /// Creates waited for that: the golden records after this one are to be planned again. None: none waited.
     pub held: Option<i64>,
     /// The finding about drift for whose sake it is stopped.
@@ -95,6 +99,9 @@ pub struct Scan {
     pub inbox: i64,
     /// The last link then: younger ones cannot be missed.
     pub link: i64,
+    /// When it was, microseconds since 1970 UTC; 0 where nobody asks.
+    #[serde(default)]
+    pub at_us: i64,
 }
 
 /// The mark that a complete scan leaves in the inbox.
@@ -184,15 +191,16 @@ pub fn put_backfill(tx: &mut Tx<'_>, connection: &str, stream: &str, state: &Bac
 
 /// Where everything stands now.
 pub fn here(tx: &mut Tx<'_>) -> Result<Scan> {
-    Ok(Scan { inbox: tx.max("position", "inbox")?, link: tx.max("id", "link")? })
+    Ok(Scan { inbox: tx.max("position", "inbox")?, link: tx.max("id", "link")?, at_us: 0 })
 }
 
-/// Notes that a stream was read to its end, if it is the first time: only in the transaction that holds its last page.
-pub fn mark_read(tx: &mut Tx<'_>, connection: &str, stream: &str) -> Result<u64> {
+/// Notes that a stream was read to its end, from this instant on: only in the transaction that holds its last page.
+pub fn mark_read(tx: &mut Tx<'_>, connection: &str, stream: &str, began_us: i64) -> Result<u64> {
     let here = tx.max("position", "inbox")?;
     tx.execute(
-        "UPDATE stream_state SET read_to = ?3 WHERE connection = ?1 AND stream = ?2 AND read_to IS NULL",
-        &[Param::Text(connection), Param::Text(stream), Param::Int(here)],
+        "UPDATE stream_state SET read_to = COALESCE(read_to, ?3), seen_to = ?3, seen_us = ?4
+         WHERE connection = ?1 AND stream = ?2",
+        &[Param::Text(connection), Param::Text(stream), Param::Int(here), Param::Int(began_us)],
     )
 }
 
@@ -232,7 +240,8 @@ pub fn set_brake(tx: &mut Tx<'_>, connection: &str, stream: &str, brake: Option<
 pub fn all(tx: &mut Tx<'_>) -> Result<BTreeMap<(String, String), StreamState>> {
     let sql = "SELECT connection, stream, cursor, due_us, ok_us, error_kind, error, failures, records, stopped,
                scan, brake, read_to, held, (SELECT MIN(d.id) FROM drift AS d WHERE d.state = 'open' AND d.policy = 'stop'
-               AND d.kind <> 'refused' AND d.connection = s.connection AND d.stream = s.stream) FROM stream_state AS s";
+               AND d.kind <> 'refused' AND d.connection = s.connection AND d.stream = s.stream), seen_us, seen_to
+               FROM stream_state AS s";
     let rows = tx.query(sql, &[], |row| {
         let state = StreamState {
             cursor: row.opt_text(2)?,
@@ -248,6 +257,8 @@ pub fn all(tx: &mut Tx<'_>) -> Result<BTreeMap<(String, String), StreamState>> {
             read_to: row.opt_int(12)?,
             held: row.opt_int(13)?,
             drift: row.opt_int(14)?,
+            seen_us: row.opt_int(15)?,
+            seen_to: row.opt_int(16)?,
         };
         Ok(((row.text(0)?, row.text(1)?), state))
     })?;

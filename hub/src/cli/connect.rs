@@ -248,11 +248,13 @@ fn advice(name: &str, error: &ConnectorError, language: Language) -> String {
             "The system refuses the credentials: `huiliu connect {name} --again` takes new ones.",
             "系统拒绝了凭据：运行 `huiliu connect {name} --again` 重新提供。"
         ),
-        ConnectorError::Transient { .. } | ConnectorError::RateLimited { .. } => say!(
-            language,
-            "The system could not be asked: check its address in huiliu.toml and the network, then run this again; the secrets are sealed already.",
-            "暂时无法访问该系统：请检查 huiliu.toml 中的地址和网络后重试；密钥已封存。"
-        ),
+        ConnectorError::Transient { .. } | ConnectorError::Unreached { .. } | ConnectorError::RateLimited { .. } => {
+            say!(
+                language,
+                "The system could not be asked: check its address in huiliu.toml and the network, then run this again; the secrets are sealed already.",
+                "暂时无法访问该系统：请检查 huiliu.toml 中的地址和网络后重试；密钥已封存。"
+            )
+        }
         _ => say!(
             language,
             "The system does not answer as expected: check the settings of [connections.{name}] in huiliu.toml.",

@@ -136,7 +136,7 @@ fn again(folder: &Path, asked: &Retry, language: Language) -> Result<ExitCode, S
         println!("{}", serde_json::to_string(&done).map_err(|error| error.to_string())?);
         return Ok(ExitCode::SUCCESS);
     }
-    let retry::Retried { deliveries, items, fetches, left } = done;
+    let retry::Retried { deliveries, items, fetches, asked, left } = done;
     println!(
         "{}",
         say!(
@@ -146,6 +146,17 @@ fn again(folder: &Path, asked: &Retry, language: Language) -> Result<ExitCode, S
             "重新发送 {deliveries} 条投递，重新处理 {items} 条，重新获取 {fetches} 个；运行中的 `huiliu serve` 会在几秒内处理"
         )
     );
+    if !asked.is_empty() {
+        let count = asked.len();
+        println!(
+            "{}",
+            say!(
+                language,
+                "{count} stay(s): their records may be there already; look, then name those that are not, one by one",
+                "{count} 条保留：其记录可能已经存在；请先核查，再逐个指定确实不存在的编号"
+            )
+        );
+    }
     if !left.is_empty() {
         let count = left.len();
         println!(

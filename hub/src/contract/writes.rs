@@ -175,8 +175,12 @@ impl Connector for Watched {
         self.by.manifest()
     }
 
-    fn creates_in_steps(&self) -> bool {
-        self.by.creates_in_steps()
+    fn knows_repeat(&self, delivery: &Delivery) -> bool {
+        self.by.knows_repeat(delivery)
+    }
+
+    fn writes_in_steps(&self) -> bool {
+        self.by.writes_in_steps()
     }
 
     async fn check(&self, cx: &Cx) -> Result<()> {

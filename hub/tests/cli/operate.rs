@@ -175,7 +175,7 @@ fn a_dead_letter_is_listed_with_its_reason_and_runs_again() {
     assert!(told.contains("no dead letter 999 waits"), "{told}");
     let number = dead["number"].to_string();
     let done = folder.run(&["dead-letters", "retry", &number, "--json"]).json();
-    assert_eq!(done, json!({"deliveries": 0, "items": 1, "fetches": 0, "left": []}));
+    assert_eq!(done, json!({"deliveries": 0, "items": 1, "fetches": 0, "asked": [], "left": []}));
     folder.run(&["sync", "till"]).out();
     assert!(folder.run(&["why", "till/buyers/b-9"]).out().contains("b-9"));
     let left = folder.run(&["dead-letters", "retry", "--json"]).json();

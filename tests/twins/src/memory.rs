@@ -34,6 +34,7 @@ pub struct Memory {
     manifest: Manifest,
     shouts: bool,
     scans: bool,
+    forgets: bool,
     watch: Option<Watch>,
     state: Mutex<State>,
 }
@@ -66,6 +67,7 @@ struct State {
     writes: usize,
     made: BTreeMap<String, String>,
     fault: Option<ConnectorError>,
+    write_fault: Option<ConnectorError>,
     pull_fault: Option<ConnectorError>,
     fetch_fault: Option<ConnectorError>,
     hidden: BTreeSet<String>,
@@ -89,7 +91,12 @@ impl Memory {
     /// `shouts`: titles are stored in upper case.
     pub fn new(shouts: bool) -> Self {
         let manifest = Manifest::parse("kit/connector.toml", MANIFEST).expect("the kit's manifest is right");
-        Self { manifest, shouts, scans: false, watch: None, state: Mutex::default() }
+        Self { manifest, shouts, scans: false, forgets: false, watch: None, state: Mutex::default() }
+    }
+
+    /// Takes no key and cannot be asked: whoever creates twice has two records.
+    pub fn forgetful() -> Self {
+        Self { forgets: true, ..Self::new(false) }
     }
 
     /// Stamps records by a clock that is ahead of the hub's, and tells its time with every reply, if it does.
@@ -101,7 +108,7 @@ impl Memory {
     pub fn scanned(fetches: bool) -> Self {
         let manifest = if fetches { MANIFEST.to_owned() } else { MANIFEST.replace("\"fetch\", ", "") };
         let manifest = Manifest::parse("kit/connector.toml", &manifest).expect("the kit's manifest is right");
-        Self { manifest, shouts: false, scans: true, watch: None, state: Mutex::default() }
+        Self { manifest, shouts: false, scans: true, forgets: false, watch: None, state: Mutex::default() }
     }
 
     /// A person removes a record.
@@ -232,6 +239,11 @@ impl Memory {
         self.state().writes
     }
 
+    /// The next write is not carried out, and this is answered.
+    pub fn fail_next_write(&self, error: ConnectorError) {
+        self.state().write_fault = Some(error);
+    }
+
     /// The next write is carried out, and then this is answered.
     pub fn fail_next_answer(&self, error: ConnectorError) {
         self.state().fault = Some(error);
@@ -290,13 +302,20 @@ impl Connector for Memory {
         serde_json::from_slice(&request.request.body).map_err(|error| ConnectorError::broken(error.to_string()))
     }
 
+    fn knows_repeat(&self, _delivery: &Delivery) -> bool {
+        !self.forgets
+    }
+
     async fn push(&self, _cx: &Cx, delivery: &Delivery) -> Result<Receipt> {
         let mut state = self.state();
+        if let Some(fault) = state.write_fault.take() {
+            return Err(fault);
+        }
         let id = match (&delivery.id, delivery.operation) {
             (Some(id), Operation::Update) => id.as_str().to_owned(),
             _ => match state.made.get(&delivery.idempotency_key) {
-                Some(known) => known.clone(),
-                None => format!("made{}", state.made.len() + 1),
+                Some(known) if !self.forgets => known.clone(),
+                _ => format!("made{}", state.records.keys().filter(|id| id.starts_with("made")).count() + 1),
             },
         };
         let known = state.records.get(&id).map(|(version, _)| *version);

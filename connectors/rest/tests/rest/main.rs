@@ -2,6 +2,7 @@
 
 mod auth;
 mod deletes;
+mod doubt;
 mod empty;
 mod failures;
 mod garbage;

@@ -289,6 +289,11 @@ impl Connector for System {
         Ok(told)
     }
 
+    /// By its key, or by the mail address that its connector looks for.
+    fn knows_repeat(&self, _delivery: &Delivery) -> bool {
+        true
+    }
+
     async fn push(&self, _cx: &Cx, delivery: &Delivery) -> Result<Receipt> {
         let back_us = self.reach("a write").await?;
         let carried = self.carry_out(delivery);

@@ -1,0 +1,77 @@
+//! Creates of which nobody knows whether they were carried out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Planned, SELECT, read};
+use crate::store::db::{Keys, Param, Result, Tx};
+
+/// Creates of a connection that are due and were tried before, in the order in which they are claimed.
+pub fn due_again(tx: &mut Tx<'_>, connection: &str, now_us: i64, count: i64) -> Result<Vec<Planned>> {
+    let sql = format!(
+        "{SELECT} delivery AS d WHERE d.state = 'pending' AND d.due_us <= ?2 AND d.connection = ?1
+         AND d.operation = 'create' AND d.attempts > 0 ORDER BY d.id LIMIT ?3"
+    );
+    tx.query(&sql, &[Param::Text(connection), Param::Int(now_us), Param::Int(count)], read)
+}
+
+/// By idempotency key: when the last attempt of a create ended that may have been carried out, and of which neither an
+/// answer nor a record nor a person tells.
+pub fn unknown_creates(tx: &mut Tx<'_>, goldens: impl IntoIterator<Item = i64>) -> Result<BTreeMap<String, i64>> {
+    let sql = "SELECT d.idempotency_key, MAX(COALESCE(t.ended_us, t.started_us))
+        FROM {keys:i} AS k CROSS JOIN delivery AS d JOIN attempt AS t ON t.delivery = d.id
+        WHERE d.golden = k.k0 AND d.operation = 'create' AND (t.outcome IS NULL OR t.outcome IN ('unknown', 'pending'))
+        AND NOT EXISTS (SELECT 1 FROM receipt AS r WHERE r.delivery = d.id)
+        GROUP BY d.idempotency_key";
+    Ok(tx.query_keys(sql, &Keys::ints(goldens), &[], |row| Ok((row.text(0)?, row.int(1)?)))?.into_iter().collect())
+}
+
+/// A delivery has to wait until this instant, for this reason.
+pub fn wait(tx: &mut Tx<'_>, number: i64, due_us: i64, why: &str) -> Result<u64> {
+    let sql = "UPDATE delivery SET due_us = ?2, error = ?3 WHERE id = ?1";
+    tx.execute(sql, &[Param::Int(number), Param::Int(due_us), Param::Text(why)])
+}
+
+/// A person is asked whether the record is there: the create is given up until then, and a later attempt is hers.
+pub fn ask(tx: &mut Tx<'_>, one: &Planned, why: &str, now_us: i64) -> Result<()> {
+    let number = Param::Int(one.delivery.number);
+    tx.execute("UPDATE delivery SET state = 'dead', error = ?2 WHERE id = ?1", &[number, Param::Text(why)])?;
+    // A create that stands in place of one that was tried was never tried itself.
+    tx.execute(
+        "INSERT INTO attempt (delivery, number, started_us, ended_us, outcome) VALUES (?1, ?2, ?3, ?3, 'asked')
+         ON CONFLICT (delivery, number) DO NOTHING",
+        &[number, Param::Int(i64::from(one.delivery.attempt)), Param::Int(now_us)],
+    )?;
+    tx.execute(
+        "UPDATE attempt SET outcome = 'asked' WHERE (outcome IS NULL OR outcome IN ('unknown', 'pending'))
+         AND delivery IN (SELECT id FROM delivery WHERE golden = ?1 AND idempotency_key = ?2)",
+        &[Param::Int(one.golden), Param::Text(&one.delivery.idempotency_key)],
+    )?;
+    Ok(())
+}
+
+/// Those of these deliveries about which a person was asked, and is to say so.
+pub fn asked(tx: &mut Tx<'_>, numbers: impl IntoIterator<Item = i64>) -> Result<BTreeSet<i64>> {
+    let sql = "SELECT DISTINCT t.delivery FROM {keys:i} AS k CROSS JOIN attempt AS t
+               WHERE t.delivery = k.k0 AND t.outcome = 'asked'";
+    Ok(tx.query_keys(sql, &Keys::ints(numbers), &[], |row| row.int(0))?.into_iter().collect())
+}
+
+/// The records that these deliveries made have shown up: nobody needs to be asked any more.
+pub fn answered(tx: &mut Tx<'_>, numbers: impl IntoIterator<Item = i64>) -> Result<()> {
+    let sql = "SELECT DISTINCT d.id FROM {keys:i} AS k CROSS JOIN delivery AS s
+               JOIN delivery AS d ON d.golden = s.golden AND d.idempotency_key = s.idempotency_key
+               WHERE s.id = k.k0 AND s.operation = 'create' AND d.state = 'dead'";
+    let given_up = Keys::ints(tx.query_keys(sql, &Keys::ints(numbers), &[], |row| row.int(0))?);
+    tx.execute_keys(
+        "UPDATE delivery SET state = 'dropped' WHERE id IN (SELECT k0 FROM {keys:i} AS k)",
+        &given_up,
+        &[],
+    )?;
+    tx.execute_keys(
+        "UPDATE dead_letter SET state = 'retried' WHERE state = 'waiting' AND stage = 'push'
+         AND item IN (SELECT k0 FROM {keys:i} AS k)",
+        &given_up,
+        &[],
+    )?;
+    Ok(())
+}
