@@ -41,5 +41,6 @@ mod tryton;
 mod vendure;
 mod webform;
 mod webhook;
+mod webhooks;
 mod wecom;
 mod woocommerce;

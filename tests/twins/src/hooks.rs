@@ -6,8 +6,11 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use futures::StreamExt as _;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
+
+use crate::dice::Dice;
 
 /// One webhook call, ready to be sent.
 #[derive(Clone, Debug)]
@@ -119,6 +122,26 @@ impl Hooks {
         }
     }
 
+    /// Sends what was held all at once, in an order of chance: some of a hundred are lost, and some are sent twice.
+    /// Answers how many calls were sent.
+    pub async fn storm(&self, mut dice: Dice, dropped_percent: usize, repeated_percent: usize) -> usize {
+        let mut calls = std::mem::take(&mut *self.held.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        shuffle(&mut dice, &mut calls);
+        let (dropped, repeated) = (calls.len() * dropped_percent / 100, calls.len() * repeated_percent / 100);
+        calls.truncate(calls.len() - dropped);
+        let sent = calls.len();
+        calls.extend_from_within(..repeated.min(sent));
+        shuffle(&mut dice, &mut calls);
+        self.count(|tally| {
+            tally.dropped += dropped as u64;
+            tally.repeated += repeated as u64;
+            tally.reordered += sent as u64;
+        });
+        let sending = calls.into_iter().map(|call| async move { self.deliver(&call, TRIES).await });
+        futures::stream::iter(sending).buffer_unordered(TOGETHER).collect::<()>().await;
+        sent
+    }
+
     /// What became of the calls so far.
     pub fn tally(&self) -> Tally {
         *self.tally.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -140,6 +163,15 @@ impl Hooks {
             }
         }
         self.count(|tally| tally.refused += 1);
+    }
+}
+
+/// Calls that a vendor's many machines send at the same time.
+const TOGETHER: usize = 32;
+
+fn shuffle<T>(dice: &mut Dice, things: &mut [T]) {
+    for end in (1..things.len()).rev() {
+        things.swap(end, dice.below(end + 1));
     }
 }
 

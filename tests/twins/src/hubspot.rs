@@ -162,6 +162,11 @@ impl HubspotTwin {
         self.0.desk.lock().writes
     }
 
+    /// Those of them that changed nothing: somebody did twice what was to be done once.
+    pub fn idle_writes(&self) -> u64 {
+        self.0.desk.lock().idle_writes
+    }
+
     /// Calls of the API so far, of every kind.
     pub fn calls(&self) -> u64 {
         self.0.desk.lock().calls

@@ -7,6 +7,7 @@
 //! twin.
 
 mod desk;
+pub mod dice;
 pub mod front;
 pub mod hooks;
 pub mod hubspot;

@@ -156,6 +156,7 @@ impl Asked<'_> {
     fn update(&mut self, id: u64, input: &Value) -> Result<u64, Refusal> {
         let (id, changed) = self.store.update(self.kind, id, input, self.now_ms)?;
         self.store.writes += 1;
+        self.store.idle_writes += u64::from(changed.is_empty());
         self.told.extend(changed.iter().map(|property| changed_event(self.kind, &id.to_string(), property)));
         Ok(id)
     }
