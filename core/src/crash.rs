@@ -94,6 +94,20 @@ points! {
     CommandWritten = "command_written",
     /// What a steward said is durable, and nobody was told that it is.
     CommandCommitted = "command_committed",
+    /// A planned change of the rules is in force and begun, not committed.
+    ApplyWritten = "apply_written",
+    /// It is begun, and no record is others yet.
+    ApplyBegun = "apply_begun",
+    /// Every record follows it, and it is not noted as applied.
+    ApplyThrough = "apply_through",
+    /// The former files are in force again, and nothing is put back yet.
+    UndoBegun = "undo_begun",
+    /// Deliveries that put back what stood before are written, not committed.
+    RestoreWritten = "restore_written",
+    /// Deliveries that put back what stood before are queued.
+    RestoreCommitted = "restore_committed",
+    /// Every record follows the former rules, and it is not noted as undone.
+    UndoThrough = "undo_through",
     /// A vendor has issued a token, perhaps in place of one that it takes no more, and it is not stored.
     TokenIssued = "token_issued",
     /// A token is sealed and stored, and was not used.

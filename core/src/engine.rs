@@ -1,7 +1,7 @@
 //! What every stage needs: the store, the rules, the connections, the time.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use huiliu_mappings::merge::Directions;
@@ -9,7 +9,8 @@ use huiliu_mappings::{automation, matching, merge};
 
 use crate::clock::Clock;
 use crate::connection::Connection;
-use crate::store::Store;
+use crate::store::db::{Result, StoreError, Tx};
+use crate::store::{Store, proposals};
 
 /// The running pieces of core. Clones share it.
 #[derive(Clone)]
@@ -34,6 +35,8 @@ pub struct Inner {
     meaning: Mutex<()>,
     /// Whether findings about drift may be over: the mappings are read when the engine is made.
     mended: AtomicBool,
+    /// The number of the files that it works by; 0: nobody noted it, as in a command that ends soon.
+    files: AtomicI64,
 }
 
 impl std::ops::Deref for Engine {
@@ -63,6 +66,7 @@ impl Engine {
             clock,
             meaning: Mutex::new(()),
             mended: true.into(),
+            files: 0.into(),
         }))
     }
 
@@ -78,6 +82,7 @@ impl Engine {
             clock: self.clock.clone(),
             meaning: Mutex::new(()),
             mended: true.into(),
+            files: self.files.load(Ordering::Relaxed).into(),
         }))
     }
 
@@ -90,6 +95,29 @@ impl Engine {
     /// Which way the fields of a connection travel; one that is not configured any more is heard as ever.
     pub fn directions(&self, connection: &str) -> &Directions {
         self.connections.get(connection).map_or(Directions::none(), |it| &it.directions)
+    }
+
+    /// Binds it to files that are in force, by their number: once others are, it computes nothing any more.
+    pub fn work_by(&self, files: i64) {
+        self.files.store(files, Ordering::Relaxed);
+    }
+
+    /// Whether other files than its own are in force by now.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn is_superseded(&self) -> Result<bool> {
+        match self.store.read(|tx| self.check_files(tx)) {
+            Err(StoreError::Superseded) => Ok(true),
+            other => other.map(|()| false),
+        }
+    }
+
+    /// Refuses to compute by files that are not in force any more.
+    pub(crate) fn check_files(&self, tx: &mut Tx<'_>) -> Result<()> {
+        let mine = self.files.load(Ordering::Relaxed);
+        let is_current = mine == 0 || proposals::in_force(tx)?.is_none_or(|it| it.number <= mine);
+        if is_current { Ok(()) } else { Err(StoreError::Superseded) }
     }
 
     /// Has the next batch look for findings about drift that are over.

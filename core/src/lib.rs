@@ -10,7 +10,8 @@
 //! [`engine`] is what all stages need, [`explain`] answers who and why, [`conflict`] what two systems said differently,
 //! [`drift`] what a system changed in the form of its records, [`automation`] what rules did and would have done,
 //! [`rehearsal`] says what records would lead to, [`retry`] runs what a
-//! person has mended, and [`replay`] reads what is kept through today's rules. At the points of
+//! person has mended, [`replay`] reads what is kept through today's rules, and a [`proposal`] is a replay that is planned
+//! first and can be undone. At the points of
 //! [`crash`] a test ends the process.
 
 pub mod automation;
@@ -27,6 +28,7 @@ pub mod link;
 pub mod manifest;
 pub mod offset;
 pub mod pipeline;
+pub mod proposal;
 pub mod quota;
 pub mod rehearsal;
 pub mod replay;

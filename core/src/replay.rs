@@ -7,7 +7,9 @@
 //! steps, and the same command goes on. Newer data is safe: a step reads links, arrivals and writes as they are when its
 //! turn comes, alone among those who compute meaning. Since every step is idempotent, so is the whole.
 
+mod effect;
 mod fold;
+mod scope;
 mod step;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,7 +31,10 @@ use crate::store::inbox::{self, InboxItem, ItemKind};
 use crate::store::replays::{self, Run, Stretch};
 use crate::store::{links, stewards, streams};
 
-use step::{How, Near, Page, Told, step};
+pub use effect::{Effect, Sum, Write};
+use effect::{Samples, Told};
+pub use scope::Scope;
+use step::{How, Near, Page, step};
 
 /// Golden records, or links without one, in a step: some milliseconds each, so that live traffic hardly waits.
 const STEP: i64 = 100;
@@ -39,17 +44,6 @@ const STRETCH: i64 = 20_000;
 
 /// Kept items that run again in a step.
 const AGAIN: usize = 500;
-
-/// What is read anew: everything, or what these name.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Scope {
-    /// Only records of this connection.
-    pub connection: Option<String>,
-    /// Only records of this stream.
-    pub stream: Option<String>,
-    /// Only this record: `connection/lens/id`.
-    pub record: Option<String>,
-}
 
 /// How often values of a field change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +87,12 @@ pub struct Report {
     pub issues: BTreeMap<String, IssueCounts>,
     /// What live connections are owed on account of it, by `connection/stream operation`.
     pub writes: BTreeMap<String, u64>,
+    /// The same by place of the system's record: `connection/stream /pointer`.
+    #[serde(default)]
+    pub places: BTreeMap<String, FieldCounts>,
+    /// All of it, value by value.
+    #[serde(default)]
+    pub sum: Sum,
     /// Kept items that no mapping read when they came, and that run again.
     pub unread: u64,
     /// Dead letters that today's rules can read, and that run again.
@@ -100,7 +100,7 @@ pub struct Report {
 }
 
 /// One golden record that changes.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
     /// The golden record.
     pub golden: i64,
@@ -121,6 +121,8 @@ pub struct Replayed {
     pub report: Report,
     /// Some of the golden records that change.
     pub samples: Vec<Sample>,
+    /// Some of the writes that are owed, of each kind.
+    pub writes: Vec<Write>,
 }
 
 /// How far a replay is: `at` of about `of` golden records.
@@ -163,7 +165,18 @@ struct Place {
 
 /// What would change, with so many samples. Writes nothing.
 pub fn look(engine: &Engine, scope: &Scope, samples: usize, each: Each<'_>) -> Result<Replayed> {
-    let mut work = Work::new(engine, scope, Then::Forget, samples);
+    look_closely(engine, scope, samples, each, &mut |_| {})
+}
+
+/// The same, and hands over every single value that would be another.
+pub fn look_closely(
+    engine: &Engine,
+    scope: &Scope,
+    samples: usize,
+    each: Each<'_>,
+    effects: &mut dyn FnMut(Effect),
+) -> Result<Replayed> {
+    let mut work = Work { effects: Some(effects), ..Work::new(engine, scope, Then::Forget, samples) };
     let mut place = engine.store.read(begin)?;
     while place.stage != Stage::Done {
         place = engine.store.read(|tx| work.step(tx, place))?;
@@ -172,14 +185,45 @@ pub fn look(engine: &Engine, scope: &Scope, samples: usize, each: Each<'_>) -> R
         }
     }
     let done = place.stage == Stage::Done;
-    Ok(Replayed { number: 0, done, report: work.report, samples: work.samples })
+    Ok(work.told(0, done))
 }
 
 /// Reads everything of a scope anew, or goes on with an interrupted replay of the same scope under the same rules.
 pub fn apply(engine: &Engine, scope: &Scope, made_by: &str, samples: usize, each: Each<'_>) -> Result<Replayed> {
-    let mut run = open(engine, scope, made_by)?;
-    let mut work = Work::new(engine, scope, Then::Keep, samples);
-    work.cause = format!("replay:{}", run.number);
+    let name = serde_json::to_string(scope)?;
+    let run = engine.store.write(|tx| {
+        tx.lock(MEANING_LOCK)?;
+        match replays::unfinished(tx, &name, &digest(engine))? {
+            Some(known) => Ok(known),
+            None => open(engine, tx, name, made_by),
+        }
+    })?;
+    let cause = format!("replay:{}", run.number);
+    drive(Work { cause, ..Work::new(engine, scope, Then::Keep, samples) }, run, each)
+}
+
+/// What a replay of everything belongs to.
+pub(crate) struct Order<'a> {
+    /// What the change log names as the cause.
+    pub cause: &'a str,
+    /// The proposal that keeps what stands where it leads to writes.
+    pub keeper: Option<i64>,
+}
+
+/// Goes on with a replay of everything, to its end.
+pub(crate) fn carry_out(engine: &Engine, number: i64, order: &Order<'_>, each: Each<'_>) -> Result<Replayed> {
+    let run = engine.store.read(|tx| replays::by_number(tx, number))?.ok_or_else(|| vanished(number))?;
+    let (scope, cause) = (Scope::default(), order.cause.to_owned());
+    drive(Work { cause, keeper: order.keeper, ..Work::new(engine, &scope, Then::Keep, 0) }, run, each)
+}
+
+fn vanished(number: i64) -> StoreError {
+    StoreError::Corrupt(format!("replay {number} vanished from the store"))
+}
+
+fn drive(mut work: Work<'_>, mut run: Run, each: Each<'_>) -> Result<Replayed> {
+    let engine = work.engine;
+    work.report = serde_json::from_str(&run.report)?;
     let mut done = run.done_us.is_some();
     // What a stop left in the inbox belongs before the next step.
     work.run_again(serde_json::from_str::<Place>(&run.place)?.stage)?;
@@ -191,8 +235,7 @@ pub fn apply(engine: &Engine, scope: &Scope, made_by: &str, samples: usize, each
             let given = inbox::progress(tx, stewards::COMMANDS)?;
             inbox::set_progress(tx, stewards::COMMANDS, given + 1)?;
             // Read again: the same command, given twice, shares the work.
-            let known = replays::by_number(tx, run.number)?
-                .ok_or_else(|| StoreError::Corrupt(format!("replay {} vanished from the store", run.number)))?;
+            let known = replays::by_number(tx, run.number)?.ok_or_else(|| vanished(run.number))?;
             work.report = serde_json::from_str(&known.report)?;
             let place = work.step(tx, serde_json::from_str(&known.place)?)?;
             run.place = serde_json::to_string(&place)?;
@@ -210,7 +253,7 @@ pub fn apply(engine: &Engine, scope: &Scope, made_by: &str, samples: usize, each
             break;
         }
     }
-    Ok(Replayed { number: run.number, done, report: work.report, samples: work.samples })
+    Ok(work.told(run.number, done))
 }
 
 fn begin(tx: &mut Tx<'_>) -> Result<Place> {
@@ -221,30 +264,24 @@ fn begin(tx: &mut Tx<'_>) -> Result<Place> {
     Ok(Place { stage: Stage::Goldens, after: 0, inbox, link: here.link, golden })
 }
 
-fn open(engine: &Engine, scope: &Scope, made_by: &str) -> Result<Run> {
-    let (scope, rules) = (serde_json::to_string(scope)?, digest(engine));
-    engine.store.write(|tx| {
-        tx.lock(MEANING_LOCK)?;
-        if let Some(known) = replays::unfinished(tx, &scope, &rules)? {
-            return Ok(known);
-        }
-        let run = Run {
-            number: tx.max("id", "replay")? + 1,
-            scope,
-            rules,
-            place: serde_json::to_string(&begin(tx)?)?,
-            report: serde_json::to_string(&Report::default())?,
-            made_by: made_by.to_owned(),
-            started_us: engine.clock.now_us(),
-            done_us: None,
-        };
-        replays::put(tx, &run)?;
-        Ok(run)
-    })
+/// Begins a replay under today's rules; `name` tells it from others that were interrupted.
+pub(crate) fn open(engine: &Engine, tx: &mut Tx<'_>, name: String, made_by: &str) -> Result<Run> {
+    let run = Run {
+        number: tx.max("id", "replay")? + 1,
+        scope: name,
+        rules: digest(engine),
+        place: serde_json::to_string(&begin(tx)?)?,
+        report: serde_json::to_string(&Report::default())?,
+        made_by: made_by.to_owned(),
+        started_us: engine.clock.now_us(),
+        done_us: None,
+    };
+    replays::put(tx, &run)?;
+    Ok(run)
 }
 
 /// Changes whenever a mapping, the model or a rule does.
-fn digest(engine: &Engine) -> String {
+pub(crate) fn digest(engine: &Engine) -> String {
     let mut hash = Sha256::new();
     for (name, connection) in &engine.connections {
         hash.update(format!("{name} {} {:?} {:?}\n", connection.rank, connection.directions, connection.lenses));
@@ -260,23 +297,38 @@ struct Work<'a> {
     cause: String,
     near: Near,
     report: Report,
-    samples: Vec<Sample>,
-    samples_max: usize,
+    samples: Samples,
     letters: BTreeSet<i64>,
+    /// The proposal that keeps what stands where this leads to writes.
+    keeper: Option<i64>,
+    /// Gets every value that is or would be another.
+    effects: Option<&'a mut dyn FnMut(Effect)>,
 }
 
 impl<'a> Work<'a> {
-    fn new(engine: &'a Engine, scope: &'a Scope, then: Then, samples_max: usize) -> Self {
-        let (near, report) = (Near::default(), Report::default());
-        let (samples, letters) = (Vec::new(), BTreeSet::new());
-        Self { engine, scope, then, cause: "replay".to_owned(), near, report, samples, samples_max, letters }
+    fn new(engine: &'a Engine, scope: &'a Scope, then: Then, samples: usize) -> Self {
+        let (near, report, samples) = (Near::default(), Report::default(), Samples::at_most(samples));
+        let (cause, letters) = ("replay".to_owned(), BTreeSet::new());
+        Self { engine, scope, then, cause, near, report, samples, letters, keeper: None, effects: None }
+    }
+
+    fn told(self, number: i64, done: bool) -> Replayed {
+        let Samples { goldens, writes, .. } = self.samples;
+        Replayed {
+            number,
+            done,
+            report: self.report,
+            samples: goldens,
+            writes: writes.into_values().flatten().collect(),
+        }
     }
 
     fn step(&mut self, tx: &mut Tx<'_>, place: Place) -> Result<Place> {
         match place.stage {
             Stage::Goldens => {
-                let ids = self.goldens(tx, place)?;
+                let mut ids = self.goldens(tx, place)?;
                 let next = if self.scope.record.is_some() { None } else { ids.last().copied() };
+                ids.retain(|id| !self.near.is_absorbed(*id));
                 self.page(tx, &Page::Goldens(ids.into_iter().collect()))?;
                 Ok(place.then(next, Stage::Loose))
             }
@@ -300,9 +352,10 @@ impl<'a> Work<'a> {
     }
 
     fn page(&mut self, tx: &mut Tx<'_>, page: &Page) -> Result<()> {
-        let how = How { engine: self.engine, scope: self.scope, then: self.then, cause: &self.cause };
-        let (report, samples, samples_max) = (&mut self.report, &mut self.samples, self.samples_max);
-        step(&how, tx, page, &mut self.near, &mut Told { report, samples, samples_max })
+        let (engine, scope, then, keeper) = (self.engine, self.scope, self.then, self.keeper);
+        let how = How { engine, scope, then, cause: &self.cause, keeper };
+        let (report, samples, effects) = (&mut self.report, &mut self.samples, self.effects.as_deref_mut());
+        step(&how, tx, page, &mut self.near, &mut Told { report, samples, effects })
     }
 
     fn goldens(&self, tx: &mut Tx<'_>, place: Place) -> Result<Vec<i64>> {
@@ -397,50 +450,6 @@ fn letters(engine: &Engine, tx: &mut Tx<'_>, scope: &Scope) -> Result<BTreeSet<i
         }
     }
     Ok(readable)
-}
-
-impl Scope {
-    fn key(&self) -> Option<LinkKey> {
-        self.record.as_deref()?.parse().ok()
-    }
-
-    /// Connection, stream and name of every lens of today that reads what the scope names.
-    fn lenses(&self, engine: &Engine) -> Vec<(String, String, String)> {
-        let all = engine.connections.iter().flat_map(|(name, it)| it.lenses.iter().map(move |lens| (name, lens)));
-        all.map(|(name, lens)| (name.clone(), lens.stream().to_owned(), lens.name().to_owned()))
-            .filter(|(connection, stream, _)| {
-                self.connection.as_ref().is_none_or(|it| it == connection)
-                    && self.stream.as_ref().is_none_or(|it| it == stream)
-            })
-            .collect()
-    }
-
-    fn pairs(&self, engine: &Engine) -> Vec<(String, String)> {
-        self.lenses(engine).into_iter().map(|(connection, _, lens)| (connection, lens)).collect()
-    }
-
-    fn holds(&self, engine: &Engine, key: &LinkKey) -> bool {
-        if let Some(only) = self.key() {
-            return only == *key;
-        }
-        let stream = || {
-            let lens = engine.connections.get(key.connection.as_str()).and_then(|it| it.lens(&key.lens));
-            lens.map_or_else(|| key.lens.clone(), |lens| lens.stream().to_owned())
-        };
-        self.connection.as_deref().is_none_or(|it| it == key.connection.as_str())
-            && self.stream.as_ref().is_none_or(|it| *it == stream())
-    }
-
-    fn names(&self, letter: &inbox::DeadLetter) -> bool {
-        let same = |wanted: &Option<String>, given: Option<&str>| wanted.as_deref().is_none_or(|it| Some(it) == given);
-        let (connection, stream, id) = match self.key() {
-            Some(key) => (Some(key.connection.as_str().to_owned()), Some(key.lens), Some(key.id.as_str().to_owned())),
-            None => (self.connection.clone(), self.stream.clone(), None),
-        };
-        same(&connection, Some(&letter.connection))
-            && same(&stream, letter.stream.as_deref())
-            && same(&id, letter.external_id.as_deref())
-    }
 }
 
 impl Place {

@@ -19,6 +19,7 @@ pub mod inbox;
 pub mod links;
 pub mod meter;
 pub mod overview;
+pub mod proposals;
 pub mod rehearsal;
 pub mod replays;
 pub mod rounds;

@@ -1,5 +1,6 @@
 //! The command line: one command, one file.
 
+mod apply;
 mod check;
 mod conflicts;
 mod connect;
@@ -13,6 +14,7 @@ mod go_live;
 mod import;
 mod init;
 mod map;
+mod plan;
 mod reconcile;
 mod replay;
 mod resume;
@@ -25,6 +27,7 @@ mod show;
 mod status;
 mod steward;
 mod sync;
+mod undo;
 mod webform;
 mod why;
 
@@ -72,6 +75,9 @@ enum Command {
     Resume(resume::Args),
     Reconcile(reconcile::Args),
     Replay(replay::Args),
+    Plan(plan::Args),
+    Apply(apply::Args),
+    Undo(undo::Args),
     Sync(sync::Args),
     Status(status::Args),
     Show(show::Args),
@@ -127,6 +133,9 @@ fn command(cli: Cli, language: Language) -> Result<ExitCode, String> {
         Command::Resume(args) => resume::run(folder, &args, language),
         Command::Reconcile(args) => reconcile::run(folder, &args, language),
         Command::Replay(args) => replay::run(folder, &args, language),
+        Command::Plan(args) => plan::run(folder, &args, language),
+        Command::Apply(args) => apply::run(folder, &args, language),
+        Command::Undo(args) => undo::run(folder, &args, language),
         Command::Sync(args) => sync::run(folder, &args, language),
         Command::Status(args) => status::run(folder, &args, language),
         Command::Show(args) => show::run(folder, &args, language),

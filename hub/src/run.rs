@@ -107,7 +107,25 @@ pub async fn serve(deployment: Deployment, language: Language) -> Result<(), Str
         greeted.map_err(|error| error.to_string())??;
     }
     let bells = Bells::of(&deployment.engine);
-    serve_until(deployment, listener, door, bells, asked_to_stop()).await
+    let engine = deployment.engine.clone();
+    let told = async move {
+        tokio::select! {
+            () = asked_to_stop() => {}
+            () = superseded(&engine) => tracing::info!("other files are in force: this process ends its work"),
+        }
+    };
+    serve_until(deployment, listener, door, bells, told).await
+}
+
+/// Ends when a plan was applied or taken back: the engine works by former files.
+async fn superseded(engine: &Engine) {
+    loop {
+        tokio::time::sleep(GLANCE).await;
+        let here = engine.clone();
+        if on_thread(move || here.is_superseded()).await == Ok(true) {
+            return;
+        }
+    }
 }
 
 /// Serves on open ports until told to stop. Work under way is finished; a kill loses nothing either.

@@ -27,6 +27,7 @@ mod odoo;
 mod order;
 mod oscar;
 mod process;
+mod proposals;
 mod readme;
 mod reconcile;
 mod rehearsal;

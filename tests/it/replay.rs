@@ -363,6 +363,21 @@ fn what_is_kept_no_more_stays_as_it_is() {
 }
 
 #[test]
+fn copies_whose_receipts_were_not_kept_stay_as_they_are() {
+    on_both_stores(|store| {
+        let pair = Pair::new(&store, MAPPING);
+        pair.settle();
+        pair.person("1", "clerk");
+        pair.settle();
+        let pair = pair.again(MAPPING, &without("tags = \"/tags\"\n"));
+        store.write(|tx| tx.execute("DELETE FROM receipt", &[])).unwrap();
+        let done = apply(&pair.engine);
+        assert_eq!(done.report.outcomes, BTreeMap::from([("not_kept".to_owned(), 1), ("unchanged".to_owned(), 1)]));
+        assert_eq!(pair.said_by_b("title"), 0);
+    });
+}
+
+#[test]
 fn what_a_steward_ruled_to_be_one_stays_one() {
     on_both_stores(|store| {
         let phone = without("phone = \"/phone\"\n");

@@ -1,4 +1,4 @@
-//! The kit of the tests: stores of both kinds, small deployments to run the pipeline on, a receiver of events, a way in
+//! The kit of the tests: stores of both kinds, small deployments to run the pipeline on, a receiver of events, a change of the rules, a way in
 //! front of a twin that interferes, a real mail server, address book, calendar, ERP and shops, and published SDKs as
 //! judges.
 
@@ -10,6 +10,7 @@ pub mod oscar;
 pub mod postgres;
 pub mod radicale;
 pub mod receiver;
+pub mod rules;
 pub mod server;
 pub mod tryton;
 pub mod vendure;

@@ -53,6 +53,7 @@ pub fn batch(engine: &Engine) -> Result<(usize, usize)> {
     let ids: BTreeSet<i64> = changes.iter().map(|(_, golden)| *golden).collect();
     let done = engine.store.write(|tx| {
         tx.lock(PLAN_LOCK)?;
+        engine.check_files(tx)?;
         if inbox::progress(tx, POSITION)? != position {
             return Ok((0, 0));
         }
@@ -140,7 +141,7 @@ pub fn queue(engine: &Engine, tx: &mut Tx<'_>, planned: &[Planned]) -> Result<()
     let targets: BTreeSet<(&str, &str, i64, Option<&str>)> = planned.iter().map(target).collect();
     let open = deliveries::open_of(tx, planned.iter().map(|one| one.golden).collect::<BTreeSet<_>>())?;
     let replaced: Vec<&Planned> =
-        open.iter().filter(|one| one.state == "pending" && targets.contains(&target(one))).collect();
+        open.iter().filter(|one| one.state == "pending" && !one.restores() && targets.contains(&target(one))).collect();
     deliveries::drop_pending(tx, replaced.iter().map(|one| one.delivery.number))?;
     // What was tried before, under whatever number, may have reached the target, or a part of it: its successor looks
     // first, and finishes what was begun.
@@ -233,7 +234,7 @@ fn owed_to(
     let unread = unread(tx, receivers.iter().copied())?;
     let mut held = BTreeSet::new();
     let open = deliveries::open_of(tx, records.iter().map(|golden| golden.id))?;
-    let sending: BTreeSet<_> = open.iter().filter(|one| one.state == "sending").map(target).collect();
+    let sending: BTreeSet<_> = open.iter().filter(|one| one.state == "sending" || one.restores()).map(target).collect();
     let departed = departed(engine, tx, records, members)?;
     let unsure = deliveries::unsure(tx, records.iter().map(|golden| golden.id))?;
     let vanished = vanished(engine, tx)?;
@@ -249,7 +250,7 @@ fn owed_to(
                     held.insert(stream);
                     continue;
                 }
-                // What is being sent right now is planned again when its answer is in.
+                // What is being sent right now, or is put back, is planned again when its answer is in.
                 if sending.contains(&target(&one)) {
                     continue;
                 }
@@ -267,7 +268,7 @@ fn owed_to(
     let targets: BTreeSet<_> = planned.iter().map(target).collect();
     let names: BTreeSet<&str> = receivers.iter().map(|it| it.name.as_str()).collect();
     let over = open.iter().filter(|one| {
-        let never_sent = one.state == "pending" && one.delivery.attempt == 0;
+        let never_sent = one.state == "pending" && one.delivery.attempt == 0 && !one.restores();
         never_sent
             && one.delivery.id.is_some()
             && names.contains(one.connection.as_str())
@@ -393,13 +394,14 @@ fn planned(connection: &Connection, lens: &Lens, golden: &Golden, link: Option<&
         state: "pending".to_owned(),
         error: None,
         due_us: 0,
+        restores: None,
         delivery,
     }
 }
 
 /// A create keeps its key as long as the golden record has no record there: a plan that replaces it after a crash must
 /// not make a second one. An update's key is its own.
-fn idempotency_key(one: &Planned, number: i64) -> String {
+pub(crate) fn idempotency_key(one: &Planned, number: i64) -> String {
     let mut hash = Sha256::new();
     hash.update(one.connection.as_bytes());
     hash.update([0]);

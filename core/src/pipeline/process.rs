@@ -209,6 +209,7 @@ impl Ahead {
         let now_us = engine.clock.now_us();
         let written = engine.store.write(|tx| {
             tx.lock(MEANING_LOCK)?;
+            engine.check_files(tx)?;
             if basis(tx)? != basis_was {
                 return Ok(false);
             }

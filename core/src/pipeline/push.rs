@@ -60,6 +60,7 @@ pub async fn batch(engine: &Engine, connection: &Connection) -> Result<usize> {
     let claimed = blocking(move || {
         let now_us = here.clock.now_us();
         here.store.write(|tx| {
+            here.check_files(tx)?;
             let name = whose.name.as_str();
             let live = streams::states(tx)?.get(name).is_some_and(|(state, _)| *state == State::Live);
             if !live {

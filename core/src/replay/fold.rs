@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use huiliu_mappings::lens::Lens;
+use huiliu_mappings::lens::laws::overlay;
 use huiliu_mappings::value::Issue;
+use serde_json::Value;
 
 use crate::connection::Connection;
 use crate::connector::Received;
@@ -34,6 +36,8 @@ pub(super) enum Folded {
         line: Option<JournalLine>,
         /// Issues of the last reading, then and today.
         issues: (Vec<Issue>, Vec<Issue>),
+        /// The record as its system last showed it, with what was written since.
+        shown: Value,
     },
     /// It stays as it is; the word says why.
     Left(&'static str),
@@ -55,6 +59,7 @@ struct Fold<'a> {
     last: Option<(JournalLine, Vec<Issue>)>,
     /// Whether it took the place of another record.
     inherited: bool,
+    shown: Value,
     left: Option<&'static str>,
 }
 
@@ -81,9 +86,15 @@ pub(super) fn fold<'a>(
             fold.writes.push_back(wrote);
         }
     }
-    for fold in folds.values_mut() {
+    // What is held and not said is a copy, or a word that did not count under other directions.
+    let is_doubtful = |fold: &&Fold<'_>| {
         let (entity, directions) = (fold.link.entity.as_str(), &fold.connection.directions);
-        if fold.writes.is_empty() && fold.link.state.has_copies(|field| directions.says(entity, field)) {
+        fold.writes.is_empty() && fold.link.state.has_copies(|field| directions.says(entity, field))
+    };
+    let doubtful: Vec<[i64; 2]> =
+        folds.values().filter(is_doubtful).map(|fold| [fold.link.number, fold.link.golden]).collect();
+    for number in replays::unreceipted(tx, &doubtful)? {
+        if let Some(fold) = folds.get_mut(&number) {
             fold.left = Some(NOT_KEPT);
         }
     }
@@ -107,7 +118,8 @@ fn begin<'a>(engine: &'a Engine, link: &'a Link) -> Option<Fold<'a>> {
     let connection = engine.connections.get(link.key.connection.as_str())?;
     let lens = connection.lens(&link.key.lens).filter(|lens| *lens.entity() == link.entity)?.clone();
     let (state, writes) = (LinkState::default(), VecDeque::new());
-    Some(Fold { link, connection, lens, state, writes, last: None, inherited: false, left: None })
+    let (last, inherited, shown, left) = (None, false, Value::Null, None);
+    Some(Fold { link, connection, lens, state, writes, last, inherited, shown, left })
 }
 
 /// Whether an arrival was taken in when it came, with its content.
@@ -145,12 +157,14 @@ impl Fold<'_> {
                 let (entity, directions) = (self.link.entity.as_str(), &self.connection.directions);
                 self.state.hear(mapped, at_us, |field| directions.says(entity, field));
                 self.last = Some((line.clone(), issues));
+                self.shown = record.body;
             }
         }
     }
 
     fn write(&mut self) {
         let Some(wrote) = self.writes.pop_front() else { return };
+        overlay(&mut self.shown, wrote.stored.as_ref().unwrap_or(&wrote.body));
         let (sent, holds) = written(&self.lens, &wrote.fields, &wrote.body, wrote.stored.as_ref());
         self.state.wrote(&sent, holds);
     }
@@ -168,12 +182,13 @@ impl Fold<'_> {
         }
         self.state.fresh_us = self.link.state.fresh_us;
         let Some((mut line, today)) = self.last else {
-            return Folded::Anew { state: Box::new(self.state), line: None, issues: (Vec::new(), Vec::new()) };
+            let (state, issues) = (Box::new(self.state), (Vec::new(), Vec::new()));
+            return Folded::Anew { state, line: None, issues, shown: self.shown };
         };
         let then: Vec<Issue> =
             line.detail.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         line.detail = (!today.is_empty()).then(|| serde_json::to_string(&today).unwrap_or_default());
         let line = (then != today).then_some(line);
-        Folded::Anew { state: Box::new(self.state), line, issues: (then, today) }
+        Folded::Anew { state: Box::new(self.state), line, issues: (then, today), shown: self.shown }
     }
 }

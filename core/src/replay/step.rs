@@ -4,18 +4,22 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use huiliu_mappings::matching::{self, Candidate, Decision};
+use serde_json::Value;
 
+use super::effect::{Told, Write};
 use super::fold::{Folded, fold};
-use super::{Report, Sample, Scope, Then};
+use super::{Scope, Then};
 use crate::engine::Engine;
 use crate::link::{Link, LinkState};
 use crate::pipeline::plan;
 use crate::pipeline::process::{self, BLOCK_LINKS_MAX, Batch, block_keys, golden_fields, settle};
 use crate::review;
 use crate::store::db::{Result, Tx};
-use crate::store::goldens::{Change, Golden};
+use crate::store::deliveries::Planned;
+use crate::store::goldens::Golden;
 use crate::store::links::JournalLine;
-use crate::store::{blocks, deliveries, links, replays, stewards};
+use crate::store::proposals::Overwritten;
+use crate::store::{blocks, deliveries, links, proposals, replays, stewards};
 
 /// Blocks of new evidence that a look keeps in mind, since it writes none: some 50 megabytes. Beyond, it may miss
 /// records that would join.
@@ -23,7 +27,18 @@ const NEAR_MAX: usize = 500_000;
 
 /// What a look would have written where later steps look for candidates.
 #[derive(Default)]
-pub(super) struct Near(HashMap<i64, BTreeSet<i64>>);
+pub(super) struct Near {
+    blocks: HashMap<i64, BTreeSet<i64>>,
+    /// Golden records that an earlier step made part of another.
+    absorbed: BTreeSet<i64>,
+}
+
+impl Near {
+    /// Whether this golden record is part of another by now.
+    pub fn is_absorbed(&self, golden: i64) -> bool {
+        self.absorbed.contains(&golden)
+    }
+}
 
 /// What a step works on.
 pub(super) enum Page {
@@ -33,19 +48,14 @@ pub(super) enum Page {
     Loose(Vec<i64>),
 }
 
-/// Where a step puts what it finds.
-pub(super) struct Told<'a> {
-    pub report: &'a mut Report,
-    pub samples: &'a mut Vec<Sample>,
-    pub samples_max: usize,
-}
-
 /// How a step is done.
 pub(super) struct How<'a> {
     pub engine: &'a Engine,
     pub scope: &'a Scope,
     pub then: Then,
     pub cause: &'a str,
+    /// The proposal that keeps what stands where this leads to writes.
+    pub keeper: Option<i64>,
 }
 
 /// The links of a page before and after.
@@ -54,16 +64,25 @@ struct Reading {
     /// New states of those that are others now.
     anew: BTreeMap<i64, LinkState>,
     lines: Vec<JournalLine>,
+    /// The records as their systems last showed them.
+    shown: BTreeMap<i64, Value>,
 }
 
-pub(super) fn step(how: &How<'_>, tx: &mut Tx<'_>, page: &Page, near: &mut Near, told: &mut Told<'_>) -> Result<()> {
+pub(super) fn step(
+    how: &How<'_>,
+    tx: &mut Tx<'_>,
+    page: &Page,
+    near: &mut Near,
+    told: &mut Told<'_, '_>,
+) -> Result<()> {
     let members = match page {
         Page::Goldens(ids) => links::by_goldens(tx, ids.iter().copied())?,
         Page::Loose(numbers) => links::by_numbers(tx, numbers.iter().copied())?,
     };
-    let reading = read(how, tx, members, told)?;
+    let mut reading = read(how, tx, members, told)?;
     let parted = parted(how, tx, &reading)?;
-    let mut batch = gather(how, tx, page, &reading, &parted, near)?;
+    let mut batch = gather(how, tx, page, &mut reading, &parted, near)?;
+    let known: BTreeSet<i64> = batch.goldens.keys().copied().collect();
     let before: BTreeMap<i64, i64> = batch.links.values().map(|link| (link.number, link.golden)).collect();
     take_in(how, &mut batch, &reading, near);
     for (number, home) in &parted {
@@ -79,12 +98,23 @@ pub(super) fn step(how: &How<'_>, tx: &mut Tx<'_>, page: &Page, near: &mut Near,
     told.report.parted += parted.len() as u64;
     told.report.joined += moved.iter().filter(|number| !parted.contains_key(number)).count() as u64;
     let regrouped: BTreeSet<i64> = moved.iter().filter_map(|number| before.get(number)).copied().collect();
-    recompute(how, tx, page, &mut batch, told)?;
+    let owed = recompute(how, tx, page, &mut batch)?;
     let settled = settle(how.engine, &mut batch, &|_| how.cause.to_owned());
     for change in &settled.changes {
-        told.change(change);
+        told.change(change, |golden| !known.contains(&golden));
     }
+    let mut writes = Vec::with_capacity(owed.len());
+    for one in &owed {
+        let link = batch.cluster(one.golden).find(|link| one.is_to(&link.key));
+        let write = Write::of(one, link.and_then(|link| reading.shown.get(&link.number)));
+        told.write(&write, one.delivery.operation.as_str());
+        writes.push(write);
+    }
+    near.absorbed.extend(batch.goldens.values().filter(|it| it.merged_into.is_some()).map(|it| it.id));
     if how.then == Then::Keep {
+        if let Some(proposal) = how.keeper {
+            proposals::put_overwritten(tx, &writes.into_iter().map(|it| kept(proposal, it)).collect::<Vec<_>>())?;
+        }
         // What waits for records that are grouped otherwise now is planned anew from the change log.
         deliveries::drop_all_of(tx, regrouped.into_iter().filter(|id| *id != 0).collect())?;
         process::write(tx, &mut batch, &settled)?;
@@ -93,16 +123,35 @@ pub(super) fn step(how: &How<'_>, tx: &mut Tx<'_>, page: &Page, near: &mut Near,
     Ok(())
 }
 
-fn read(how: &How<'_>, tx: &mut Tx<'_>, members: Vec<Link>, told: &mut Told<'_>) -> Result<Reading> {
+fn kept(proposal: i64, write: Write) -> Overwritten {
+    let Write { connection, lens, stream, golden, id, fields, places } = write;
+    let (id, fate) = (id.unwrap_or_default(), "kept".to_owned());
+    Overwritten {
+        proposal,
+        golden,
+        connection,
+        lens,
+        id,
+        stream,
+        fields,
+        places,
+        fate,
+        edited: Vec::new(),
+        delivery: None,
+    }
+}
+
+fn read(how: &How<'_>, tx: &mut Tx<'_>, members: Vec<Link>, told: &mut Told<'_, '_>) -> Result<Reading> {
     let folded = fold(how.engine, tx, members.iter().filter(|link| how.scope.holds(how.engine, &link.key)))?;
     let known: BTreeMap<i64, &Link> = members.iter().map(|link| (link.number, link)).collect();
-    let (mut anew, mut lines) = (BTreeMap::new(), Vec::new());
+    let (mut anew, mut lines, mut seen) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
     for (number, folded) in folded {
         told.report.records += 1;
         let Some(link) = known.get(&number) else { continue };
         let outcome = match folded {
             Folded::Left(why) => why,
-            Folded::Anew { state, line, issues } => {
+            Folded::Anew { state, line, issues, shown } => {
+                seen.insert(number, shown);
                 told.report.issues(&link.key, &issues.0, &issues.1);
                 lines.extend(line);
                 if state.is_same(&link.state) {
@@ -115,7 +164,7 @@ fn read(how: &How<'_>, tx: &mut Tx<'_>, members: Vec<Link>, told: &mut Told<'_>)
         };
         *told.report.outcomes.entry(outcome.to_owned()).or_default() += 1;
     }
-    Ok(Reading { members, anew, lines })
+    Ok(Reading { members, anew, lines, shown: seen })
 }
 
 /// Links that belonged to the others by what they said, and by today's reading have nothing in common with them, each
@@ -166,7 +215,7 @@ fn gather(
     how: &How<'_>,
     tx: &mut Tx<'_>,
     page: &Page,
-    reading: &Reading,
+    reading: &mut Reading,
     parted: &BTreeMap<i64, Option<i64>>,
     near: &Near,
 ) -> Result<Batch> {
@@ -174,7 +223,7 @@ fn gather(
     let mut candidates =
         blocks::candidates_in_write(tx, how.engine.store.tail(), hashes.iter().copied(), BLOCK_LINKS_MAX)?;
     for hash in hashes {
-        candidates.extend(near.0.get(&hash).into_iter().flatten().map(|golden| (hash, *golden)));
+        candidates.extend(near.blocks.get(&hash).into_iter().flatten().map(|golden| (hash, *golden)));
     }
     let mut ids: BTreeSet<i64> = candidates.iter().map(|(_, golden)| *golden).collect();
     ids.extend(Batch::bound(tx, &reading.members)?);
@@ -193,8 +242,9 @@ fn gather(
     let others: Vec<Link> = batch.links.values().filter(|link| !ours.contains(&link.number)).cloned().collect();
     let others = others.iter().filter(|link| how.scope.holds(how.engine, &link.key));
     for (number, folded) in fold(how.engine, tx, others)? {
-        if let (Folded::Anew { state, .. }, Some(link)) = (folded, batch.links.get_mut(&number)) {
+        if let (Folded::Anew { state, shown, .. }, Some(link)) = (folded, batch.links.get_mut(&number)) {
             link.state = *state;
+            reading.shown.insert(number, shown);
         }
     }
     Ok(batch)
@@ -208,9 +258,9 @@ fn take_in(how: &How<'_>, batch: &mut Batch, reading: &Reading, near: &mut Near)
         batch.touched.insert(old.number);
         if !state.is_same_evidence(&old.state) || state.references != old.state.references {
             let (before, after) = (block_keys(how.engine, old), keys_of(how.engine, old, state));
-            if how.then == Then::Forget && old.golden != 0 && near.0.len() < NEAR_MAX {
+            if how.then == Then::Forget && old.golden != 0 && near.blocks.len() < NEAR_MAX {
                 for hash in &after {
-                    near.0.entry(*hash).or_default().insert(old.golden);
+                    near.blocks.entry(*hash).or_default().insert(old.golden);
                 }
             }
             batch.reblock(old.number, after, &before);
@@ -235,7 +285,7 @@ fn join(how: &How<'_>, batch: &mut Batch, reading: &Reading) {
 }
 
 /// Marks what must be written: golden records with other values, and those that live connections are owed something of.
-fn recompute(how: &How<'_>, tx: &mut Tx<'_>, page: &Page, batch: &mut Batch, told: &mut Told<'_>) -> Result<()> {
+fn recompute(how: &How<'_>, tx: &mut Tx<'_>, page: &Page, batch: &mut Batch) -> Result<Vec<Planned>> {
     let mut ids: BTreeSet<i64> = batch.dirty.keys().copied().collect();
     if let Page::Goldens(page) = page {
         ids.extend(page);
@@ -247,10 +297,7 @@ fn recompute(how: &How<'_>, tx: &mut Tx<'_>, page: &Page, batch: &mut Batch, tol
     }
     let members = records.iter().map(|golden| (golden.id, batch.cluster(golden.id).cloned().collect())).collect();
     let owed = plan::would_owe(how.engine, tx, &records, &members)?;
-    for one in owed {
-        let (connection, stream) = (one.connection, one.delivery.stream.as_str());
-        let kind = format!("{connection}/{stream} {}", one.delivery.operation.as_str());
-        *told.report.writes.entry(kind).or_default() += 1;
+    for one in &owed {
         batch.dirty(one.golden, 0, "update");
     }
     for golden in &records {
@@ -258,7 +305,7 @@ fn recompute(how: &How<'_>, tx: &mut Tx<'_>, page: &Page, batch: &mut Batch, tol
             batch.dirty(golden.id, 0, "update");
         }
     }
-    Ok(())
+    Ok(owed)
 }
 
 fn keys_of(engine: &Engine, link: &Link, state: &LinkState) -> Vec<i64> {
@@ -270,27 +317,5 @@ impl Reading {
     fn moved(&self) -> impl Iterator<Item = (&Link, &LinkState)> {
         let both = self.members.iter().filter_map(|link| Some((link, self.anew.get(&link.number)?)));
         both.filter(|(link, state)| !state.is_same_evidence(&link.state))
-    }
-}
-
-impl Told<'_> {
-    fn change(&mut self, change: &Change) {
-        let report = &mut *self.report;
-        report.changes += 1;
-        for (field, (before, after)) in &change.diff {
-            let counts = report.fields.entry(format!("{}.{field}", change.entity)).or_default();
-            match (before.is_null(), after.is_null()) {
-                (true, _) => counts.filled += 1,
-                (_, true) => counts.emptied += 1,
-                _ => counts.changed += 1,
-            }
-        }
-        if !change.diff.is_empty() {
-            report.goldens += 1;
-            if self.samples.len() < self.samples_max {
-                let (golden, entity, diff) = (change.golden, change.entity.clone(), change.diff.clone());
-                self.samples.push(Sample { golden, entity, diff });
-            }
-        }
     }
 }

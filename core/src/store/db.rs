@@ -28,6 +28,9 @@ pub enum StoreError {
     /// The work was refused by who asked for it; nothing was written.
     #[error("nothing was written")]
     Refused,
+    /// A plan was applied or taken back; nothing was written.
+    #[error("other files are in force by now: start this process again, by them")]
+    Superseded,
     /// The store cannot be opened.
     #[error("{0}")]
     Open(String),
@@ -596,6 +599,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0015_brakes.sql"),
     include_str!("../../migrations/0017_automation.sql"),
     include_str!("../../migrations/0018_doubt.sql"),
+    include_str!("../../migrations/0019_proposals.sql"),
 ];
 const MIGRATION_LOCK: i64 = 0x6875_696c_6975;
 

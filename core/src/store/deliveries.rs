@@ -30,6 +30,8 @@ pub struct Planned {
     pub error: Option<String>,
     /// Not before this instant, microseconds since 1970 UTC.
     pub due_us: i64,
+    /// The proposal whose former values it puts back: it stands as it is, no plan replaces it.
+    pub restores: Option<i64>,
     /// What the connector gets.
     pub delivery: Delivery,
 }
@@ -48,6 +50,11 @@ impl Planned {
     /// Whether an automation rule wants it: it belongs to no golden record, no plan made it, and none replaces it.
     pub fn is_action(&self) -> bool {
         self.golden == 0
+    }
+
+    /// Whether it puts back what stood before a proposal was applied.
+    pub fn restores(&self) -> bool {
+        self.restores.is_some()
     }
 
     fn is_through(&self, key: &LinkKey) -> bool {
@@ -75,6 +82,7 @@ const DELIVERY: Insert = Insert {
         ("attempts", Col::Int),
         ("due_us", Col::Int),
         ("planned_us", Col::Int),
+        ("restores", Col::Int),
     ],
     conflict: "",
 };
@@ -105,6 +113,7 @@ pub fn put(tx: &mut Tx<'_>, planned: &[Planned], now_us: i64) -> Result<()> {
             Param::Int(i64::from(delivery.attempt)),
             Param::Int(one.due_us),
             Param::Int(now_us),
+            one.restores.into(),
         ];
         tx.insert(&DELIVERY, &cells)?;
     }
@@ -113,7 +122,8 @@ pub fn put(tx: &mut Tx<'_>, planned: &[Planned], now_us: i64) -> Result<()> {
 
 const SELECT: &str =
     "SELECT d.id, d.connection, d.lens, d.stream, d.golden, d.external_id, d.operation, d.fields, d.body,
-    d.base, d.base_version, d.idempotency_key, d.change, d.state, d.attempts, d.error, d.due_us FROM ";
+    d.base, d.base_version, d.idempotency_key, d.change, d.state, d.attempts, d.error, d.due_us,
+    d.restores FROM ";
 
 fn read(row: &Row<'_>) -> Result<Planned> {
     let version: Option<Version> = row.opt_text(10)?.map(|text| serde_json::from_str(&text)).transpose()?;
@@ -131,6 +141,7 @@ fn read(row: &Row<'_>) -> Result<Planned> {
         state: row.text(13)?,
         error: row.opt_text(15)?,
         due_us: row.int(16)?,
+        restores: row.opt_int(17)?,
         delivery: Delivery {
             number: row.int(0)?,
             operation,
@@ -212,6 +223,13 @@ pub fn of_golden(tx: &mut Tx<'_>, golden: i64, count: i64) -> Result<Vec<Planned
 /// One delivery.
 pub fn by_number(tx: &mut Tx<'_>, number: i64) -> Result<Option<Planned>> {
     tx.query_opt(&format!("{SELECT} delivery AS d WHERE d.id = ?1"), &[Param::Int(number)], read)
+}
+
+/// The states of these deliveries.
+pub fn states_of(tx: &mut Tx<'_>, numbers: impl IntoIterator<Item = i64>) -> Result<BTreeMap<i64, String>> {
+    let sql = "SELECT d.id, d.state FROM {keys:i} AS k CROSS JOIN delivery AS d WHERE d.id = k.k0";
+    let rows = tx.query_keys(sql, &Keys::ints(numbers), &[], |row| Ok((row.int(0)?, row.text(1)?)))?;
+    Ok(rows.into_iter().collect())
 }
 
 /// Takes due deliveries of a connection to be sent, oldest first: they become `sending`, and the attempt is on record

@@ -247,6 +247,16 @@ pub fn changes_of(tx: &mut Tx<'_>, golden: i64, count: i64) -> Result<Vec<Change
     )
 }
 
+/// Changes of one cause behind a position and up to one, in order, at most `count`.
+pub fn caused(tx: &mut Tx<'_>, cause: &str, after: i64, to: i64, count: i64) -> Result<Vec<Change>> {
+    tx.query(
+        "SELECT position, golden, entity, kind, diff, cause, at_us FROM change_log
+         WHERE position > ?2 AND position <= ?3 AND cause = ?1 ORDER BY position LIMIT ?4",
+        &[Param::Text(cause), Param::Int(after), Param::Int(to), Param::Int(count)],
+        change,
+    )
+}
+
 pub(super) fn change(row: &Row<'_>) -> Result<Change> {
     Ok(Change {
         position: row.int(0)?,

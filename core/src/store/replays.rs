@@ -1,5 +1,7 @@
 //! What replay reads and how far it is: receipts of writes, the places of links, and the replays themselves.
 
+use std::collections::BTreeSet;
+
 use huiliu_mappings::value::Fields;
 use serde_json::Value;
 
@@ -52,6 +54,8 @@ pub fn keep(tx: &mut Tx<'_>, receipt: &Receipt) -> Result<()> {
 pub struct Wrote {
     /// The link.
     pub link: i64,
+    /// The delivery.
+    pub delivery: i64,
     /// See [`Receipt::processed`].
     pub processed: i64,
     /// The patch in canonical words of the day it was planned.
@@ -64,17 +68,37 @@ pub struct Wrote {
 
 /// The writes to these links, in the order in which their answers came.
 pub fn wrote(tx: &mut Tx<'_>, links: impl IntoIterator<Item = i64>) -> Result<Vec<Wrote>> {
-    let sql = "SELECT r.link, r.processed, d.fields, d.body, r.stored FROM {keys:i} AS k CROSS JOIN receipt AS r
+    let sql =
+        "SELECT r.link, r.processed, d.fields, d.body, r.stored, r.delivery FROM {keys:i} AS k CROSS JOIN receipt AS r
                JOIN delivery AS d ON d.id = r.delivery WHERE r.link = k.k0 ORDER BY r.link, r.at_us, r.delivery";
     tx.query_keys(sql, &Keys::ints(links), &[], |row| {
         Ok(Wrote {
             link: row.int(0)?,
+            delivery: row.int(5)?,
             processed: row.int(1)?,
             fields: serde_json::from_str(&row.text(2)?)?,
             body: serde_json::from_str(&row.text(3)?)?,
             stored: row.opt_text(4)?.map(|text| serde_json::from_str(&text)).transpose()?,
         })
     })
+}
+
+/// Those of these links (number, golden record) that were written when receipts were not kept yet.
+pub fn unreceipted(tx: &mut Tx<'_>, links: &[[i64; 2]]) -> Result<BTreeSet<i64>> {
+    if links.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    // What was written before a golden record was absorbed was written under its own number.
+    let homes = "SELECT h.link, h.home FROM {keys:i} AS k CROSS JOIN home AS h WHERE h.link = k.k0";
+    let mut pairs = links.to_vec();
+    pairs.extend(
+        tx.query_keys(homes, &Keys::ints(links.iter().map(|it| it[0])), &[], |row| Ok([row.int(0)?, row.int(1)?]))?,
+    );
+    let sql = "SELECT DISTINCT l.id FROM {keys:ii} AS k CROSS JOIN link AS l CROSS JOIN delivery AS d
+               WHERE l.id = k.k0 AND d.golden = k.k1 AND d.state = 'done' AND d.connection = l.connection
+               AND d.lens = l.lens AND (d.external_id = l.external_id OR d.external_id IS NULL)
+               AND NOT EXISTS (SELECT 1 FROM receipt AS r WHERE r.link = l.id AND r.delivery = d.id)";
+    Ok(tx.query_keys(sql, &Keys::pairs(pairs), &[], |row| row.int(0))?.into_iter().collect())
 }
 
 /// The whole history of these links, oldest first.

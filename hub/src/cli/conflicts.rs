@@ -12,7 +12,7 @@ use super::replay::{agreed, shown as replayed, watched};
 use super::steward::By;
 use crate::language::Language;
 use crate::show::{instant, plain};
-use crate::{deployment, rules_file, say};
+use crate::{deployment, in_force, rules_file, say};
 
 /// Golden records that a rule would change and that are shown before it is made.
 const SAMPLES: usize = 3;
@@ -193,6 +193,7 @@ fn always(folder: &Path, asked: &Decide, language: Language) -> Result<ExitCode,
     let done = asked.yes || (!asked.by.json && agreed(language)?);
     if done {
         change.write()?;
+        in_force::enter(&at)?;
         conflict::ruled(&engine, asked.number, line, asked.by.steward()).map_err(|error| error.to_string())?;
         watched(|each| replay::apply(&engine, &Scope::default(), asked.by.steward().name, 0, each)).map_err(told)?;
     }

@@ -18,7 +18,7 @@ use super::yes;
 use crate::deployment::{self, Deployment};
 use crate::import::{self, Imported, Source};
 use crate::language::Language;
-use crate::say;
+use crate::{in_force, say};
 
 /// Imports a CSV, XLSX or JSON Lines file through the pipeline; on a terminal it shows first what would happen, and asks.
 #[derive(clap::Args)]
@@ -94,6 +94,7 @@ pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, S
             return Ok(ExitCode::SUCCESS);
         }
     }
+    in_force::enter(&at)?;
     let bar = Bar::new(language);
     let done = import::import(&at.engine, &source, &|rows| bar.at(rows, None))?;
     bar.0.finish_and_clear();

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::connection;
 use crate::language::Language;
-use crate::{deployment, say, table};
+use crate::{deployment, in_force, say, table};
 
 /// Reads what is kept through today's mappings, model and rules: shows what would change, then asks, then does it. No
 /// system is asked.
@@ -51,7 +51,8 @@ pub struct Args {
 
 /// Shows, asks, applies.
 pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, String> {
-    let engine = deployment::open(folder)?.engine;
+    let at = deployment::open(folder)?;
+    let engine = at.engine.clone();
     let scope = scope(&engine, args, language)?;
     let told = |error: huiliu_core::store::StoreError| error.to_string();
     let seen = watched(|each| replay::look(&engine, &scope, args.samples, each)).map_err(told)?;
@@ -61,6 +62,7 @@ pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, S
     let asks = !args.yes && !args.json && !args.dry_run && !seen.report.is_empty();
     let agreed = args.yes || (asks && agreed(language)?);
     let done = if agreed {
+        in_force::enter(&at)?;
         Some(watched(|each| replay::apply(&engine, &scope, &args.by, 0, each)).map_err(told)?)
     } else {
         None
@@ -125,13 +127,31 @@ pub(super) fn watched<T>(work: impl FnOnce(replay::Each<'_>) -> T) -> T {
 
 pub(super) fn shown(seen: &Replayed, language: Language) -> String {
     let report = &seen.report;
+    let mut text = numbers(report, language);
+    for sample in &seen.samples {
+        text += &format!("  {} {}\n", sample.entity, sample.golden);
+        for (field, (before, after)) in &sample.diff {
+            text += &format!("    {field}: {before} → {after}\n");
+        }
+    }
+    let changes = &report.changes;
+    if report.is_empty() {
+        text += language.pick("Nothing would change.\n", "不会有任何变化。\n");
+    } else if report.goldens == 0 && *changes > 0 {
+        text += &say!(language, "{changes} change(s) would be planned anew\n", "将重新规划 {changes} 条更改\n");
+    }
+    text
+}
+
+/// What a replay changes, in numbers.
+pub(super) fn numbers(report: &Report, language: Language) -> String {
     let records = report.records;
     let mut text = say!(language, "{records} record(s) read anew.\n", "重新读取了 {records} 条记录。\n");
     for (outcome, count) in report.outcomes.iter().filter(|(outcome, _)| *outcome != "unchanged") {
         text += &format!("  {}: {count}\n", word(outcome, language));
     }
     text += &fields(report, language);
-    let Report { goldens, changes, joined, parted, unread, letters, .. } = report;
+    let Report { goldens, joined, parted, unread, letters, .. } = report;
     let lines = [
         (*goldens, say!(language, "{goldens} golden record(s) would differ", "{goldens} 条主记录将有变化")),
         (
@@ -162,17 +182,6 @@ pub(super) fn shown(seen: &Replayed, language: Language) -> String {
             "issue {name}: appears in {appeared}, vanishes from {vanished}\n",
             "问题 {name}：新增 {appeared}，消失 {vanished}\n"
         );
-    }
-    for sample in &seen.samples {
-        text += &format!("  {} {}\n", sample.entity, sample.golden);
-        for (field, (before, after)) in &sample.diff {
-            text += &format!("    {field}: {before} → {after}\n");
-        }
-    }
-    if report.is_empty() {
-        text += language.pick("Nothing would change.\n", "不会有任何变化。\n");
-    } else if report.goldens == 0 && *changes > 0 {
-        text += &say!(language, "{changes} change(s) would be planned anew\n", "将重新规划 {changes} 条更改\n");
     }
     text
 }

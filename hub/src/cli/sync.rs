@@ -12,7 +12,7 @@ use huiliu_mappings::diagnose::suggest;
 
 use super::{connection, runtime};
 use crate::language::Language;
-use crate::{completeness, deployment, run, say};
+use crate::{completeness, deployment, in_force, run, say};
 
 /// Pulls a connection's streams now, processes what they bring, and sends what follows.
 #[derive(clap::Args)]
@@ -85,6 +85,7 @@ pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, S
             "{name} 没有可拉取的数据流：它只接收推送，或来自文件（`huiliu import`）"
         ));
     }
+    in_force::enter(&at)?;
     let from = if args.backfill { From::Beginning } else { From::Cursor };
     let bar = indicatif::ProgressBar::new_spinner();
     let done = runtime()?.block_on(sync(&at.engine, &known, &schedule, from, &bar));

@@ -98,6 +98,10 @@ fn every_command_speaks_chinese_when_it_works() {
         &["connect", "members"],
         &["connector", "new", "till"],
         &["replay"],
+        &["plan"],
+        &["plan", "list"],
+        &["plan", "show", "1"],
+        &["apply", "1", "--anyway"],
     ];
     for args in commands {
         let (fine, said) = say(&folder, args, "");
@@ -166,6 +170,9 @@ fn every_command_speaks_chinese_when_it_fails() {
         &["connect", "till", "--connector", "file"],
         &["connect", "shop", "--network", "private"],
         &["go-live", "shp"],
+        &["plan", "show", "99"],
+        &["apply", "99"],
+        &["undo", "99"],
     ];
     for args in commands {
         let (fine, said) = say(&folder, args, "");

@@ -10,6 +10,7 @@ mod kit;
 mod language;
 mod operate;
 mod own;
+mod plan;
 mod reconcile;
 mod record;
 mod rules;

@@ -132,6 +132,7 @@ pub(crate) fn delivery(number: i64, key: &[&str], change: i64, outgoing: Outgoin
         state: "pending".to_owned(),
         error: None,
         due_us: 0,
+        restores: None,
         delivery: Delivery {
             number,
             operation: Operation::Create,
