@@ -395,6 +395,7 @@ fn planned(connection: &Connection, lens: &Lens, golden: &Golden, link: Option<&
         error: None,
         due_us: 0,
         restores: None,
+        planned_us: 0,
         delivery,
     }
 }

@@ -257,18 +257,10 @@ fn failed(
     let text = error.to_string();
     tracing::warn!(connection = %connection.name, %stream, kind = error.kind(), "pull failed: {text}");
     state.failures += 1;
-    let told_us = match error {
-        ConnectorError::Transient { after, .. }
-        | ConnectorError::Unreached { after, .. }
-        | ConnectorError::RateLimited { after, .. } => {
-            after.map_or(0, |wait| i64::try_from(wait.as_micros()).unwrap_or(i64::MAX))
-        }
-        _ => 0,
-    };
     // 1 s, 2 s, 4 s …, never later than the schedule would have come.
     let backoff_us =
         1_000_000_i64.checked_shl(u32::try_from(state.failures - 1).unwrap_or(20).min(20)).unwrap_or(every_us);
-    state.due_us = now_us.saturating_add(backoff_us.min(every_us.max(1_000_000)).max(told_us));
+    state.due_us = now_us.saturating_add(backoff_us.min(every_us.max(1_000_000)).max(error.told_us()));
     state.stopped = matches!(error, ConnectorError::Broken { .. } | ConnectorError::Rejected { .. });
     if matches!(error, ConnectorError::CursorExpired { .. }) {
         state.cursor = None;
@@ -366,7 +358,8 @@ fn not_fetched(engine: &Engine, connection: &Connection, request: &FetchRequest,
             inbox::bury(tx, &[letter])?;
             return inbox::close_fetch(tx, request);
         }
-        let wait_us = 1_000_000_i64 << request.failures.clamp(0, 10);
-        inbox::delay_fetch(tx, request, now_us + wait_us)
+        // A quota that is used up for ten minutes must not use up the tries as well.
+        let wait_us = (1_000_000_i64 << request.failures.clamp(0, 10)).max(error.told_us());
+        inbox::delay_fetch(tx, request, now_us.saturating_add(wait_us))
     })
 }

@@ -330,6 +330,7 @@ fn delivery(engine: &Engine, row: &Overwritten, link: &Link, back: &[(String, Va
         state: "pending".to_owned(),
         error: None,
         due_us: 0,
+        planned_us: 0,
         restores: Some(row.proposal),
         delivery: Delivery {
             number,

@@ -32,6 +32,8 @@ pub struct Planned {
     pub due_us: i64,
     /// The proposal whose former values it puts back: it stands as it is, no plan replaces it.
     pub restores: Option<i64>,
+    /// When it was planned, microseconds since 1970 UTC; 0 before it is queued.
+    pub planned_us: i64,
     /// What the connector gets.
     pub delivery: Delivery,
 }
@@ -123,7 +125,7 @@ pub fn put(tx: &mut Tx<'_>, planned: &[Planned], now_us: i64) -> Result<()> {
 const SELECT: &str =
     "SELECT d.id, d.connection, d.lens, d.stream, d.golden, d.external_id, d.operation, d.fields, d.body,
     d.base, d.base_version, d.idempotency_key, d.change, d.state, d.attempts, d.error, d.due_us,
-    d.restores FROM ";
+    d.restores, d.planned_us FROM ";
 
 fn read(row: &Row<'_>) -> Result<Planned> {
     let version: Option<Version> = row.opt_text(10)?.map(|text| serde_json::from_str(&text)).transpose()?;
@@ -142,6 +144,7 @@ fn read(row: &Row<'_>) -> Result<Planned> {
         error: row.opt_text(15)?,
         due_us: row.int(16)?,
         restores: row.opt_int(17)?,
+        planned_us: row.int(18)?,
         delivery: Delivery {
             number: row.int(0)?,
             operation,
@@ -156,19 +159,18 @@ fn read(row: &Row<'_>) -> Result<Planned> {
     })
 }
 
+/// What is to be found of golden records: most of their deliveries are done, and an index holds the others.
+const UNDONE: &str = "{keys:i} AS k CROSS JOIN delivery AS d WHERE d.golden = k.k0 AND d.state <> 'done'";
+
 /// Deliveries of these golden records that are neither done, dead nor dropped.
 pub fn open_of(tx: &mut Tx<'_>, goldens: impl IntoIterator<Item = i64>) -> Result<Vec<Planned>> {
-    let sql = format!(
-        "{SELECT} {{keys:i}} AS k CROSS JOIN delivery AS d WHERE d.golden = k.k0 AND d.state IN ('pending', 'sending')"
-    );
+    let sql = format!("{SELECT} {UNDONE} AND d.state IN ('pending', 'sending')");
     tx.query_keys(&sql, &Keys::ints(goldens), &[], read)
 }
 
 /// Deliveries of these golden records that are under way or were given up.
 pub fn unfinished_of(tx: &mut Tx<'_>, goldens: impl IntoIterator<Item = i64>) -> Result<Vec<Planned>> {
-    let states = "('pending', 'sending', 'dead')";
-    let sql =
-        format!("{SELECT} {{keys:i}} AS k CROSS JOIN delivery AS d WHERE d.golden = k.k0 AND d.state IN {states}");
+    let sql = format!("{SELECT} {UNDONE} AND d.state IN ('pending', 'sending', 'dead')");
     tx.query_keys(&sql, &Keys::ints(goldens), &[], read)
 }
 
@@ -196,17 +198,17 @@ pub fn sent_to_make(tx: &mut Tx<'_>, golden: i64, connection: &str, lens: &str) 
 
 /// Writes of these golden records that were sent and whose answer never came, oldest first: the target may hold them or
 /// not, and a person may have been asked (`pending` is what earlier versions wrote). What was answered later, or was
-/// seen since, is known.
+/// seen since, is known. (The `CASE` keeps `SQLite` at what the golden record was owed since; it would walk over all that
+/// the connection was.)
 pub fn unsure(tx: &mut Tx<'_>, goldens: impl IntoIterator<Item = i64>) -> Result<Vec<Planned>> {
     let sql = format!(
-        "{SELECT} {{keys:i}} AS k CROSS JOIN delivery AS d WHERE d.golden = k.k0 AND d.attempts > 0 AND d.state <> 'done'
-         AND d.operation <> 'delete'
+        "{SELECT} {UNDONE} AND d.attempts > 0 AND d.operation <> 'delete'
          AND EXISTS (SELECT 1 FROM attempt AS t WHERE t.delivery = d.id
              AND (t.outcome IS NULL OR t.outcome IN ('unknown', 'pending', 'asked')))
          AND NOT EXISTS (SELECT 1 FROM receipt AS r WHERE r.delivery = d.id)
-         AND NOT EXISTS (SELECT 1 FROM delivery AS n WHERE n.golden = d.golden AND n.id > d.id AND n.state = 'done'
-             AND n.connection = d.connection AND n.lens = d.lens
-             AND (n.external_id = d.external_id OR d.external_id IS NULL))
+         AND NOT EXISTS (SELECT 1 FROM delivery AS n WHERE n.golden = d.golden AND n.id > d.id
+             AND CASE WHEN n.state = 'done' AND n.connection = d.connection AND n.lens = d.lens
+                 AND (n.external_id = d.external_id OR d.external_id IS NULL) THEN 1 ELSE 0 END = 1)
          ORDER BY d.id"
     );
     tx.query_keys(&sql, &Keys::ints(goldens), &[], read)

@@ -1,8 +1,10 @@
-//! Writes that met a conflict are owed until they are made.
+//! Writes that met a conflict are owed until they are made, and keys that were not read until they are.
 
-use huiliu_core::connector::ConnectorError;
+use std::time::Duration;
+
+use huiliu_core::connector::{ConnectorError, Received};
 use huiliu_core::pipeline::{plan, process, pull, push};
-use huiliu_tests::kit::on_both_stores;
+use huiliu_tests::kit::{call, customers, on_both_stores};
 use serde_json::{Value, json};
 
 use super::{Rig, rig};
@@ -48,5 +50,28 @@ fn an_empty_field_that_was_never_heard_of_is_no_edit() {
         rig.settle();
         assert_eq!(rig.b.get("made1")["title"], "B");
         assert_eq!(rig.settle(), 0);
+    });
+}
+
+/// Found by the simulation: eight tries in eight minutes were over before a ban of ten was.
+#[test]
+fn a_key_is_read_when_the_system_said_and_not_given_up_before() {
+    on_both_stores(|store| {
+        let rig = rig(store);
+        rig.a.edit("1", &json!({"name": "李雷", "email": "li@example.com", "title": "A"}));
+        rig.settle();
+        let after = Some(Duration::from_secs(600));
+        rig.a.fail_next_fetch(ConnectorError::RateLimited { detail: "HTTP 429".to_owned(), after });
+        rig.a.edit("1", &json!({"title": "B"}));
+        call(&rig.engine, "a", &[Received::Hint { stream: "customers".into(), id: "1".into() }]);
+        process::batch(&rig.engine).unwrap();
+        let fetch = || rig.runtime.block_on(pull::fetches(&rig.engine, &rig.engine.connections["a"])).unwrap();
+        assert_eq!(fetch(), 1);
+        rig.engine.clock.advance_us(599_000_000);
+        assert_eq!(fetch(), 0, "it was told to wait");
+        rig.engine.clock.advance_us(1_000_000);
+        assert_eq!(fetch(), 1);
+        process::batch(&rig.engine).unwrap();
+        assert_eq!(customers(&rig.engine)[0].0["title"], "B");
     });
 }

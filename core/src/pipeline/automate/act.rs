@@ -133,6 +133,7 @@ pub(crate) fn delivery(number: i64, key: &[&str], change: i64, outgoing: Outgoin
         error: None,
         due_us: 0,
         restores: None,
+        planned_us: 0,
         delivery: Delivery {
             number,
             operation: Operation::Create,
