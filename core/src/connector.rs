@@ -380,7 +380,10 @@ impl ConnectorError {
 
     /// How long the system told us to wait at least, microseconds; 0: it said nothing.
     pub fn told_us(&self) -> i64 {
-        let (Self::Transient { after, .. } | Self::Unreached { after, .. } | Self::RateLimited { after, .. }) = self else { return 0 };
+        let (Self::Transient { after, .. } | Self::Unreached { after, .. } | Self::RateLimited { after, .. }) = self
+        else {
+            return 0;
+        };
         after.map_or(0, |wait| i64::try_from(wait.as_micros()).unwrap_or(i64::MAX))
     }
 

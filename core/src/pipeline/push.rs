@@ -251,15 +251,15 @@ fn close(
         Err(error) => {
             let text = error.to_string();
             tracing::warn!(connection = %connection.name, delivery = one.delivery.number, kind = error.kind(), "push failed: {text}");
+            let told_us = error.told_us();
             match error {
-                ConnectorError::Transient { after, .. }
-                | ConnectorError::Unreached { after, .. }
-                | ConnectorError::RateLimited { after, .. }
+                ConnectorError::Transient { .. }
+                | ConnectorError::Unreached { .. }
+                | ConnectorError::RateLimited { .. }
                     if one.delivery.attempt < ATTEMPTS_MAX =>
                 {
-                    let wait_us = after.map_or(0, |wait| i64::try_from(wait.as_micros()).unwrap_or(i64::MAX));
                     let lag_us = if is_unknown { lag_us(connection, one) } else { 0 };
-                    let due_us = now_us.saturating_add(wait_us.max(delay_us(one.delivery.attempt)).max(lag_us));
+                    let due_us = now_us.saturating_add(told_us.max(delay_us(one.delivery.attempt)).max(lag_us));
                     deliveries::finish(tx, &one.delivery, &end("pending", Some(&text), due_us))
                 }
                 ConnectorError::Unauthorized { .. } => {
