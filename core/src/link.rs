@@ -170,6 +170,9 @@ pub struct LinkState {
     /// When our last write to it was answered, it was last found gone, or something new was last heard of a record that
     /// can be read alone, microseconds since 1970 UTC; 0: never. What was read before may show the record as it was then.
     pub fresh_us: i64,
+    /// When the last of our writes to it that arrived was planned, microseconds since 1970 UTC; 0: never. Whoever edits
+    /// the record after that has seen what was known then.
+    pub wrote_us: i64,
 }
 
 impl LinkState {
@@ -407,7 +410,7 @@ mod tests {
         hear(&mut state, record(&[("remark", json!("x"))], &[("email", "a@example.com")]), 2);
         let sent = record(&[("company", json!(" 乙"))], &[]).fields;
         state.wrote(&sent, record(&[("company", json!("乙"))], &[("phone", "+8613800138000")]));
-        state.fresh_us = 3;
+        (state.fresh_us, state.wrote_us) = (3, 2);
         assert_eq!(LinkState::from_json(&state.to_json()).unwrap(), state);
     }
 }

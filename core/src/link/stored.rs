@@ -36,6 +36,7 @@ impl LinkState {
                 .collect(),
             refs: &self.references,
             fresh_us: self.fresh_us,
+            wrote_us: self.wrote_us,
         };
         serde_json::to_string(&stored).unwrap_or_default()
     }
@@ -55,8 +56,9 @@ impl LinkState {
         let identities: Vec<Identity> = stored.ids.into_iter().map(identity).collect();
         let copies = stored.copies.into_iter().map(identity);
         let identities_held = identities.iter().cloned().chain(copies).collect();
-        let (written, references, fresh_us) = (stored.wrote, stored.refs, stored.fresh_us);
-        Ok(Self { said, held, written, identities, identities_held, references, fresh_us })
+        let (written, references) = (stored.wrote, stored.refs);
+        let (fresh_us, wrote_us) = (stored.fresh_us, stored.wrote_us);
+        Ok(Self { said, held, written, identities, identities_held, references, fresh_us, wrote_us })
     }
 }
 
@@ -78,6 +80,8 @@ struct StoredRef<'a> {
     refs: &'a [Reference],
     #[serde(skip_serializing_if = "is_never")]
     fresh_us: i64,
+    #[serde(skip_serializing_if = "is_never")]
+    wrote_us: i64,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's form
@@ -103,4 +107,6 @@ struct Stored {
     refs: Vec<Reference>,
     #[serde(default)]
     fresh_us: i64,
+    #[serde(default)]
+    wrote_us: i64,
 }

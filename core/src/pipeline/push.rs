@@ -367,6 +367,7 @@ fn stored(tx: &mut Tx<'_>, connection: &Connection, one: &Planned, receipt: &Rec
     let kept = if is_again { Some(lens.show(&holds.fields)) } else { shown.cloned() };
     link.state.wrote(&sent, holds);
     link.state.fresh_us = now_us;
+    link.state.wrote_us = link.state.wrote_us.max(one.planned_us);
     if let Some(version) = receipt.stored.as_ref().and_then(|record| record.version.clone()).or(receipt.version.clone())
     {
         link.version = Some(version);

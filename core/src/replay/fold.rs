@@ -153,7 +153,7 @@ impl Fold<'_> {
                     let then: Vec<Issue> = serde_json::from_str(detail).unwrap_or_default();
                     issues.extend(drift::keep(&mut mapped, &self.state, &then));
                 }
-                let at_us = said_at_us(record.version.as_ref(), item.received_us, item.clock_offset_us);
+                let at_us = said_at_us(&self.state, record.version.as_ref(), item.received_us, item.clock_offset_us);
                 let (entity, directions) = (self.link.entity.as_str(), &self.connection.directions);
                 self.state.hear(mapped, at_us, |field| directions.says(entity, field));
                 self.last = Some((line.clone(), issues));
@@ -167,6 +167,7 @@ impl Fold<'_> {
         overlay(&mut self.shown, wrote.stored.as_ref().unwrap_or(&wrote.body));
         let (sent, holds) = written(&self.lens, &wrote.fields, &wrote.body, wrote.stored.as_ref());
         self.state.wrote(&sent, holds);
+        self.state.wrote_us = self.state.wrote_us.max(wrote.planned_us);
     }
 
     fn end(mut self) -> Folded {

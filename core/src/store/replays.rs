@@ -64,13 +64,15 @@ pub struct Wrote {
     pub body: Value,
     /// The vendor's JSON of the whole record, if the reply showed it.
     pub stored: Option<Value>,
+    /// When it was planned, microseconds since 1970 UTC.
+    pub planned_us: i64,
 }
 
 /// The writes to these links, in the order in which their answers came.
 pub fn wrote(tx: &mut Tx<'_>, links: impl IntoIterator<Item = i64>) -> Result<Vec<Wrote>> {
-    let sql =
-        "SELECT r.link, r.processed, d.fields, d.body, r.stored, r.delivery FROM {keys:i} AS k CROSS JOIN receipt AS r
-               JOIN delivery AS d ON d.id = r.delivery WHERE r.link = k.k0 ORDER BY r.link, r.at_us, r.delivery";
+    let sql = "SELECT r.link, r.processed, d.fields, d.body, r.stored, r.delivery, d.planned_us
+               FROM {keys:i} AS k CROSS JOIN receipt AS r JOIN delivery AS d ON d.id = r.delivery
+               WHERE r.link = k.k0 ORDER BY r.link, r.at_us, r.delivery";
     tx.query_keys(sql, &Keys::ints(links), &[], |row| {
         Ok(Wrote {
             link: row.int(0)?,
@@ -79,6 +81,7 @@ pub fn wrote(tx: &mut Tx<'_>, links: impl IntoIterator<Item = i64>) -> Result<Ve
             fields: serde_json::from_str(&row.text(2)?)?,
             body: serde_json::from_str(&row.text(3)?)?,
             stored: row.opt_text(4)?.map(|text| serde_json::from_str(&text)).transpose()?,
+            planned_us: row.int(6)?,
         })
     })
 }

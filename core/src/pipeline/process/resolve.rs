@@ -172,7 +172,6 @@ impl Batch {
     }
 
     fn hear_again(&mut self, engine: &Engine, number: i64, mut arrival: Arrival) {
-        let at_us = said_at_us(arrival.version.as_ref(), arrival.received_us, arrival.clock_offset_us);
         let Some(link) = self.links.get_mut(&number) else { return };
         if is_stale(link, &arrival) {
             self.note(number, &arrival, "stale");
@@ -198,6 +197,7 @@ impl Batch {
         let old_keys = block_keys(engine, link);
         let copies = copies::of(&self.unsure, link, &arrival, &mapped);
         copies::take(link, &arrival.lens, &copies);
+        let at_us = said_at_us(&link.state, version.as_ref(), arrival.received_us, arrival.clock_offset_us);
         let (entity, directions) = (link.entity.clone(), engine.directions(link.key.connection.as_str()));
         let heard = link.state.hear(mapped, at_us, |field| directions.says(entity.as_str(), field));
         link.open = true;
@@ -240,9 +240,10 @@ impl Batch {
     /// Makes the link of a record that is there, of which nothing was known.
     fn take_in(&mut self, engine: &Engine, number: i64, mut arrival: Arrival, mapped: MappedRecord) {
         let position = arrival.position;
-        let at_us = said_at_us(arrival.version.as_ref(), arrival.received_us, arrival.clock_offset_us);
+        let mut state = LinkState::default();
+        let at_us = said_at_us(&state, arrival.version.as_ref(), arrival.received_us, arrival.clock_offset_us);
         let shown = (!self.unsure.is_empty()).then(|| mapped.clone());
-        let (mut state, directions) = (LinkState::default(), engine.directions(arrival.key.connection.as_str()));
+        let directions = engine.directions(arrival.key.connection.as_str());
         state.hear(mapped, at_us, |field| directions.says(arrival.lens.entity().as_str(), field));
         let (key, entity, version) = (arrival.key.clone(), arrival.lens.entity().clone(), arrival.version.clone());
         self.links.insert(number, Link { number, key, entity, golden: 0, state, version, open: true });

@@ -5,13 +5,15 @@ use std::cmp::Ordering;
 use super::super::expand::{Arrival, Source};
 use crate::connector::Version;
 use crate::engine::Engine;
-use crate::link::Link;
+use crate::link::{Link, LinkState};
 use crate::manifest::Ability;
 
-/// When the system said it: the source's own instant by our clock, never later than the arrival.
-pub(crate) fn said_at_us(version: Option<&Version>, received_us: i64, clock_offset_us: i64) -> i64 {
+/// When the system said it: the source's own instant by our clock, never later than the arrival. Whoever changes a record
+/// after we wrote to it has seen what we knew, and speaks after all whose words that were, whatever clock stamps it.
+pub(crate) fn said_at_us(state: &LinkState, version: Option<&Version>, received_us: i64, clock_offset_us: i64) -> i64 {
     let told = version.filter(|version| version.is_instant).and_then(|version| version.order);
-    told.map_or(received_us, |told| told.saturating_sub(clock_offset_us).min(received_us))
+    let told_us = told.map_or(received_us, |told| told.saturating_sub(clock_offset_us).min(received_us));
+    if received_us < state.wrote_us { told_us } else { told_us.max(state.wrote_us.saturating_add(1)) }
 }
 
 fn order(version: Option<&Version>) -> Option<(bool, i64)> {

@@ -69,6 +69,7 @@ pub(super) fn take(link: &mut Link, lens: &Lens, copies: &[Copy]) {
     for copy in copies {
         let (sent, holds) = written(lens, &copy.one.fields, &copy.one.delivery.body, Some(&copy.stored));
         link.state.wrote(&sent, holds);
+        link.state.wrote_us = link.state.wrote_us.max(copy.one.planned_us);
     }
 }
 
@@ -86,7 +87,7 @@ impl Batch {
         let (Some(link), false) = (self.links.get_mut(&number), copies.is_empty()) else { return false };
         link.state = LinkState::default();
         take(link, &arrival.lens, &copies);
-        let at_us = said_at_us(arrival.version.as_ref(), arrival.received_us, arrival.clock_offset_us);
+        let at_us = said_at_us(&link.state, arrival.version.as_ref(), arrival.received_us, arrival.clock_offset_us);
         let (entity, directions) = (arrival.lens.entity(), engine.directions(arrival.key.connection.as_str()));
         link.state.hear(shown, at_us, |field| directions.says(entity.as_str(), field));
         self.keep(copies);
