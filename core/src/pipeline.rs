@@ -13,6 +13,10 @@ pub mod reconcile;
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> crate::store::db::Result<T> + Send + 'static,
 ) -> crate::store::db::Result<T> {
+    // A simulation has no runtime: one step is taken at a time, and nobody waits behind it.
+    if tokio::runtime::Handle::try_current().is_err() {
+        return work();
+    }
     let span = tracing::Span::current();
     match tokio::task::spawn_blocking(move || span.in_scope(work)).await {
         Ok(result) => result,

@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use crate::hub::Kit;
 use crate::mutant::Mutant;
@@ -21,6 +22,8 @@ pub struct Days<'a> {
     pub count: u64,
     /// How many at a time.
     pub threads: usize,
+    /// No day begins after this instant of the machine's clock.
+    pub until: Option<Instant>,
     /// The planted bug.
     pub mutant: Mutant,
 }
@@ -40,6 +43,17 @@ pub struct Total {
     pub failed: Option<(u64, Vec<String>)>,
 }
 
+impl Total {
+    /// Adds other days.
+    pub fn add(&mut self, more: Self) {
+        self.days += more.days;
+        self.edits += more.edits;
+        self.writes += more.writes;
+        self.steps += more.steps;
+        self.failed = self.failed.take().or(more.failed);
+    }
+}
+
 /// Plays days until all are played or one fails.
 pub fn play_days(days: Days<'_>) -> Result<Total, String> {
     let next = AtomicU64::new(0);
@@ -48,7 +62,8 @@ pub fn play_days(days: Days<'_>) -> Result<Total, String> {
         let kit = Kit::new()?;
         loop {
             let at = next.fetch_add(1, Ordering::SeqCst);
-            if at >= days.count {
+            // How long a day takes is about the machine: nothing in a day depends on it.
+            if at >= days.count || days.until.is_some_and(|until| Instant::now() >= until) {
                 return Ok(());
             }
             let seed = days.first + at;

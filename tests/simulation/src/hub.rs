@@ -1,12 +1,12 @@
 //! The hub of a day: the real engine on a real store, and what it is doing just now.
 //!
-//! The store is an SQLite file in memory (`/dev/shm` where there is one): the same code and the same journal as ever,
-//! only that the disk costs nothing. A crash drops everything that runs and opens the file again.
+//! The store is an SQLite database in memory, which all days of a thread use one after the other: the same code as ever,
+//! only that the disk costs nothing and a statement is prepared once. A crash drops everything that runs and takes the
+//! database up anew, without what the program only had in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -47,63 +47,59 @@ pub struct Kit {
     survive: merge::Rules,
     plain: Vec<Arc<Lens>>,
     coded: Vec<Arc<Lens>>,
-    empty: Vec<u8>,
-    folder: tempfile::TempDir,
-    runtime: tokio::runtime::Runtime,
+    store: Store,
+    /// Empties the store between days; by a connection of its own, whose statements push no others out of a cache.
+    sweeper: rusqlite::Connection,
+    tables: Vec<String>,
 }
+
+/// Databases in memory are known by name in the whole process.
+static KITS: AtomicU64 = AtomicU64::new(0);
 
 impl Kit {
     /// Prepares what days share; one for each thread.
     pub fn new() -> std::result::Result<Self, String> {
-        let memory = Path::new("/dev/shm");
-        let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-        let folder = folder.map_err(|error| format!("no folder for stores: {error}"))?;
-        let path = folder.path().join("empty.db");
-        drop(open(&path).map_err(|error| error.to_string())?);
-        let empty = std::fs::read(&path).map_err(|error| error.to_string())?;
+        let number = KITS.fetch_add(1, Ordering::SeqCst);
+        let name = format!("file:/huiliu-simulation-{number}?vfs=memdb");
+        let store = Store::open(&format!("sqlite:{name}")).map_err(|error| error.to_string())?;
+        let sweeper = rusqlite::Connection::open(&name).map_err(|error| error.to_string())?;
+        let tables = tables(&sweeper).map_err(|error| error.to_string())?;
         let mut coded = MAPPING.to_owned();
         for word in ["lead", "prospect", "customer", "former"] {
             coded = coded.replace(&format!("= \"{word}\""), &format!("= \"{}\"", word.to_uppercase()));
         }
         // The entity is no code.
         let coded = coded.replace("entity = \"CUSTOMER\"", "entity = \"customer\"");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        Ok(Self {
-            matching: matching::Rules::shipped(),
-            survive: merge::Rules::shipped(),
-            plain: lenses(MAPPING)?,
-            coded: lenses(&coded)?,
-            empty,
-            folder,
-            runtime: runtime.map_err(|error| error.to_string())?,
-        })
+        let (matching, survive) = (matching::Rules::shipped(), merge::Rules::shipped());
+        Ok(Self { matching, survive, plain: lenses(MAPPING)?, coded: lenses(&coded)?, store, sweeper, tables })
     }
 
-    /// The runtime whose threads do the blocking work.
-    pub fn runtime(&self) -> &tokio::runtime::Runtime {
-        &self.runtime
+    /// The store, without anything in it.
+    pub fn store(&self) -> std::result::Result<Store, String> {
+        let empty = || -> rusqlite::Result<()> {
+            let mut triggers = self.sweeper.prepare_cached("SELECT name FROM sqlite_master WHERE type = 'trigger'")?;
+            let names: Vec<String> = triggers.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+            let drops = names.iter().map(|name| format!("DROP TRIGGER {name}"));
+            let deletes = self.tables.iter().map(|table| format!("DELETE FROM \"{table}\""));
+            let all: Vec<String> = drops.chain(deletes).collect();
+            self.sweeper.execute_batch(&format!("BEGIN;{};COMMIT", all.join(";")))
+        };
+        empty().map_err(|error| format!("the store of the day before cannot be emptied: {error}"))?;
+        Ok(self.store.afresh())
     }
+}
 
-    /// A fresh store's file.
-    pub fn store(&self) -> std::result::Result<PathBuf, String> {
-        let path = self.folder.path().join("day.db");
-        for end in ["", "-wal", "-shm"] {
-            // Most days leave nothing behind.
-            let _ = std::fs::remove_file(self.folder.path().join(format!("day.db{end}")));
-        }
-        std::fs::write(&path, &self.empty).map_err(|error| error.to_string())?;
-        Ok(path)
-    }
+/// The tables that a day fills: all but the list of migrations, and the numbers that were given.
+fn tables(database: &rusqlite::Connection) -> rusqlite::Result<Vec<String>> {
+    let sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND name <> 'migration'
+               AND (name NOT LIKE 'sqlite%' OR name = 'sqlite_sequence')";
+    database.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
 }
 
 fn lenses(mapping: &str) -> std::result::Result<Vec<Arc<Lens>>, String> {
     let lenses =
         Lens::parse_file("simulation.toml", mapping, &Model::shipped()).map_err(|errors| format!("{errors:?}"))?;
     Ok(lenses.into_iter().map(Arc::new).collect())
-}
-
-fn open(path: &Path) -> Result<Store> {
-    Store::open(&format!("sqlite:{}", path.display()))
 }
 
 /// What a task of the hub does.
@@ -172,9 +168,9 @@ pub fn every_us(system: &System) -> i64 {
 }
 
 impl Hub {
-    /// Opens the store and takes up what a stop interrupted.
-    pub fn start(kit: &Kit, path: &Path, clock: &Clock, systems: &[Arc<System>]) -> Result<Self> {
-        let store = open(path)?;
+    /// Takes the store up, and what a stop interrupted.
+    pub fn start(kit: &Kit, store: &Store, clock: &Clock, systems: &[Arc<System>]) -> Result<Self> {
+        let store = store.afresh();
         let connections = systems.iter().map(|system| connection(kit, clock, system));
         let engine = Engine::new(store.clone(), kit.matching.clone(), kit.survive.clone(), connections, clock.clone());
         store.write(|tx| {
@@ -199,7 +195,7 @@ impl Hub {
         Ok(Self { engine, intake, writes, systems, tasks, again, parker })
     }
 
-    /// Ends it where it stands: what runs is dropped, and the file is closed when this returns.
+    /// Ends it where it stands: what runs is dropped, and nobody writes any more when this returns.
     pub fn kill(self) {
         let Self { engine, intake, writes, systems, tasks, .. } = self;
         drop((engine, intake, tasks));

@@ -67,6 +67,9 @@ pub struct Spec {
     /// Stamps are rounded down to this many microseconds.
     #[serde(default = "one")]
     pub stamp_us: i64,
+    /// By how much its clock is ahead, or behind if negative. It tells nobody what time it is.
+    #[serde(default)]
+    pub clock_seconds: i64,
     /// Whether it calls when something changed.
     #[serde(default)]
     pub webhooks: Webhooks,

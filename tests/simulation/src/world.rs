@@ -4,7 +4,6 @@ mod around;
 mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex};
 
@@ -86,7 +85,7 @@ pub(crate) struct World<'a> {
     pub(crate) systems: Vec<Arc<System>>,
     agenda: BTreeMap<(i64, u64), Due>,
     next: u64,
-    path: PathBuf,
+    disk: Store,
     pub(crate) hub: Option<Hub>,
     thinks: bool,
     full: BTreeSet<&'static str>,
@@ -98,7 +97,6 @@ pub(crate) struct World<'a> {
 
 /// Plays a day to its end.
 pub fn play(kit: &Kit, scenario: &Scenario, script: &Script, mutant: Mutant, record: bool) -> Day {
-    let _inside = kit.runtime().enter();
     match World::new(kit, scenario, script, mutant, record) {
         Ok(world) => world.run(),
         Err(error) => Day { violations: vec![format!("the day cannot begin: {error}")], ..Day::default() },
@@ -125,8 +123,7 @@ impl<'a> World<'a> {
         let specs = scenario.system.iter().cloned().enumerate();
         let systems: Vec<_> = specs.map(|(at, spec)| Arc::new(System::new(at, spec, shared.clone()))).collect();
         let read_at = vec![None; systems.len()];
-        let path = kit.store()?;
-
+        let disk = kit.store()?;
         Ok(Self {
             kit,
             script,
@@ -134,7 +131,7 @@ impl<'a> World<'a> {
             systems,
             agenda: BTreeMap::new(),
             next: 0,
-            path,
+            disk,
             hub: None,
             thinks: false,
             full: BTreeSet::new(),

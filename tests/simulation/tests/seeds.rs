@@ -14,7 +14,7 @@ fn scenario(name: &str) -> Scenario {
 }
 
 fn days(scenario: &Scenario, count: u64, mutant: Mutant) -> Days<'_> {
-    Days { scenario, first: 1, count, threads: 2, mutant }
+    Days { scenario, first: 1, count, threads: 2, until: None, mutant }
 }
 
 /// The same seed gives the same history, line by line.

@@ -154,8 +154,8 @@ impl System {
         let version = match self.spec.versions {
             // A row's stamps do not go back: who waits for the row's lock stamps no earlier than who had it.
             Versions::Instant => {
-                let stamp = begun_us.unwrap_or(now_us).div_euclid(self.spec.stamp_us) * self.spec.stamp_us;
-                stamp.max(known)
+                let told_us = begun_us.unwrap_or(now_us) + self.spec.clock_seconds * SECOND_US;
+                (told_us.div_euclid(self.spec.stamp_us) * self.spec.stamp_us).max(known)
             }
             Versions::Sequence => {
                 state.sequence += 1;

@@ -15,7 +15,7 @@ impl World<'_> {
         if self.hub.is_some() {
             return;
         }
-        let started = Hub::start(self.kit, &self.path, &self.shared.clock, &self.systems);
+        let started = Hub::start(self.kit, &self.disk, &self.shared.clock, &self.systems);
         match started {
             Ok(hub) => self.hub = Some(hub),
             Err(error) => {
