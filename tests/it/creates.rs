@@ -140,3 +140,21 @@ fn what_a_retry_finds_is_mended() {
         assert_eq!(rig.said_by_b(), Vec::<String>::new());
     });
 }
+
+/// What the first attempt did not bring yet is owed to the record that the second one finds. (Found by the simulation.)
+#[test]
+fn what_a_retry_finds_lacking_is_written() {
+    on_both_stores(|store| {
+        let rig = rig(store);
+        rig.b.find_repeats();
+        rig.made_unheard(&json!({ "name": "C1", "email": "c1@example.com" }));
+        rig.a.edit("c1", &json!({ "title": "Director" }));
+        rig.pull("a");
+        rig.engine.clock.advance_us(60_000_000);
+        rig.push("b");
+        rig.settle();
+        assert_eq!((rig.b.ids(), &rig.b.get("made1")["title"]), (vec!["made1".to_owned()], &json!("DIRECTOR")));
+        assert_eq!((rig.said_by_b(), rig.a.get("c1")["title"].clone()), (Vec::new(), json!("Director")));
+        rig.replays();
+    });
+}

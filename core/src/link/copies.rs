@@ -39,8 +39,9 @@ fn stored_of(sent: &Fields, shown: &MappedRecord) -> Fields {
 }
 
 /// As [`written`], for a record that was found when a create was tried again: an earlier attempt made it, perhaps of other
-/// words (`before`), and somebody may have edited it since. What is an earlier word of ours is held as it is, so that the
-/// next plan mends it; an edit is left to be heard. The last part says whether there is one.
+/// words (`before`), and somebody may have edited it since. What is an earlier word of ours, or what an earlier attempt did
+/// not bring yet, is held as it is, so that the next plan mends it; an edit is left to be heard. The last part says whether
+/// there is one.
 pub fn found(
     lens: &Lens,
     fields: &Fields,
@@ -49,12 +50,17 @@ pub fn found(
     before: &[Fields],
 ) -> (Fields, MappedRecord, bool) {
     let (mut sent, mut holds) = written(lens, fields, body, Some(shown));
+    let (reads, _) = lens.map(shown);
     let mut is_edited = false;
     for (field, value) in &mut holds.fields {
-        let Some(ours) = sent.get_mut(field).filter(|ours| !value.is_null() && !is_form_of(value, ours)) else {
-            continue;
-        };
-        if before.iter().filter_map(|words| words.get(field)).any(|word| is_form_of(value, word)) {
+        let there = reads.fields.get(field).unwrap_or(&serde_json::Value::Null);
+        let Some(ours) = sent.get_mut(field).filter(|ours| !is_form_of(there, ours)) else { continue };
+        if there.is_null() {
+            // A target that keeps nothing of a value is not asked again; one that was not given it is.
+            if before.iter().any(|words| !words.contains_key(field)) {
+                (*value, *ours) = (serde_json::Value::Null, serde_json::Value::Null);
+            }
+        } else if before.iter().filter_map(|words| words.get(field)).any(|word| is_form_of(value, word)) {
             ours.clone_from(value);
         } else {
             value.clone_from(ours);

@@ -74,6 +74,8 @@ struct State {
     required: Option<String>,
     /// By former id: when it was merged, into whom, and how that can be known.
     merged: BTreeMap<String, (i64, String, Telling)>,
+    /// A create that is tried again finds what was made.
+    finds: bool,
 }
 
 /// How a system lets know that it made one record of two.
@@ -224,6 +226,11 @@ impl Memory {
         self.state().required = Some(field.to_owned());
     }
 
+    /// From now on a create that is tried again finds what was made, and writes nothing.
+    pub fn find_repeats(&self) {
+        self.state().finds = true;
+    }
+
     /// A record as it stands.
     pub fn get(&self, id: &str) -> Value {
         self.state().records.get(id).map(|(_, body)| body.clone()).unwrap_or_default()
@@ -318,6 +325,13 @@ impl Connector for Memory {
                 _ => format!("made{}", state.records.keys().filter(|id| id.starts_with("made")).count() + 1),
             },
         };
+        if (state.finds, delivery.operation) == (true, Operation::Create)
+            && state.made.contains_key(&delivery.idempotency_key)
+            && let Some((version, body)) = state.records.get(&id)
+        {
+            let found = self.shown(&id, *version, body);
+            return Ok(Receipt { id: ExternalId::from(id), version: found.version.clone(), stored: Some(found) });
+        }
         let known = state.records.get(&id).map(|(version, _)| *version);
         if known.is_none() && delivery.operation == Operation::Update {
             return Err(ConnectorError::Gone { detail: format!("there is no {id}") });
