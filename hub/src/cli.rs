@@ -14,6 +14,7 @@ mod go_live;
 mod import;
 mod init;
 mod map;
+mod matching;
 mod plan;
 mod reconcile;
 mod replay;
@@ -92,6 +93,7 @@ enum Command {
     DeadLetters(dead_letters::Args),
     Drift(drift::Args),
     Map(map::Args),
+    Match(matching::Args),
     Connector(connector::Args),
     Console(console::Args),
     Schema(schema::Args),
@@ -152,6 +154,7 @@ fn command(cli: Cli, language: Language) -> Result<ExitCode, String> {
         Command::Connector(args) => connector::run(folder, &args, language),
         Command::Console(args) => console::run(folder, &args, language),
         Command::Map(args) => map::run(folder, &args, language),
+        Command::Match(args) => matching::run(&args, language),
         Command::Webform(args) => webform::run(folder, &args, language),
         Command::Schema(args) => Ok(schema::run(&args)),
     }

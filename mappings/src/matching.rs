@@ -13,6 +13,7 @@ use crate::value::{Fields, Identity};
 
 mod blocks;
 mod features;
+pub mod linkage;
 mod names;
 mod rules;
 

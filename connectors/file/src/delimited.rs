@@ -127,29 +127,41 @@ impl Read for Bounded {
 /// What is read of a delimited file: the line, and its row; none for one without a value.
 pub(crate) type Each<'a> = dyn FnMut(u64, Option<Result<Value, String>>) -> bool + 'a;
 
-/// Hands over every row, also one without a value.
-pub(crate) fn rows(path: &Path, usual: u8, each: &mut Each<'_>) -> Result<(), String> {
-    let Table { layout, headers, mut rows, since, garbled } = Table::open(path, usual)?;
-    // The reader counts a line at its `\n`, which of a `\r\n` it meets with the next row only.
-    let before = u64::from(layout.told > 0) + u64::from(layout.is_crlf);
-    let mut record = csv::StringRecord::new();
-    loop {
-        let line = rows.position().line() + before;
-        since.set(0);
-        let row = match rows.read_record(&mut record) {
-            Ok(false) => return Ok(()),
-            Ok(true) if record.len() > headers.count() => Some(Err(headers.too_many(record.len()))),
-            Ok(true) if garbled.get() && record.iter().any(|cell| cell.contains('\u{fffd}')) => {
-                Some(Err(format!("bytes that are no {}; write them anew", layout.form.encoding.name())))
+/// What is read of a delimited file cell by cell: the line, and the cells or what is wrong with them.
+pub type EachRecord<'a> = dyn FnMut(u64, &Headers, Result<&csv::StringRecord, String>) -> bool + 'a;
+
+impl Table {
+    /// Hands over the cells of every row until `each` returns false. `place` names the file in an error.
+    pub fn records(&mut self, place: &str, each: &mut EachRecord<'_>) -> Result<(), String> {
+        // The reader counts a line at its `\n`, which of a `\r\n` it meets with the next row only.
+        let before = u64::from(self.layout.told > 0) + u64::from(self.layout.is_crlf);
+        let mut record = csv::StringRecord::new();
+        loop {
+            let line = self.rows.position().line() + before;
+            self.since.set(0);
+            let row = match self.rows.read_record(&mut record) {
+                Ok(false) => return Ok(()),
+                Ok(true) if record.len() > self.headers.count() => Err(self.headers.too_many(record.len())),
+                Ok(true) if self.garbled.get() && record.iter().any(|cell| cell.contains('\u{fffd}')) => {
+                    Err(format!("bytes that are no {}; write them anew", self.layout.form.encoding.name()))
+                }
+                Ok(true) => Ok(&record),
+                Err(error) if matches!(error.kind(), csv::ErrorKind::Io(_)) => {
+                    return Err(format!("{place}: reading stopped at line {line}: {error}"));
+                }
+                Err(error) => Err(error.to_string()),
+            };
+            if !each(line, &self.headers, row) {
+                return Ok(());
             }
-            Ok(true) => headers.row(record.iter()).map(Ok),
-            Err(error) if matches!(error.kind(), csv::ErrorKind::Io(_)) => {
-                return Err(format!("{}: reading stopped at line {line}: {error}", path.display()));
-            }
-            Err(error) => Some(Err(error.to_string())),
-        };
-        if !each(line, row) {
-            return Ok(());
         }
     }
+}
+
+/// Hands over every row, also one without a value.
+pub(crate) fn rows(path: &Path, usual: u8, each: &mut Each<'_>) -> Result<(), String> {
+    Table::open(path, usual)?.records(&path.display().to_string(), &mut |line, headers, record| match record {
+        Ok(record) => each(line, headers.row(record.iter()).map(Ok)),
+        Err(told) => each(line, Some(Err(told))),
+    })
 }

@@ -8,6 +8,7 @@ mod drift;
 mod import;
 mod kit;
 mod language;
+mod matching;
 mod operate;
 mod own;
 mod plan;

@@ -1,0 +1,122 @@
+//! `huiliu match`: a file of anybody's, without a deployment.
+
+use crate::kit::{Folder, Said};
+
+/// Three customers, two of them twice: a slip and a gap; Mei Han and Lei Li share an address.
+const PEOPLE: &str = "id,first name,last name,born,email,street address,comment\n\
+    a,Lei,Li,1990-02-28,li.lei@example.com,12 Harbour Road,x\n\
+    b,Mei,Li,1992-07-01,li.mei@example.com,12 Harbour Road,x\n\
+    c,Lei,Lii,1990-02-28,li.lei@example.com,12 Harbour Rd,y\n\
+    d,Anna,Berg,1981-11-05,anna@berg.example,7 Mill Lane,y\n\
+    e,Berg,Anna,1981-11-05,,7 Mill Lane,z\n";
+
+const COLUMNS: &str = "id = 'record_id'\n\"first name\" = 'given_name'\n\"last name\" = 'family_name'\nborn = 'birth_date'\n\
+    email = 'email'\n\"street address\" = 'address'\n";
+
+const TRUTH: &str = "record_id,cluster_id\na,1\nb,2\nc,1\nd,3\ne,3\n";
+
+fn folder() -> Folder {
+    let folder = Folder::new("");
+    folder.write("people.csv", PEOPLE);
+    folder.write("columns.toml", COLUMNS);
+    folder.write("truth.csv", TRUTH);
+    folder
+}
+
+fn run(folder: &Folder, more: &[&str]) -> Said {
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let args: Vec<String> =
+        more.iter().map(|arg| arg.strip_prefix('@').map_or_else(|| (*arg).to_owned(), path)).collect();
+    folder.run(&args.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// The records of each cluster.
+fn clusters(text: &str) -> Vec<Vec<String>> {
+    let mut clusters: Vec<(String, Vec<String>)> = Vec::new();
+    for line in text.lines().skip(1) {
+        let (id, cluster) = line.split_once(',').unwrap();
+        match clusters.iter_mut().find(|(known, _)| known == cluster) {
+            Some((_, ids)) => ids.push(id.to_owned()),
+            None => clusters.push((cluster.to_owned(), vec![id.to_owned()])),
+        }
+    }
+    clusters.into_iter().map(|(_, ids)| ids).collect()
+}
+
+#[test]
+fn a_file_is_clustered_and_its_cost_told() {
+    let folder = folder();
+    let said = run(&folder, &["match", "run", "@people.csv", "--columns", "@columns.toml", "--out", "@clusters.csv"]);
+    let told = said.err;
+    assert!(said.fine, "{told}");
+    let text = folder.read("clusters.csv");
+    assert!(text.starts_with("record_id,cluster_id\n"), "{text}");
+    assert_eq!(clusters(&text), [vec!["a", "c"], vec!["b"], vec!["d", "e"]]);
+    for word in
+        ["not compared: comment", "5 records, ", " pairs compared, ", "3 clusters", "wall time ", "peak memory "]
+    {
+        assert!(told.contains(word), "{told}");
+    }
+    // The headers say the same; what they do not say is left out. Without an id the place in the file names a record.
+    let nameless = PEOPLE.replacen("id,", "nr,", 1);
+    folder.write("nameless.csv", &nameless);
+    let said = run(&folder, &["match", "run", "@nameless.csv", "--out", "@clusters.csv", "--train=false"]);
+    assert!(said.fine && said.err.contains("not compared: nr, "), "{}", said.err);
+    assert!(folder.read("clusters.csv").contains("\n5,"), "{}", folder.read("clusters.csv"));
+}
+
+#[test]
+fn the_columns_that_are_proposed_can_be_read_back() {
+    let folder = folder();
+    let proposed = run(&folder, &["match", "columns", "@people.csv"]).out();
+    assert!(proposed.contains("\"first name\" = \"given_name\"\n"), "{proposed}");
+    assert!(proposed.contains("\"born\" = \"ignore\"  # not compared\n"), "{proposed}");
+    folder.write("proposed.toml", &proposed);
+    let said = run(&folder, &["match", "run", "@people.csv", "--columns", "@proposed.toml", "--out", "@clusters.csv"]);
+    assert!(said.fine, "{}", said.err);
+}
+
+#[test]
+fn a_mistake_has_a_place_and_a_hint() {
+    let folder = folder();
+    for (columns, told, chinese) in [
+        (
+            "emial = 'email'\n",
+            "columns.toml:1:1: the records have no column `emial`; did you mean `email`?",
+            "记录中没有列",
+        ),
+        ("email = 'emial'\n", "columns.toml:1:9: no kind of column is called `emial`; did you mean `email`?", "列类型"),
+        ("email = 'record_id'\nid = 'record_id'\n", "only one column can be the record_id", "只能有一列"),
+        ("id = 'record_id'\n", "no column is compared", "没有任何列参与比较"),
+    ] {
+        folder.write("columns.toml", columns);
+        let args = ["match", "run", "@people.csv", "--columns", "@columns.toml", "--out", "@clusters.csv"];
+        let said = run(&folder, &args);
+        assert!(!said.fine && said.err.contains(told), "{}", said.err);
+        let said = run(&folder, &[&["--lang", "zh"][..], &args[..]].concat());
+        assert!(said.err.contains(chinese), "{}", said.err);
+    }
+    folder.write("columns.toml", COLUMNS);
+    folder.write("people.csv", &PEOPLE.replacen("Mill Lane,y", "Mill Lane,y,one,too,many", 1));
+    let said = run(&folder, &["match", "run", "@people.csv", "--columns", "@columns.toml", "--out", "@clusters.csv"]);
+    assert!(said.err.contains("people.csv:5: 10 cells under 7 headers"), "{}", said.err);
+}
+
+#[test]
+fn a_result_is_held_against_the_truth() {
+    let folder = folder();
+    let args = ["match", "evaluate", "@people.csv", "--columns", "@columns.toml", "--truth", "@truth.csv"];
+    let told = run(&folder, &args).out();
+    assert!(told.contains("precision  recall  F1\n") && told.contains("1.0000     1.0000  1.0000\n"), "{told}");
+    let chinese = run(&folder, &[&["--lang", "zh"][..], &args[..]].concat()).out();
+    assert!(chinese.contains("精确率") && chinese.contains("5 条记录"), "{chinese}");
+    // A truth that says otherwise: d and e are two.
+    folder.write("truth.csv", &TRUTH.replacen("e,3", "e,4", 1));
+    let found = run(&folder, &[&args[..], &["--json"][..]].concat()).json();
+    assert_eq!(found["scores"]["pairwise"]["precision"], serde_json::json!(0.5), "{found}");
+    assert_eq!(found["mixed"], serde_json::json!([["d", "e"]]), "{found}");
+    assert!(found["curve"].as_array().unwrap().len() > 5, "{found}");
+    folder.write("truth.csv", "record_id,cluster_id\na,1\n");
+    let told = run(&folder, &args).err();
+    assert!(told.contains("truth.csv: no row for the record `b`"), "{told}");
+}

@@ -1,0 +1,143 @@
+//! Which rows of a table are the same customer, learned from the rows themselves: no labels, no training, any columns.
+//!
+//! Columns with a kind ([`Kind`]) become features, features become comparisons with levels ("equal", "a slip", "different").
+//! Blocking rules find the pairs worth comparing; a model of three kinds of pairs (one customer, relatives, strangers) learns
+//! from them how telling each level is; clusters grow from the surest pair on. Pure, and the same for the same rows.
+
+mod block;
+mod choose;
+mod cluster;
+mod columns;
+mod compare;
+mod features;
+mod forms;
+mod model;
+mod settings;
+mod similar;
+mod table;
+
+pub use columns::Kind;
+pub use settings::Settings;
+pub use table::Table;
+
+use choose::{block_most, number};
+use cluster::Edge;
+use compare::{COMPARISONS_MAX, Comparer, Outcome};
+use features::Features;
+use model::{Model, Pair, scrambled};
+
+/// What [`run`] found.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The cluster of each row, numbered from 0 in the order of their first rows.
+    pub clusters: Vec<u32>,
+    /// Pairs that were compared.
+    pub compared: usize,
+    /// Pairs that are likelier one customer than not.
+    pub linked: usize,
+    /// Blocking rules that were taken.
+    pub rules: usize,
+}
+
+/// Tells how far a run is: the step and its number of [`STEPS`].
+pub type Progress<'a> = &'a mut dyn FnMut(usize, &'static str);
+
+/// Steps of a run.
+pub const STEPS: usize = 6;
+
+/// Clusters the rows of a table.
+pub fn run(table: Table, settings: &Settings, progress: Progress<'_>) -> Found {
+    let mut found = at_links(table, settings, &[settings.clusters.link], progress);
+    found.pop().expect("one for one")
+}
+
+/// Clusters the rows of a table once for each of several bounds: bits by which a pair must be likelier one customer.
+pub fn at_links(table: Table, settings: &Settings, links: &[f64], progress: Progress<'_>) -> Vec<Found> {
+    let rows = table.rows();
+    progress(1, "bring values into form");
+    let features = Features::of(table, &settings.streets);
+    let comparer = Comparer::new(&features, settings);
+    if rows < 2 || comparer.comparisons.is_empty() {
+        let nobody = Found { clusters: (0..rows).map(number).collect(), compared: 0, linked: 0, rules: 0 };
+        return vec![nobody; links.len()];
+    }
+    progress(2, "learn what strangers have in common");
+    let mut model = Model::new(&comparer, &settings.learning);
+    progress(3, "choose blocking rules");
+    let parts = block::parts(&features);
+    let rules = choose::choose(&parts, &comparer, &mut model, &settings.learning);
+    progress(4, "find pairs");
+    let pairs = pairs(&parts, &rules, rows);
+    drop(parts);
+    progress(5, "compare pairs");
+    learn(&mut model, &comparer, &pairs, settings);
+    let lowest = links.iter().copied().fold(f64::INFINITY, f64::min);
+    let edges = edges(&model, &comparer, &pairs, lowest);
+    progress(6, "form clusters");
+    let mut out = [Outcome::SILENT; COMPARISONS_MAX];
+    let mut weigh = |a: u32, b: u32| {
+        let pair = compared(&model, &comparer, (a, b), &mut out);
+        model.bits(&pair).clamp(settings.clusters.low, settings.clusters.high)
+    };
+    let found = |link: &f64| {
+        let mut linked: Vec<Edge> = edges.iter().copied().filter(|edge| f64::from(edge.bits) >= *link).collect();
+        let clusters = cluster::clusters(rows, &mut linked, *link, &mut weigh);
+        Found { clusters, compared: pairs.len(), linked: linked.len(), rules: rules.len() }
+    };
+    links.iter().map(found).collect()
+}
+
+fn compared(model: &Model, of: &Comparer<'_>, (a, b): (u32, u32), out: &mut [Outcome; COMPARISONS_MAX]) -> Pair {
+    of.compare(a as usize, b as usize, out);
+    model.pair(a, b, out)
+}
+
+/// Learns from the pairs, or from a sample of many.
+fn learn(model: &mut Model, comparer: &Comparer<'_>, pairs: &[u64], settings: &Settings) {
+    let learning = &settings.learning;
+    let every = u64::try_from(pairs.len().div_ceil(learning.training_pairs.max(1)).max(1)).unwrap_or(1);
+    let mut out = [Outcome::SILENT; COMPARISONS_MAX];
+    let sample = pairs.iter().filter(|pair| scrambled(**pair) % every == 0);
+    let training: Vec<Pair> = sample.map(|pair| compared(model, comparer, ends(*pair), &mut out)).collect();
+    let each = f64::from(u32::try_from(every).unwrap_or(u32::MAX));
+    model.learn(comparer, &training, each, learning, learning.rounds);
+}
+
+/// The pairs from `lowest` bits on.
+fn edges(model: &Model, comparer: &Comparer<'_>, pairs: &[u64], lowest: f64) -> Vec<Edge> {
+    let mut out = [Outcome::SILENT; COMPARISONS_MAX];
+    let edge = |pair: &u64| {
+        let (a, b) = ends(*pair);
+        let bits = model.bits(&compared(model, comparer, (a, b), &mut out));
+        #[allow(clippy::cast_possible_truncation)] // Some hundred bits at most.
+        (bits >= lowest).then_some(Edge { a, b, bits: bits as f32 })
+    };
+    pairs.iter().filter_map(edge).collect()
+}
+
+/// All pairs of rows that share a key, each once, ascending.
+fn pairs(parts: &[block::Part<'_>], rules: &[choose::Rule], rows: usize) -> Vec<u64> {
+    let mut pairs = Vec::new();
+    let (mut keyed, mut own): (Vec<(u64, u32)>, Vec<u64>) = (Vec::new(), Vec::new());
+    for rule in rules {
+        keyed.clear();
+        for row in 0..rows {
+            block::keys(parts, &rule.parts, row, &mut own);
+            keyed.extend(own.iter().map(|key| (*key, number(row))));
+        }
+        keyed.sort_unstable();
+        for block in keyed.chunk_by(|x, y| x.0 == y.0).filter(|block| (2..=block_most(rows)).contains(&block.len())) {
+            for (at, (_, a)) in block.iter().enumerate() {
+                pairs.extend(block[at + 1..].iter().map(|(_, b)| u64::from(*a) << 32 | u64::from(*b)));
+            }
+        }
+    }
+    pairs.sort_unstable();
+    pairs.dedup();
+    pairs
+}
+
+fn ends(pair: u64) -> (u32, u32) {
+    #[allow(clippy::cast_possible_truncation)] // The two halves of it.
+    ((pair >> 32) as u32, pair as u32)
+}

@@ -1,0 +1,203 @@
+//! Comparisons: each takes two rows to a level.
+
+mod address;
+mod names;
+mod words;
+
+use super::features::{Features, Spelled, Worded};
+use super::forms::Date;
+use super::settings::Settings;
+use super::table::Feature;
+
+/// What one comparison shows of a pair.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Outcome {
+    /// From 1, the strongest, to "anything else"; 0 where one of the two says nothing.
+    pub level: u8,
+    /// Where the values are equal, how common they are; 0 elsewhere.
+    pub share: f64,
+}
+
+impl Outcome {
+    pub(super) const SILENT: Self = Self { level: 0, share: 0.0 };
+
+    pub(super) fn of(level: u8) -> Self {
+        Self { level, share: 0.0 }
+    }
+
+    pub(super) fn equal(level: u8, share: f64) -> Self {
+        Self { level, share }
+    }
+}
+
+/// What a comparison looks at.
+enum Look<'a> {
+    Given(&'a Spelled),
+    Family(&'a Spelled),
+    Middle(&'a Spelled),
+    Birth(&'a Spelled, &'a [Date]),
+    Identifier(&'a Spelled),
+    Email(&'a Spelled, &'a super::similar::Spelling),
+    Phone(&'a Spelled),
+    Address(address::Address<'a>),
+    Locality(address::Locality<'a>),
+    Words(&'a Worded),
+    Category(&'a Worded),
+    Equal(&'a Feature),
+    Number(&'a Feature, &'a [f64]),
+}
+
+/// One comparison, its levels and what is expected of them.
+pub(super) struct Comparison<'a> {
+    look: Look<'a>,
+    /// What relatives may share.
+    pub shared: bool,
+    /// Shares of the levels among pairs of one customer, as the settings expect them.
+    pub expected: &'a [f64],
+}
+
+impl Comparison<'_> {
+    /// Levels, the silent one not counted.
+    pub(super) fn levels(&self) -> usize {
+        self.expected.len()
+    }
+}
+
+/// More columns than this are not compared: an outcome is kept in four bits, a pair in one word.
+pub(super) const COMPARISONS_MAX: usize = 16;
+
+/// All comparisons of a table.
+pub(super) struct Comparer<'a> {
+    pub features: &'a Features,
+    settings: &'a Settings,
+    pub comparisons: Vec<Comparison<'a>>,
+}
+
+impl<'a> Comparer<'a> {
+    pub(super) fn new(features: &'a Features, settings: &'a Settings) -> Self {
+        let f = features;
+        let mut looks: Vec<(&'static str, Look<'a>)> = Vec::new();
+        looks.extend(f.given.iter().map(|it| ("given_name", Look::Given(it))));
+        looks.extend(f.family.iter().map(|it| ("family_name", Look::Family(it))));
+        looks.extend(f.middle.iter().map(|it| ("middle_name", Look::Middle(it))));
+        looks.extend(f.birth.iter().map(|(it, dates)| ("birth_date", Look::Birth(it, dates))));
+        looks.extend(f.identifiers.iter().map(|it| ("identifier", Look::Identifier(it))));
+        looks.extend(f.email.iter().map(|(it, locals)| ("email", Look::Email(it, locals))));
+        looks.extend(f.name.iter().map(|it| ("name", Look::Words(it))));
+        looks.extend(f.phones.iter().map(|it| ("phone", Look::Phone(it))));
+        looks.extend(address::Address::of(f).map(|it| ("address", Look::Address(it))));
+        looks.extend(address::Locality::of(f).map(|it| ("locality", Look::Locality(it))));
+        looks.extend(f.sex.iter().map(|it| ("sex", Look::Equal(it))));
+        looks.extend(f.host.iter().map(|it| ("host", Look::Equal(it))));
+        looks.extend(f.texts.iter().map(|it| ("words", Look::Words(it))));
+        looks.extend(f.categories.iter().map(|it| ("category", Look::Category(it))));
+        looks.extend(f.numbers.iter().map(|(it, numbers)| ("number", Look::Number(it, numbers))));
+        looks.truncate(COMPARISONS_MAX);
+        let expected = |(name, look): (&'static str, Look<'a>)| {
+            let expected = &settings.compare[name];
+            // Beside a person's own names the name of an organisation is no more than where she belongs.
+            let beside = name == "name" && f.given.is_some();
+            Comparison { look, shared: expected.shared || beside, expected: &expected.shares }
+        };
+        let comparisons = looks.into_iter().map(expected).collect();
+        Self { features, settings, comparisons }
+    }
+
+    /// Compares two rows; `out` gets an outcome a comparison.
+    pub(super) fn compare(&self, a: usize, b: usize, out: &mut [Outcome; COMPARISONS_MAX]) {
+        for (outcome, comparison) in out.iter_mut().zip(&self.comparisons) {
+            *outcome = self.look(&comparison.look, a, b);
+        }
+        if let [Comparison { look: Look::Given(given), .. }, Comparison { look: Look::Family(family), .. }, ..] =
+            self.comparisons.as_slice()
+        {
+            let [first, second, ..] = out;
+            names::swap(given, family, (a, b), (first, second));
+        }
+    }
+
+    fn look(&self, look: &Look<'_>, a: usize, b: usize) -> Outcome {
+        match look {
+            Look::Given(names) => {
+                equal_or(&names.feature, a, b, |x, y| names::given(names, x, names, y, &self.settings.nicknames))
+            }
+            Look::Family(names) => equal_or(&names.feature, a, b, |x, y| names::family(names, x, names, y)),
+            Look::Middle(names) => equal_or(&names.feature, a, b, |x, y| names::middle(names, x, y)),
+            Look::Birth(birth, dates) => equal_or(&birth.feature, a, b, |x, y| date(birth, dates, x, y)),
+            Look::Identifier(it) => equal_or(&it.feature, a, b, |x, y| match it.letters(x).edits(it.letters(y), 2) {
+                0 | 1 => 2,
+                2 => 3,
+                _ => 4,
+            }),
+            Look::Email(email, locals) => equal_or(&email.feature, a, b, |x, y| mailbox(email, locals, x, y)),
+            Look::Phone(phone) => {
+                equal_or(
+                    &phone.feature,
+                    a,
+                    b,
+                    |x, y| {
+                        if phone.letters(x).edits(phone.letters(y), 1) <= 1 { 2 } else { 3 }
+                    },
+                )
+            }
+            Look::Address(address) => address.compare(a, b),
+            Look::Locality(locality) => locality.compare(a, b),
+            Look::Words(text) => equal_or(&text.feature, a, b, |x, y| words::compare(text, x, y)),
+            Look::Category(text) => equal_or(&text.feature, a, b, |x, y| words::one_in_common(text, x, y)),
+            Look::Equal(feature) => equal_or(feature, a, b, |_, _| 2),
+            Look::Number(feature, numbers) => equal_or(feature, a, b, |x, y| nearness(numbers[x], numbers[y])),
+        }
+    }
+}
+
+/// 1 for equal values, else what `other` says of them.
+fn equal_or(feature: &Feature, a: usize, b: usize, other: impl FnOnce(usize, usize) -> u8) -> Outcome {
+    match feature.pair(a, b) {
+        None => Outcome::SILENT,
+        Some((x, y)) if x == y => Outcome::equal(1, feature.share(x)),
+        Some((x, y)) => Outcome::of(other(x as usize, y as usize)),
+    }
+}
+
+fn date(birth: &Spelled, dates: &[Date], x: usize, y: usize) -> u8 {
+    let (p, q) = (dates[x], dates[y]);
+    let differing =
+        birth.feature.values[x].bytes().zip(birth.feature.values[y].bytes()).filter(|(i, j)| i != j).count();
+    let turned = p.year == q.year && p.month == q.day && p.day == q.month;
+    if differing == 1 || turned || birth.letters(x).edits(birth.letters(y), 1) == 1 {
+        2
+    } else if p.year == q.year && (p.month == q.month || p.day == q.day) {
+        3
+    } else if p.month == q.month && p.day == q.day && p.month > 0 {
+        4
+    } else if p.year == q.year || differing <= 2 {
+        5
+    } else {
+        6
+    }
+}
+
+fn mailbox(email: &Spelled, locals: &super::similar::Spelling, x: usize, y: usize) -> u8 {
+    let (mine, theirs) = (email.letters(x), email.letters(y));
+    let edits = mine.edits(theirs, 5);
+    if edits <= 2 {
+        2
+    } else if locals.at(x).is_equal(locals.at(y)) && locals.at(x).len() > 2 {
+        3
+    } else if edits <= 5 && mine.in_common(theirs) > 0.8 {
+        4
+    } else {
+        5
+    }
+}
+
+fn nearness(x: f64, y: f64) -> u8 {
+    let apart = (x - y).abs() / x.abs().max(y.abs()).max(f64::MIN_POSITIVE);
+    if apart <= 0.01 {
+        2
+    } else if apart <= 0.1 {
+        3
+    } else {
+        4
+    }
+}

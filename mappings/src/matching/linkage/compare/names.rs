@@ -1,0 +1,123 @@
+//! People's names.
+
+use std::collections::BTreeMap;
+
+use super::super::features::Spelled;
+use super::super::forms::is_han;
+use super::super::similar::Letters;
+use super::Outcome;
+
+const SAME: u8 = 1;
+const PART: u8 = 2;
+const INITIAL: u8 = 3;
+const SLIP: u8 = 4;
+const ALIKE: u8 = 5;
+const SWAPPED: u8 = 6;
+const DIFFERENT: u8 = 7;
+
+/// A slip of the pen: one letter, or two in a long name, or nearly the same by Jaro and Winkler.
+fn is_slip(x: Letters<'_>, y: Letters<'_>) -> bool {
+    let short = x.len().min(y.len());
+    let most = if short >= 7 { 2 } else { usize::from(short >= 3) };
+    (most > 0 && x.edits(y, most) <= most) || (short >= 4 && x.jaro_winkler(y) >= 0.93)
+}
+
+fn is_alike(x: Letters<'_>, y: Letters<'_>) -> bool {
+    x.jaro_winkler(y) >= 0.82 || (x.len().min(y.len()) >= 4 && x.in_common(y) >= 0.8)
+}
+
+/// The level of a name that is neither equal nor a known variant.
+fn spelled(x: Letters<'_>, y: Letters<'_>) -> u8 {
+    // One character of a script without initials is a whole name.
+    let initial = |it: Letters<'_>| it.len() == 1 && it.first().is_some_and(|c| !is_han(c));
+    if initial(x) || initial(y) {
+        return if x.first() == y.first() { INITIAL } else { DIFFERENT };
+    }
+    if x.is_far(y) {
+        DIFFERENT
+    } else if is_slip(x, y) {
+        SLIP
+    } else if is_alike(x, y) {
+        ALIKE
+    } else {
+        DIFFERENT
+    }
+}
+
+/// Whether two names of several words share one that is not short.
+fn shares_word(x: &str, y: &str) -> bool {
+    (x.contains(' ') || y.contains(' ')) && x.split(' ').any(|word| word.len() > 2 && y.split(' ').any(|it| it == word))
+}
+
+/// The level of two different values, each of its own column.
+pub(super) fn given(
+    mine: &Spelled,
+    x: usize,
+    theirs: &Spelled,
+    y: usize,
+    nicknames: &BTreeMap<String, Vec<u16>>,
+) -> u8 {
+    let (a, b) = (mine.letters(x), theirs.letters(y));
+    if a.is_equal(b) {
+        return SAME;
+    }
+    let (p, q) = (&mine.feature.values[x], &theirs.feature.values[y]);
+    let known = |name: &str| nicknames.get(name).map_or(&[][..], Vec::as_slice);
+    let one_person = || known(p).iter().any(|set| known(q).contains(set));
+    if a.len() > 1 && b.len() > 1 && (one_person() || shares_word(p, q)) {
+        return PART;
+    }
+    let level = spelled(a, b);
+    let begins = a.len().min(b.len()) >= 3 && (a.starts_with(b) || b.starts_with(a));
+    if begins && level > INITIAL && level != SLIP { PART } else { level }
+}
+
+/// The level of two different family names.
+pub(super) fn family(mine: &Spelled, x: usize, theirs: &Spelled, y: usize) -> u8 {
+    let (a, b) = (mine.letters(x), theirs.letters(y));
+    if a.is_equal(b) {
+        return SAME;
+    }
+    if a.len() > 1 && b.len() > 1 && shares_word(&mine.feature.values[x], &theirs.feature.values[y]) {
+        return PART;
+    }
+    spelled(a, b)
+}
+
+/// The level of two different middle names.
+pub(super) fn middle(names: &Spelled, x: usize, y: usize) -> u8 {
+    let (a, b) = (names.letters(x), names.letters(y));
+    let initial = a.first() == b.first() && (a.len() == 1 || b.len() == 1);
+    let slip = a.len() > 3 && b.len() > 3 && a.edits(b, 1) <= 1;
+    if initial || slip { 2 } else { 3 }
+}
+
+/// Given and family name in each other's place, in one of the two records.
+pub(super) fn swap(
+    given: &Spelled,
+    family: &Spelled,
+    (a, b): (usize, usize),
+    (first, second): (&mut Outcome, &mut Outcome),
+) {
+    let agrees = |outcome: &Outcome| (SAME..=ALIKE).contains(&outcome.level);
+    if agrees(first) || second.level == SAME || (agrees(second) && first.level == 0) {
+        return;
+    }
+    let cross = |x: usize, y: usize| {
+        if !given.feature.has(x) || !family.feature.has(y) {
+            return 0;
+        }
+        let (i, j) = (given.feature.ids[x] as usize, family.feature.ids[y] as usize);
+        let level = self::family(given, i, family, j);
+        let begins = given.letters(i).len().min(family.letters(j).len()) >= 3
+            && (given.letters(i).starts_with(family.letters(j)) || family.letters(j).starts_with(given.letters(i)));
+        if begins && level > SLIP { PART } else { level }
+    };
+    let (there, back) = (cross(a, b), cross(b, a));
+    let good = |level: u8| matches!(level, SAME | PART | SLIP);
+    let fair = |level: u8| level == 0 || level == ALIKE;
+    if (good(there) && (good(back) || fair(back))) || (good(back) && fair(there)) {
+        *first = Outcome::of(SWAPPED);
+        *second = if there != 0 && back != 0 { Outcome::of(SWAPPED) } else { Outcome::SILENT };
+    }
+}

@@ -1,0 +1,85 @@
+//! Texts of several words, each weighed by how rare it is.
+
+use super::super::features::Worded;
+
+/// How alike two words are, 0 to 1: a slip, a beginning, an initial.
+fn alike(text: &Worded, x: u32, y: u32) -> f64 {
+    let (mine, theirs) = (text.spelled.at(x as usize), text.spelled.at(y as usize));
+    let short = mine.len().min(theirs.len());
+    if short >= 3 && (mine.starts_with(theirs) || theirs.starts_with(mine)) {
+        return if short >= 4 && mine.len().abs_diff(theirs.len()) == 1 { 0.9 } else { 0.8 };
+    }
+    if short == 1 && mine.first() == theirs.first() {
+        return 0.4;
+    }
+    if short < 4 || mine.is_far(theirs) {
+        return 0.0;
+    }
+    if mine.edits(theirs, 1) == 1 {
+        return 0.9;
+    }
+    let jaro = mine.jaro_winkler(theirs);
+    if jaro >= 0.9 { 0.9 * jaro } else { 0.0 }
+}
+
+/// 2 to 8 for two different values.
+pub(super) fn compare(text: &Worded, x: usize, y: usize) -> u8 {
+    if text.solid[x] == text.solid[y] {
+        return 2;
+    }
+    let (mine, theirs) = (&text.words[x], &text.words[y]);
+    let weight = |word: u32| text.weights[word as usize];
+    let mut taken = 0u32;
+    let mut common = 0.0;
+    let mut open = Vec::new();
+    for word in mine {
+        match theirs.binary_search(word) {
+            Ok(at) => {
+                taken |= 1 << at;
+                common += weight(*word);
+            }
+            Err(_) => open.push(*word),
+        }
+    }
+    for word in open {
+        let left = theirs.iter().enumerate().filter(|(at, _)| taken & (1 << at) == 0);
+        let scored = left.map(|(at, other)| (alike(text, word, *other), at));
+        // The first of equally good ones, so that the order of the words decides nothing else.
+        let best = scored.fold((0.0, 0), |best, it| if it.0 > best.0 { it } else { best });
+        if best.0 > 0.0 {
+            taken |= 1 << best.1;
+            common += best.0 * weight(word).min(weight(theirs[best.1]));
+        }
+    }
+    let mass = |words: &[u32]| words.iter().map(|word| weight(*word)).sum::<f64>();
+    let (whole, other) = (mass(mine), mass(theirs));
+    let dice = 2.0 * common / (whole + other).max(f64::MIN_POSITIVE);
+    let cover = common / whole.min(other).max(f64::MIN_POSITIVE);
+    level(dice, cover)
+}
+
+fn level(dice: f64, cover: f64) -> u8 {
+    if dice >= 0.93 {
+        2
+    } else if dice >= 0.8 {
+        3
+    } else if cover >= 0.93 {
+        4
+    } else if dice >= 0.6 {
+        5
+    } else if cover >= 0.6 || dice >= 0.42 {
+        6
+    } else if dice >= 0.2 {
+        7
+    } else {
+        8
+    }
+}
+
+/// 2 if one word that is not short is in both, else 3.
+pub(super) fn one_in_common(text: &Worded, x: usize, y: usize) -> u8 {
+    let common = text.words[x]
+        .iter()
+        .any(|word| text.texts[*word as usize].len() > 2 && text.words[y].binary_search(word).is_ok());
+    if common { 2 } else { 3 }
+}

@@ -1,0 +1,275 @@
+//! What the comparisons and the blocking rules look at, taken from the columns.
+
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashMap;
+
+use super::columns::Kind;
+use super::forms::{self, Date};
+use super::similar::{Letters, Spelling};
+use super::table::{Feature, Id, Table, Texts};
+
+/// A feature whose values are compared letter by letter.
+pub(super) struct Spelled {
+    pub feature: Feature,
+    letters: Spelling,
+}
+
+impl Spelled {
+    fn of(feature: Feature) -> Self {
+        let letters = feature.values.iter().collect();
+        Self { feature, letters }
+    }
+
+    /// The letters of a value.
+    pub(super) fn letters(&self, value: usize) -> Letters<'_> {
+        self.letters.at(value)
+    }
+}
+
+/// A feature whose values are compared word by word.
+pub(super) struct Worded {
+    pub feature: Feature,
+    /// The words of each value, ascending.
+    pub words: Vec<Box<[u32]>>,
+    pub spelled: Spelling,
+    pub texts: Texts,
+    /// How telling each word is: the logarithm of how many records bear it to one that does not.
+    pub weights: Vec<f64>,
+    /// Records that bear each word.
+    pub counts: Vec<u32>,
+    /// The letters of each value without its blanks.
+    pub solid: Vec<u64>,
+}
+
+/// Words of a value beyond these are not compared.
+const WORDS_MAX: usize = 24;
+
+impl Worded {
+    fn of(feature: Feature) -> Self {
+        let mut known: FxHashMap<&str, u32> = FxHashMap::default();
+        let mut texts = Texts::default();
+        let mut counts: Vec<u32> = Vec::new();
+        let mut words = Vec::with_capacity(feature.values.len());
+        for (value, count) in feature.values.iter().zip(&feature.counts) {
+            let mut of: Vec<u32> = Vec::new();
+            for word in value.split(' ').filter(|word| !word.is_empty()).take(WORDS_MAX) {
+                of.push(*known.entry(word).or_insert_with(|| {
+                    texts.push(word);
+                    counts.push(0);
+                    u32::try_from(texts.len() - 1).expect("fewer words than letters")
+                }));
+            }
+            of.sort_unstable();
+            of.dedup();
+            for word in &of {
+                counts[*word as usize] += count;
+            }
+            words.push(of.into_boxed_slice());
+        }
+        let filled = f64::from(feature.filled);
+        let weights = counts.iter().map(|count| (1.0 + filled / f64::from(*count)).ln()).collect();
+        let spelled = texts.iter().collect();
+        let solid = feature.values.iter().map(|value| super::block::hash(&value.replace(' ', ""))).collect();
+        Self { words, spelled, texts, weights, counts, solid, feature }
+    }
+}
+
+/// Everything that rows are compared by. What no column holds is absent.
+#[derive(Default)]
+pub(super) struct Features {
+    pub rows: usize,
+    pub source: Option<Feature>,
+    pub given: Option<Spelled>,
+    pub middle: Option<Spelled>,
+    pub family: Option<Spelled>,
+    pub birth: Option<(Spelled, Vec<Date>)>,
+    pub sex: Option<Feature>,
+    pub email: Option<(Spelled, Spelling)>,
+    pub phones: Vec<Spelled>,
+    pub identifiers: Vec<Spelled>,
+    pub number: Option<Spelled>,
+    pub street: Option<Spelled>,
+    pub unit: Option<Feature>,
+    pub po_box: Option<Feature>,
+    /// House number and street together.
+    pub place: Option<Feature>,
+    pub city: Option<Spelled>,
+    pub region: Option<Spelled>,
+    pub postcode: Option<Spelled>,
+    pub host: Option<Feature>,
+    pub categories: Vec<Worded>,
+    pub numbers: Vec<(Feature, Vec<f64>)>,
+    pub name: Option<Worded>,
+    /// Employer, contact, more of an address, free texts.
+    pub texts: Vec<Worded>,
+}
+
+impl Features {
+    pub(super) fn of(table: Table, streets: &BTreeMap<String, String>) -> Self {
+        let rows = table.rows;
+        let joined = |kind, form: &dyn Fn(&str) -> String| Feature::joined(rows, &table.of(kind), form);
+        let spelled = |kind, form: &dyn Fn(&str) -> String| joined(kind, form).map(Spelled::of);
+        let worded = |kind| joined(kind, &forms::folded).map(Worded::of);
+        let each = |kind, form: &dyn Fn(&str) -> String| {
+            table.of(kind).into_iter().filter_map(|column| Feature::of(column, form)).collect::<Vec<_>>()
+        };
+        let [given, middle, family] = names(&table);
+        let [number, street, unit] = address(&table, streets);
+        let place = number.as_ref().zip(street.as_ref()).and_then(|(number, street)| both(number, street));
+        let mut texts: Vec<Worded> =
+            [Kind::Company, Kind::Contact, Kind::AddressExtra].into_iter().filter_map(worded).collect();
+        texts.extend(each(Kind::Text, &forms::folded).into_iter().map(Worded::of));
+        Self {
+            rows,
+            source: joined(Kind::Source, &forms::folded),
+            given: given.map(Spelled::of),
+            middle: middle.map(Spelled::of),
+            family: family.map(Spelled::of),
+            birth: birth(&table),
+            sex: joined(Kind::Sex, &|cell| forms::folded(cell).chars().take(1).collect()),
+            email: spelled(Kind::Email, &forms::email).map(|email| {
+                let local = |value: &'_ str| value.split('@').next().unwrap_or_default().len();
+                let locals = email.feature.values.iter().map(|value| &value[..local(value)]).collect();
+                (email, locals)
+            }),
+            phones: each(Kind::Phone, &forms::phone).into_iter().filter_map(without_area).map(Spelled::of).collect(),
+            identifiers: each(Kind::Identifier, &identifier).into_iter().map(Spelled::of).collect(),
+            number: number.map(Spelled::of),
+            street: street.map(Spelled::of),
+            unit,
+            po_box: joined(Kind::PoBox, &forms::digits),
+            place,
+            city: spelled(Kind::City, &forms::folded),
+            region: spelled(Kind::Region, &forms::folded),
+            postcode: spelled(Kind::Postcode, &postcode),
+            host: joined(Kind::Url, &forms::host),
+            categories: each(Kind::Category, &forms::folded).into_iter().map(Worded::of).collect(),
+            numbers: each(Kind::Number, &number_text).into_iter().map(with_numbers).collect(),
+            name: worded(Kind::Name),
+            texts,
+        }
+    }
+}
+
+/// Given, middle and family names, from columns of their own or out of whole names.
+fn names(table: &Table) -> [Option<Feature>; 3] {
+    let rows = table.rows;
+    let whole = table.of(Kind::FullName);
+    let parts = [Kind::GivenName, Kind::MiddleName, Kind::FamilyName];
+    std::array::from_fn(|at| {
+        let own = Feature::joined(rows, &table.of(parts[at]), forms::folded);
+        let [full] = whole.as_slice() else { return own };
+        let split = Feature::of(full, |cell| forms::full_name(cell)[at].clone());
+        match (own, split) {
+            (Some(own), Some(split)) => {
+                Feature::of_rows(rows, |row| (if own.has(row) { own.get(row) } else { split.get(row) }).to_owned())
+            }
+            (own, split) => own.or(split),
+        }
+    })
+}
+
+/// House number, street and unit, from columns of their own or out of address lines.
+fn address(table: &Table, streets: &BTreeMap<String, String>) -> [Option<Feature>; 3] {
+    let rows = table.rows;
+    let lines = table.of(Kind::Address);
+    let parts = [Kind::StreetNumber, Kind::Street, Kind::Unit];
+    std::array::from_fn(|at| {
+        let form = |cell: &str| forms::street(&forms::folded(cell), streets);
+        let own = Feature::joined(rows, &table.of(parts[at]), form);
+        let split = Feature::joined(rows, &lines, |cell| forms::address(cell, streets)[at].clone());
+        match (own, split) {
+            (Some(own), Some(split)) => {
+                Feature::of_rows(rows, |row| (if own.has(row) { own.get(row) } else { split.get(row) }).to_owned())
+            }
+            (own, split) => own.or(split),
+        }
+    })
+}
+
+/// Two features as one: equal where both are.
+fn both(one: &Feature, other: &Feature) -> Option<Feature> {
+    let mut known: FxHashMap<(Id, Id), Id> = FxHashMap::default();
+    let mut counts = vec![0];
+    let ids: Vec<Id> = (one.ids.iter().zip(&other.ids))
+        .map(|(x, y)| {
+            let id = if *x == 0 || *y == 0 {
+                0
+            } else {
+                *known.entry((*x, *y)).or_insert_with(|| {
+                    counts.push(0);
+                    Id::try_from(counts.len() - 1).expect("fewer than rows")
+                })
+            };
+            counts[id as usize] += 1;
+            id
+        })
+        .collect();
+    let filled = u32::try_from(ids.len()).ok()? - counts[0];
+    (filled > 0).then(|| Feature { ids, values: Texts::default(), counts, filled })
+}
+
+/// Dates of birth. Where the day stands first is told by months over twelve.
+fn birth(table: &Table) -> Option<(Spelled, Vec<Date>)> {
+    let rows = table.rows;
+    let dates = table.of(Kind::BirthDate);
+    let raw = if dates.is_empty() {
+        let parts = [Kind::BirthYear, Kind::BirthMonth, Kind::BirthDay].map(|kind| table.of(kind));
+        Feature::of_rows(rows, |row| {
+            let part = |at: usize| parts[at].first().map_or("", |column| column.get(row));
+            let date = Date {
+                year: part(0).parse().unwrap_or_default(),
+                month: part(1).parse().unwrap_or_default(),
+                day: part(2).parse().unwrap_or_default(),
+            };
+            date.text()
+        })
+    } else {
+        Feature::joined(rows, &dates, |cell| Date::parse(cell).text())
+    }?;
+    let parsed: Vec<Date> = raw.values.iter().map(Date::parse).collect();
+    let over = |part: fn(&Date) -> u8| parsed.iter().filter(|date| part(date) > 12).count();
+    if over(|date| date.month) <= over(|date| date.day) {
+        return Some((Spelled::of(raw), parsed));
+    }
+    let turned: Vec<Date> = parsed.iter().map(|date| Date { month: date.day, day: date.month, ..*date }).collect();
+    let texts: Vec<String> = turned.iter().map(|date| date.text()).collect();
+    let values = texts.iter().map(String::as_str).collect();
+    Some((Spelled::of(Feature { values, ..raw }), turned))
+}
+
+/// Where a good part of the numbers bears no area code, all are compared without.
+fn without_area(phone: Feature) -> Option<Feature> {
+    let short = phone.values.iter().filter(|value| value.len() == 7).count();
+    if short * 20 <= phone.values.len() {
+        return Some(phone);
+    }
+    Feature::of_rows(phone.ids.len(), |row| {
+        let value = phone.get(row);
+        value.strip_prefix(value.get(..3).filter(|_| value.len() == 10).unwrap_or_default()).unwrap_or(value).to_owned()
+    })
+}
+
+/// Letters and digits; too short ones tell nothing.
+fn identifier(cell: &str) -> String {
+    let solid = forms::solid(cell);
+    if solid.chars().count() < 3 { String::new() } else { solid }
+}
+
+/// Letters and digits; nothing but zeros is none.
+fn postcode(cell: &str) -> String {
+    let solid = forms::solid(cell);
+    if solid.bytes().all(|byte| byte == b'0') { String::new() } else { solid }
+}
+
+/// A number in its plainest form; empty for what is none.
+fn number_text(cell: &str) -> String {
+    let plain: String = cell.chars().filter(|c| c.is_ascii_digit() || matches!(c, '.' | '-')).collect();
+    plain.parse::<f64>().ok().filter(|number| number.is_finite()).map_or(String::new(), |number| number.to_string())
+}
+
+fn with_numbers(feature: Feature) -> (Feature, Vec<f64>) {
+    let numbers = feature.values.iter().map(|value| value.parse().unwrap_or_default()).collect();
+    (feature, numbers)
+}

@@ -1,0 +1,255 @@
+//! Fellegi and Sunter's weights (JASA 1969): how much likelier a level is among records of one customer than among
+//! strangers, learned from the records themselves by expectation and maximisation.
+//!
+//! A pair is one of three things: one customer, relatives (one household, one organisation), or strangers. Relatives agree
+//! in what is shared as one customer does, and in everything else as strangers do, so that an address or a family name in
+//! common never makes two people one.
+
+use std::collections::BTreeMap;
+
+use super::compare::{COMPARISONS_MAX, Comparer, Outcome};
+use super::settings::Learning;
+use super::table::Feature;
+
+/// A small, good, portable generator (splitmix64): the same numbers on every machine.
+pub(super) struct Dice(u64);
+
+impl Dice {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        scrambled(self.0)
+    }
+
+    /// A row of `rows`.
+    pub(super) fn below(&mut self, rows: usize) -> usize {
+        usize::try_from(self.next() % u64::try_from(rows.max(1)).unwrap_or(1)).unwrap_or_default()
+    }
+}
+
+pub(super) fn scrambled(number: u64) -> u64 {
+    let z = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// How far the rarity of an equal value goes, bits either way.
+const RARITY_MOST: f64 = 8.0;
+
+/// Levels of a comparison, the silent one too.
+const LEVELS: usize = 16;
+
+/// A compared pair.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pair {
+    pub a: u32,
+    pub b: u32,
+    /// Four bits a comparison.
+    levels: u64,
+    /// Bits by which the equal values are rarer than usual, all of them and the shared ones.
+    rare: f32,
+    rare_shared: f32,
+}
+
+impl Pair {
+    fn level(&self, comparison: usize) -> usize {
+        (self.levels >> (4 * comparison) & 15) as usize
+    }
+}
+
+/// Learned weights. All logarithms are to the base of two.
+pub(super) struct Model {
+    /// Log shares of the levels among pairs of one customer, and among strangers.
+    same: Vec<[f64; LEVELS]>,
+    strangers: Vec<[f64; LEVELS]>,
+    shared: Vec<bool>,
+    /// Pairs of one customer that are expected, by the sources of the two.
+    priors: BTreeMap<(u32, u32), f64>,
+    /// Pairs of relatives that are expected.
+    related: f64,
+    space: Space,
+}
+
+/// How many pairs there are.
+pub(super) struct Space {
+    sources: Vec<u32>,
+    sizes: BTreeMap<u32, f64>,
+    rows: f64,
+}
+
+impl Space {
+    fn new(source: Option<&Feature>, rows: usize) -> Self {
+        let sources = source.map_or(Vec::new(), |it| it.ids.clone());
+        let mut sizes: BTreeMap<u32, f64> = BTreeMap::new();
+        for row in 0..rows {
+            *sizes.entry(sources.get(row).copied().unwrap_or_default()).or_default() += 1.0;
+        }
+        Self { sources, sizes, rows: count(rows) }
+    }
+
+    fn key(&self, a: u32, b: u32) -> (u32, u32) {
+        let of = |row: u32| self.sources.get(row as usize).copied().unwrap_or_default();
+        let (x, y) = (of(a), of(b));
+        (x.min(y), x.max(y))
+    }
+
+    fn of(&self, (x, y): (u32, u32)) -> f64 {
+        let pairs =
+            if x == y { self.sizes[&x] * (self.sizes[&x] - 1.0) / 2.0 } else { self.sizes[&x] * self.sizes[&y] };
+        pairs.max(1.0)
+    }
+
+    fn all(&self) -> f64 {
+        (self.rows * (self.rows - 1.0) / 2.0).max(1.0)
+    }
+}
+
+pub(super) fn count(rows: usize) -> f64 {
+    f64::from(u32::try_from(rows).unwrap_or(u32::MAX))
+}
+
+/// What the model says of a pair: the chances of one customer and of relatives, and the bits for one customer.
+struct Verdict {
+    same: f64,
+    related: f64,
+    bits: f64,
+}
+
+impl Model {
+    /// Before learning: levels of one customer as expected, of strangers as random pairs show them.
+    pub(super) fn new(comparer: &Comparer<'_>, learning: &Learning) -> Self {
+        let rows = comparer.features.rows;
+        let count_of = comparer.comparisons.len();
+        let mut seen = vec![[0.0; LEVELS]; count_of];
+        let mut out = [Outcome::SILENT; COMPARISONS_MAX];
+        let mut dice = Dice::new(7);
+        for _ in 0..learning.random_pairs.min(rows.saturating_mul(rows)) {
+            let (a, b) = (dice.below(rows), dice.below(rows));
+            if a == b {
+                continue;
+            }
+            comparer.compare(a, b, &mut out);
+            for (seen, outcome) in seen.iter_mut().zip(&out) {
+                seen[usize::from(outcome.level)] += 1.0;
+            }
+        }
+        let logs = |seen: &[f64; LEVELS], levels: usize| {
+            let mut logs = [0.0; LEVELS];
+            // Half a pair more of each level, so that what was never seen is rare and not impossible.
+            let all: f64 = seen[1..=levels].iter().sum::<f64>() + 0.5 * count(levels);
+            for (log, seen) in logs.iter_mut().zip(seen).take(levels + 1).skip(1) {
+                *log = ((seen + 0.5) / all).log2();
+            }
+            logs
+        };
+        let strangers = seen.iter().zip(&comparer.comparisons).map(|(seen, it)| logs(seen, it.levels())).collect();
+        let expected = |shares: &[f64]| {
+            let mut logs = [0.0; LEVELS];
+            for (log, share) in logs[1..].iter_mut().zip(shares) {
+                *log = share.log2();
+            }
+            logs
+        };
+        Self {
+            same: comparer.comparisons.iter().map(|it| expected(it.expected)).collect(),
+            strangers,
+            shared: comparer.comparisons.iter().map(|it| it.shared).collect(),
+            priors: BTreeMap::new(),
+            related: 0.2 * count(rows),
+            space: Space::new(comparer.features.source.as_ref(), rows),
+        }
+    }
+
+    /// Keeps what the model needs of a compared pair.
+    pub(super) fn pair(&self, a: u32, b: u32, outcomes: &[Outcome]) -> Pair {
+        let mut pair = Pair { a, b, levels: 0, rare: 0.0, rare_shared: 0.0 };
+        for (at, outcome) in outcomes.iter().enumerate().take(self.same.len()) {
+            pair.levels |= u64::from(outcome.level) << (4 * at);
+            if outcome.share > 0.0 {
+                let usual = self.strangers[at][usize::from(outcome.level)];
+                #[allow(clippy::cast_possible_truncation)] // Within the bounds of a few bits.
+                let bits = (usual - outcome.share.log2()).clamp(-RARITY_MOST, RARITY_MOST) as f32;
+                pair.rare += bits;
+                pair.rare_shared += if self.shared[at] { bits } else { 0.0 };
+            }
+        }
+        pair
+    }
+
+    fn verdict(&self, pair: &Pair) -> Verdict {
+        let key = self.space.key(pair.a, pair.b);
+        let usual = 0.2 * self.space.rows * self.space.of(key) / self.space.all();
+        let prior = if self.priors.is_empty() { usual } else { self.priors.get(&key).copied().unwrap_or(0.5) };
+        let (mut all, mut shared) = (0.0, 0.0);
+        for (at, same) in self.same.iter().enumerate() {
+            let level = pair.level(at);
+            if level > 0 {
+                let bits = same[level] - self.strangers[at][level];
+                all += bits;
+                shared += if self.shared[at] { bits } else { 0.0 };
+            }
+        }
+        let same = (prior / self.space.of(key)).log2() + all + f64::from(pair.rare);
+        let related = (self.related / self.space.all()).log2() + shared + f64::from(pair.rare_shared);
+        let top = same.max(related).max(0.0);
+        let chances = [same, related, 0.0].map(|bits| (bits - top).exp2());
+        let sum: f64 = chances.iter().sum();
+        let against = related.max(0.0) + (1.0 + (-related.abs()).exp2()).log2();
+        Verdict { same: chances[0] / sum, related: chances[1] / sum, bits: same - against }
+    }
+
+    /// Bits by which the pair is likelier one customer than anything else.
+    pub(super) fn bits(&self, pair: &Pair) -> f64 {
+        self.verdict(pair).bits
+    }
+
+    /// Learns from pairs, each of which stands for `each` of its like.
+    pub(super) fn learn(
+        &mut self,
+        comparer: &Comparer<'_>,
+        pairs: &[Pair],
+        each: f64,
+        learning: &Learning,
+        rounds: usize,
+    ) {
+        let mut keys: Vec<(u32, u32)> = pairs.iter().map(|pair| self.space.key(pair.a, pair.b)).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        for _ in 0..rounds {
+            let mut levels: Vec<[f64; LEVELS]> = vec![[0.0; LEVELS]; self.same.len()];
+            let mut found: BTreeMap<(u32, u32), f64> = BTreeMap::new();
+            let (mut related, mut matched) = (0.0, 0.0);
+            for pair in pairs {
+                let verdict = self.verdict(pair);
+                *found.entry(self.space.key(pair.a, pair.b)).or_default() += each * verdict.same;
+                related += each * verdict.related;
+                matched += each * verdict.same;
+                if verdict.same > 1e-4 {
+                    for (at, levels) in levels.iter_mut().enumerate() {
+                        levels[pair.level(at)] += verdict.same;
+                    }
+                }
+            }
+            let learned = self.same.iter_mut().zip(&levels).zip(&comparer.comparisons);
+            for ((same, seen), it) in learned.filter(|_| learning.levels) {
+                let all: f64 = seen[1..].iter().sum::<f64>() + learning.strength;
+                let share = |at: usize| (seen[at + 1] + learning.strength * it.expected[at]) / all;
+                let last = it.levels() - 1;
+                // One customer is one person: where relatives are many, they must not be learned as what she looks like.
+                let most = if it.shared { 1.0 } else { learning.personal_differs_most.max(it.expected[last]) };
+                let scale = if share(last) > most { (1.0 - most) / (1.0 - share(last)) } else { 1.0 };
+                for (at, same) in same[1..=last + 1].iter_mut().enumerate() {
+                    *same = if at == last { share(at).min(most) } else { scale * share(at) }.log2();
+                }
+            }
+            for key in &keys {
+                let usual = matched * self.space.of(*key) / self.space.all();
+                self.priors.insert(*key, found.get(key).copied().unwrap_or_default() + 0.01 * usual + 0.5);
+            }
+            self.related = related.max(1.0);
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! The rows of a file, column by column, each distinct cell kept once.
+
+use rustc_hash::FxHashMap;
+
+use super::columns::Kind;
+
+/// The place of a value among the distinct values of its column; 0 is no value.
+pub(super) type Id = u32;
+
+/// Many short texts in one piece of memory.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Texts {
+    all: String,
+    ends: Vec<usize>,
+}
+
+impl Texts {
+    pub(super) fn push(&mut self, text: &str) {
+        self.all.push_str(text);
+        self.ends.push(self.all.len());
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
+        (0..self.len()).map(|at| &self[at])
+    }
+}
+
+impl std::ops::Index<usize> for Texts {
+    type Output = str;
+
+    fn index(&self, at: usize) -> &str {
+        let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.all[start..self.ends[at]]
+    }
+}
+
+impl<'a> FromIterator<&'a str> for Texts {
+    fn from_iter<I: IntoIterator<Item = &'a str>>(texts: I) -> Self {
+        let mut all = Self::default();
+        texts.into_iter().for_each(|text| all.push(text));
+        all
+    }
+}
+
+/// Distinct values and which row bears which.
+#[derive(Clone, Debug)]
+pub(super) struct Column {
+    pub ids: Vec<Id>,
+    pub values: Texts,
+    /// The place of a value by its hash, or by the next number that is free.
+    known: FxHashMap<u64, Id>,
+}
+
+impl Default for Column {
+    fn default() -> Self {
+        Self { ids: Vec::new(), values: Texts::from_iter([""]), known: FxHashMap::default() }
+    }
+}
+
+impl Column {
+    pub(super) fn push(&mut self, value: &str) {
+        let id = self.id(value);
+        self.ids.push(id);
+    }
+
+    fn id(&mut self, value: &str) -> Id {
+        if value.is_empty() {
+            return 0;
+        }
+        let mut hash = super::block::hash(value);
+        loop {
+            match self.known.get(&hash) {
+                Some(id) if self.values[*id as usize] == *value => return *id,
+                Some(_) => hash = hash.wrapping_add(1),
+                None => break,
+            }
+        }
+        let id = Id::try_from(self.values.len()).expect("fewer distinct values than rows");
+        self.values.push(value);
+        self.known.insert(hash, id);
+        id
+    }
+
+    /// The cell of a row.
+    pub(super) fn get(&self, row: usize) -> &str {
+        &self.values[self.ids[row] as usize]
+    }
+}
+
+/// Rows to be compared: at most 2³² − 2 of them, all columns as text.
+#[derive(Clone, Debug)]
+pub struct Table {
+    pub(super) kinds: Vec<Kind>,
+    pub(super) columns: Vec<Column>,
+    pub(super) rows: usize,
+}
+
+impl Table {
+    /// An empty table with a column of each kind, in the order of the cells of a row.
+    pub fn new(kinds: &[Kind]) -> Self {
+        Self { kinds: kinds.to_vec(), columns: vec![Column::default(); kinds.len()], rows: 0 }
+    }
+
+    /// Adds a row. Cells that are missing at the end are empty; columns that are not compared are not kept.
+    pub fn push<'a>(&mut self, cells: impl IntoIterator<Item = &'a str>) {
+        let mut cells = cells.into_iter();
+        for (kind, column) in self.kinds.iter().zip(&mut self.columns) {
+            let cell = cells.next().unwrap_or_default();
+            if !matches!(kind, Kind::RecordId | Kind::Ignore) {
+                column.push(cell.trim());
+            }
+        }
+        self.rows += 1;
+    }
+
+    /// Rows that were added.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The columns of a kind that have something to say.
+    pub(super) fn of(&self, kind: Kind) -> Vec<&Column> {
+        let filled = |column: &&Column| column.values.len() > 1;
+        self.kinds.iter().zip(&self.columns).filter(|(it, _)| **it == kind).map(|(_, it)| it).filter(filled).collect()
+    }
+}
+
+/// Values in the form in which they are compared.
+#[derive(Clone, Debug)]
+pub(super) struct Feature {
+    pub ids: Vec<Id>,
+    pub values: Texts,
+    /// Rows that bear each value.
+    pub counts: Vec<u32>,
+    /// Rows that bear any.
+    pub filled: u32,
+}
+
+impl Feature {
+    /// A form of one column; each distinct cell is brought into form once. `None` if nothing is left.
+    pub(super) fn of(column: &Column, form: impl Fn(&str) -> String) -> Option<Self> {
+        let mut forms = Column::default();
+        let by_cell: Vec<Id> = column.values.iter().map(|cell| forms.id(&form(cell))).collect();
+        Self::counted(column.ids.iter().map(|cell| by_cell[*cell as usize]).collect(), forms.values)
+    }
+
+    /// A form of whole rows.
+    pub(super) fn of_rows(rows: usize, form: impl Fn(usize) -> String) -> Option<Self> {
+        let mut forms = Column::default();
+        for row in 0..rows {
+            forms.push(&form(row));
+        }
+        Self::counted(forms.ids, forms.values)
+    }
+
+    /// One form of all columns of a kind: of the one there is, or of their cells joined by blanks.
+    pub(super) fn joined(rows: usize, columns: &[&Column], form: impl Fn(&str) -> String) -> Option<Self> {
+        match columns {
+            [] => None,
+            [one] => Self::of(one, form),
+            many => Self::of_rows(rows, |row| {
+                let cells = many.iter().map(|column| column.get(row));
+                form(&cells.filter(|cell| !cell.is_empty()).collect::<Vec<_>>().join(" "))
+            }),
+        }
+    }
+
+    fn counted(ids: Vec<Id>, values: Texts) -> Option<Self> {
+        let mut counts = vec![0; values.len()];
+        for id in &ids {
+            counts[*id as usize] += 1;
+        }
+        let filled = u32::try_from(ids.len()).ok()? - counts[0];
+        (filled > 0).then_some(Self { ids, values, counts, filled })
+    }
+
+    pub(super) fn has(&self, row: usize) -> bool {
+        self.ids[row] != 0
+    }
+
+    pub(super) fn get(&self, row: usize) -> &str {
+        &self.values[self.ids[row] as usize]
+    }
+
+    /// How common a value is among the rows that have any, 0 to 1.
+    pub(super) fn share(&self, id: Id) -> f64 {
+        f64::from(self.counts[id as usize]) / f64::from(self.filled)
+    }
+
+    /// Both ids where both rows have a value.
+    pub(super) fn pair(&self, a: usize, b: usize) -> Option<(Id, Id)> {
+        let (x, y) = (self.ids[a], self.ids[b]);
+        (x != 0 && y != 0).then_some((x, y))
+    }
+}

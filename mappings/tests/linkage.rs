@@ -1,0 +1,217 @@
+//! The batch matcher on invented people whose truth is known.
+
+use huiliu_mappings::matching::linkage::{self, Found, Kind, Settings, Table};
+
+const KINDS: [Kind; 8] = [
+    Kind::RecordId,
+    Kind::GivenName,
+    Kind::FamilyName,
+    Kind::BirthDate,
+    Kind::Email,
+    Kind::Phone,
+    Kind::Address,
+    Kind::City,
+];
+
+/// A small generator; the same numbers everywhere.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, most: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap() % most
+    }
+
+    fn hits(&mut self, percent: usize) -> bool {
+        self.below(100) < percent
+    }
+
+    fn word(&mut self, syllables: usize) -> String {
+        const OPEN: [&str; 12] = ["b", "d", "f", "g", "k", "l", "m", "n", "p", "r", "s", "t"];
+        const REST: [&str; 10] = ["a", "e", "i", "o", "u", "an", "el", "in", "or", "us"];
+        (0..syllables).map(|_| OPEN[self.below(12)].to_owned() + REST[self.below(10)]).collect()
+    }
+
+    fn slip(&mut self, text: &str) -> String {
+        let mut letters: Vec<char> = text.chars().collect();
+        if letters.len() > 2 {
+            let at = self.below(letters.len() - 1);
+            if self.hits(50) {
+                letters.swap(at, at + 1);
+            } else {
+                letters.remove(at);
+            }
+        }
+        letters.into_iter().collect()
+    }
+}
+
+/// Rows of invented people, some of them twice with slips and gaps, some in one household, and who is who.
+fn people(count: usize, twice: usize) -> (Vec<Vec<String>>, Vec<usize>) {
+    let mut dice = Dice(42);
+    let given: Vec<String> = (0..60).map(|_| dice.word(2)).collect();
+    let family: Vec<String> = (0..200).map(|_| dice.word(3)).collect();
+    let streets: Vec<String> = (0..80).map(|_| dice.word(3) + " street").collect();
+    let cities: Vec<String> = (0..12).map(|_| dice.word(3)).collect();
+    let (mut rows, mut truth): (Vec<Vec<String>>, Vec<usize>) = (Vec::new(), Vec::new());
+    let mut home: Option<Vec<String>> = None;
+    for person in 0..count {
+        let lives = home.clone().filter(|_| dice.hits(30));
+        // Two of one name under one roof are told apart by nobody.
+        let name = loop {
+            let name = &given[dice.below(60)];
+            if lives.as_ref().is_none_or(|home| home[1] != *name) {
+                break name.clone();
+            }
+        };
+        let surname = lives.as_ref().map_or_else(|| family[dice.below(200)].clone(), |home| home[2].clone());
+        let born = format!("{}-{:02}-{:02}", 1940 + dice.below(65), 1 + dice.below(12), 1 + dice.below(28));
+        let row = vec![
+            String::new(),
+            name.clone(),
+            surname.clone(),
+            born,
+            format!("{name}.{surname}{}@example.com", dice.below(90)),
+            lives.as_ref().map_or_else(|| format!("07{:09}", dice.below(999_999_999)), |home| home[5].clone()),
+            lives
+                .as_ref()
+                .map_or_else(|| format!("{} {}", 1 + dice.below(150), streets[dice.below(80)]), |home| home[6].clone()),
+            lives.map_or_else(|| cities[dice.below(12)].clone(), |home| home[7].clone()),
+        ];
+        home = Some(row.clone());
+        let copies = 1 + usize::from(dice.hits(twice));
+        for copy in 0..copies {
+            let mut cells = row.clone();
+            cells[0] = format!("r{}", rows.len());
+            for cell in cells.iter_mut().skip(1).filter(|_| copy > 0) {
+                if dice.hits(10) {
+                    *cell = dice.slip(cell);
+                } else if dice.hits(12) {
+                    cell.clear();
+                }
+            }
+            rows.push(cells);
+            truth.push(person);
+        }
+    }
+    (rows, truth)
+}
+
+fn run(rows: &[Vec<String>]) -> Found {
+    let mut table = Table::new(&KINDS);
+    rows.iter().for_each(|row| table.push(row.iter().map(String::as_str)));
+    linkage::run(table, &Settings::shipped(), &mut |_, _| ())
+}
+
+/// Right pairs, pairs that were said, pairs that are true.
+fn pairs(found: &[u32], truth: &[usize]) -> (usize, usize, usize) {
+    let mut counts = (0, 0, 0);
+    for a in 0..truth.len() {
+        for b in a + 1..truth.len() {
+            let (said, real) = (found[a] == found[b], truth[a] == truth[b]);
+            counts = (counts.0 + usize::from(said && real), counts.1 + usize::from(said), counts.2 + usize::from(real));
+        }
+    }
+    counts
+}
+
+#[test]
+fn duplicates_are_found_and_households_stay_apart() {
+    let (rows, truth) = people(800, 40);
+    let found = run(&rows);
+    let (right, said, real) = pairs(&found.clusters, &truth);
+    assert!(real > 250, "{real}");
+    let mixed = |(a, b): &(usize, usize)| found.clusters[*a] == found.clusters[*b] && truth[*a] != truth[*b];
+    let wrong: Vec<_> = (0..rows.len())
+        .flat_map(|b| (0..b).map(move |a| (a, b)))
+        .filter(mixed)
+        .map(|(a, b)| [&rows[a], &rows[b]])
+        .collect();
+    assert!(right * 1000 >= said * 995, "precision: {right} of {said}; wrong: {wrong:#?}");
+    assert!(right * 100 >= real * 97, "recall: {right} of {real}");
+    assert!(found.compared < 40 * rows.len(), "{} pairs were compared", found.compared);
+}
+
+#[test]
+fn where_nobody_is_twice_nobody_is_linked() {
+    let (rows, truth) = people(1000, 0);
+    let (_, said, _) = pairs(&run(&rows).clusters, &truth);
+    assert!(said <= 2, "{said} pairs");
+}
+
+#[test]
+fn a_run_repeats_itself() {
+    let (rows, _) = people(400, 30);
+    let (one, other) = (run(&rows), run(&rows));
+    assert_eq!((one.clusters, one.compared, one.linked), (other.clusters, other.compared, other.linked));
+}
+
+#[test]
+fn a_table_may_be_empty_tiny_or_silent() {
+    assert!(run(&[]).clusters.is_empty());
+    let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
+    assert_eq!(run(&[row(["1", "Lei", "Li"])]).clusters, [0]);
+    // Rows that are too short, and rows that say nothing.
+    assert_eq!(run(&[row(["1", "", ""]), row(["2", "", ""]), vec![]]).clusters, [0, 1, 2]);
+    let same = [row(["1", "Lei", "Li"]), row(["2", "Lei", "Li"]), row(["3", "Mei", "Han"])];
+    assert_eq!(run(&same).clusters.len(), 3);
+}
+
+#[test]
+fn names_of_one_cell_and_chinese_names_are_read() {
+    let mut rows = Vec::new();
+    let mut dice = Dice(7);
+    let (families, given) = ("赵钱孙李周吴郑王冯陈", "伟芳娜敏静丽强磊军洋艳勇杰娟涛明超霞平刚");
+    let at = |text: &str, at: usize| text.chars().nth(at).unwrap();
+    let mut truth = Vec::new();
+    for person in 0..300 {
+        let name: String =
+            [at(families, dice.below(10)), at(given, dice.below(20)), at(given, dice.below(20))].iter().collect();
+        let mobile = format!("138{:08}", dice.below(99_999_999));
+        let born = format!("{}{:02}{:02}", 1950 + dice.below(50), 1 + dice.below(12), 1 + dice.below(28));
+        rows.push([name.clone(), mobile.clone(), born.clone()]);
+        truth.push(person);
+        if person % 3 == 0 {
+            rows.push([name, if person % 2 == 0 { mobile } else { String::new() }, born]);
+            truth.push(person);
+        }
+    }
+    let mut table = Table::new(&[Kind::FullName, Kind::Phone, Kind::BirthDate]);
+    rows.iter().for_each(|row| table.push(row.iter().map(String::as_str)));
+    let found = linkage::run(table, &Settings::shipped(), &mut |_, _| ());
+    let (right, said, real) = pairs(&found.clusters, &truth);
+    assert!((right, said) == (real, real) && real == 100, "{right} {said} {real}");
+}
+
+#[test]
+fn a_mistake_in_the_settings_has_a_place_and_a_hint() {
+    let shipped = include_str!("../rules/linkage.toml");
+    let told = |text: &str| Settings::parse("linkage.toml", text).unwrap_err().to_string();
+    let wrong = told(&shipped.replacen("[compare.email]", "[compare.emial]", 1));
+    assert!(wrong.contains("[compare.email] is missing"), "{wrong}");
+    let wrong = told(&format!("{shipped}\n[compare.emial]\nshared = true\nlevels = {{ equal = 0.5 }}\n"));
+    assert!(wrong.contains("did you mean `email`?"), "{wrong}");
+    let wrong = told(&shipped.replacen("same_mailbox = 0.06", "same_box = 0.06", 1));
+    assert!(
+        wrong.starts_with("linkage.toml:") && wrong.contains("has the levels equal, slip, same_mailbox"),
+        "{wrong}"
+    );
+    let wrong = told(&shipped.replacen("equal = 0.72", "equal = 1.72", 1));
+    assert!(wrong.contains("between 0 and 1"), "{wrong}");
+    let wrong = told(&shipped.replacen("strength", "strenght", 1));
+    assert!(wrong.contains("did you mean `strength`?"), "{wrong}");
+}
+
+#[test]
+fn every_kind_has_a_word_and_headers_are_recognised() {
+    for kind in Kind::ALL {
+        assert_eq!(Kind::parse(kind.word()), Ok(*kind));
+    }
+    let told = Kind::parse("famly_name").unwrap_err();
+    assert!(told.contains("did you mean `family_name`?"), "{told}");
+    for (header, kind) in
+        [("Surname", Kind::FamilyName), ("E-Mail", Kind::Email), ("手机号", Kind::Phone), ("x", Kind::Ignore)]
+    {
+        assert_eq!(Kind::guess(header), kind, "{header}");
+    }
+}
