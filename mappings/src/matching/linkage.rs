@@ -70,9 +70,9 @@ pub fn at_links(table: Table, settings: &Settings, links: &[f64], progress: Prog
     let pairs = pairs(&parts, &rules, rows);
     drop(parts);
     progress(5, "compare pairs");
-    learn(&mut model, &comparer, &pairs, settings);
+    let seen = learn(&mut model, &comparer, &pairs, settings);
     let lowest = links.iter().copied().fold(f64::INFINITY, f64::min);
-    let edges = edges(&model, &comparer, &pairs, lowest);
+    let edges = edges(&model, &comparer, &pairs, &seen, lowest);
     progress(6, "form clusters");
     let mut out = [Outcome::SILENT; COMPARISONS_MAX];
     let mut weigh = |a: u32, b: u32| {
@@ -92,8 +92,8 @@ fn compared(model: &Model, of: &Comparer<'_>, (a, b): (u32, u32), out: &mut [Out
     model.pair(a, b, out)
 }
 
-/// Learns from the pairs, or from a sample of many.
-fn learn(model: &mut Model, comparer: &Comparer<'_>, pairs: &[u64], settings: &Settings) {
+/// Learns from the pairs, or from a sample of many; the pairs that were looked at, ascending.
+fn learn(model: &mut Model, comparer: &Comparer<'_>, pairs: &[u64], settings: &Settings) -> Vec<Pair> {
     let learning = &settings.learning;
     let every = u64::try_from(pairs.len().div_ceil(learning.training_pairs.max(1)).max(1)).unwrap_or(1);
     let mut out = [Outcome::SILENT; COMPARISONS_MAX];
@@ -101,14 +101,17 @@ fn learn(model: &mut Model, comparer: &Comparer<'_>, pairs: &[u64], settings: &S
     let training: Vec<Pair> = sample.map(|pair| compared(model, comparer, ends(*pair), &mut out)).collect();
     let each = f64::from(u32::try_from(every).unwrap_or(u32::MAX));
     model.learn(comparer, &training, each, learning, learning.rounds);
+    training
 }
 
-/// The pairs from `lowest` bits on.
-fn edges(model: &Model, comparer: &Comparer<'_>, pairs: &[u64], lowest: f64) -> Vec<Edge> {
+/// The pairs from `lowest` bits on; those that were `seen` are not compared again.
+fn edges(model: &Model, comparer: &Comparer<'_>, pairs: &[u64], seen: &[Pair], lowest: f64) -> Vec<Edge> {
     let mut out = [Outcome::SILENT; COMPARISONS_MAX];
+    let mut seen = seen.iter().peekable();
     let edge = |pair: &u64| {
         let (a, b) = ends(*pair);
-        let bits = model.bits(&compared(model, comparer, (a, b), &mut out));
+        let known = seen.next_if(|seen| (seen.a, seen.b) == (a, b)).copied();
+        let bits = model.bits(&known.unwrap_or_else(|| compared(model, comparer, (a, b), &mut out)));
         #[allow(clippy::cast_possible_truncation)] // Some hundred bits at most.
         (bits >= lowest).then_some(Edge { a, b, bits: bits as f32 })
     };

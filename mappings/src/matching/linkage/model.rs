@@ -39,6 +39,9 @@ pub(super) fn scrambled(number: u64) -> u64 {
 /// How far the rarity of an equal value goes, bits either way.
 const RARITY_MOST: f64 = 8.0;
 
+/// Learning ends when the expected pairs of one customer change by less than this share.
+const SETTLED: f64 = 1e-5;
+
 /// Levels of a comparison, the silent one too.
 const LEVELS: usize = 16;
 
@@ -218,6 +221,7 @@ impl Model {
         let mut keys: Vec<(u32, u32)> = pairs.iter().map(|pair| self.space.key(pair.a, pair.b)).collect();
         keys.sort_unstable();
         keys.dedup();
+        let mut last = f64::INFINITY;
         for _ in 0..rounds {
             let mut levels: Vec<[f64; LEVELS]> = vec![[0.0; LEVELS]; self.same.len()];
             let mut found: BTreeMap<(u32, u32), f64> = BTreeMap::new();
@@ -250,6 +254,10 @@ impl Model {
                 self.priors.insert(*key, found.get(key).copied().unwrap_or_default() + 0.01 * usual + 0.5);
             }
             self.related = related.max(1.0);
+            if (matched - last).abs() < SETTLED * matched {
+                break;
+            }
+            last = matched;
         }
     }
 }
