@@ -25,6 +25,9 @@ const PAIRS_EACH: f64 = 25.0;
 const PAIRS_ALL: f64 = 120.0;
 const PAIRS_ALL_LARGE: f64 = 10.0;
 
+/// Each pair is to be found by so many rules.
+const TIMES: usize = 3;
+
 /// Rules are taken up to here.
 const RULES_MAX: usize = 40;
 
@@ -58,14 +61,14 @@ pub(super) fn choose(parts: &[Part<'_>], comparer: &Comparer<'_>, model: &mut Mo
     chosen.into_iter().filter_map(|at| taken[at].take()).collect()
 }
 
-/// Takes the rule that finds the most for its price, and again, until little is left to find. In a small table everything is
-/// found twice: the records that were asked do not show every way in which others differ.
+/// Takes the rule that finds the most for its price, and again, until little is left to find; and all that again, without the
+/// rules that were taken: the records that were asked do not show every way in which others differ.
 fn cover(found: &[(f64, Vec<u16>)], rules: &[Rule], rows: usize) -> Vec<usize> {
     let small = rows <= SAMPLE * 3;
     let all: f64 = found.iter().map(|(chance, _)| chance).sum();
     let most = count(rows) * if small { PAIRS_ALL } else { PAIRS_ALL_LARGE };
     let (mut chosen, mut spent): (Vec<usize>, f64) = (Vec::new(), 0.0);
-    for _ in 0..if small { 2 } else { 1 } {
+    for _ in 0..TIMES {
         let mut open: Vec<&(f64, Vec<u16>)> = found.iter().collect();
         while chosen.len() < RULES_MAX {
             let mut gains = vec![0.0; rules.len()];
