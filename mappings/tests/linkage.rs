@@ -99,7 +99,9 @@ fn people(count: usize, twice: usize) -> (Vec<Vec<String>>, Vec<usize>) {
 
 fn run(rows: &[Vec<String>]) -> Found {
     let mut table = Table::new(&KINDS);
-    rows.iter().for_each(|row| table.push(row.iter().map(String::as_str)));
+    for row in rows {
+        table.push(row.iter().map(String::as_str));
+    }
     linkage::run(table, &Settings::shipped(), &mut |_, _| ())
 }
 
@@ -177,7 +179,9 @@ fn names_of_one_cell_and_chinese_names_are_read() {
         }
     }
     let mut table = Table::new(&[Kind::FullName, Kind::Phone, Kind::BirthDate]);
-    rows.iter().for_each(|row| table.push(row.iter().map(String::as_str)));
+    for row in &rows {
+        table.push(row.iter().map(String::as_str));
+    }
     let found = linkage::run(table, &Settings::shipped(), &mut |_, _| ());
     let (right, said, real) = pairs(&found.clusters, &truth);
     assert!((right, said) == (real, real) && real == 100, "{right} {said} {real}");

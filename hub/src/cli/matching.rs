@@ -42,7 +42,8 @@ enum Action {
 #[derive(clap::Args)]
 pub(super) struct Records {
     /// The file: CSV, TSV, XLSX or JSON Lines; encoding and delimiter are found out.
-    records: PathBuf,
+    #[arg(value_name = "RECORDS")]
+    file: PathBuf,
     /// A TOML file that says what the columns are, a line each: `surname = "family_name"`; a column that it does not name is
     /// not compared. Without it the headers say so, as `huiliu match columns` prints them.
     #[arg(long, value_name = "FILE")]
@@ -123,7 +124,7 @@ struct Loaded {
 }
 
 fn load(args: &Records, language: Language) -> Result<Loaded, String> {
-    let headers = read::headers(&args.records, Options::default())?;
+    let headers = read::headers(&args.file, Options::default())?;
     let kinds = match &args.columns {
         Some(file) => columns::read(file, &headers)?,
         None => headers.iter().map(|header| Kind::guess(header)).collect(),
@@ -132,12 +133,12 @@ fn load(args: &Records, language: Language) -> Result<Loaded, String> {
         eprintln!("{told}");
     }
     if !kinds.iter().any(|kind| !matches!(kind, Kind::RecordId | Kind::Source | Kind::Ignore)) {
-        return Err(format!("{}: no column is compared; say with --columns what they are", args.records.display()));
+        return Err(format!("{}: no column is compared; say with --columns what they are", args.file.display()));
     }
     let id_at = kinds.iter().position(|kind| *kind == Kind::RecordId);
     let mut loaded = Loaded { ids: Vec::new(), table: Table::new(&kinds) };
     let mut wrong: Option<String> = None;
-    let place = args.records.display().to_string();
+    let place = args.file.display().to_string();
     let mut add = |line: u64, cells: Result<&mut dyn Iterator<Item = &str>, String>| {
         let cells: Vec<&str> = match cells {
             Ok(cells) => cells.collect(),
@@ -151,9 +152,9 @@ fn load(args: &Records, language: Language) -> Result<Loaded, String> {
         loaded.table.push(cells);
         true
     };
-    match FileKind::of(&args.records)? {
+    match FileKind::of(&args.file)? {
         FileKind::Delimited(usual) => {
-            let mut file = delimited::Table::open(&args.records, usual)?;
+            let mut file = delimited::Table::open(&args.file, usual)?;
             let reason_at = file.headers.reason_at();
             file.records(&place, &mut |line, _, record| match record {
                 // The reader of files skips rows without a value, and the column in which rejects say why.
@@ -165,7 +166,7 @@ fn load(args: &Records, language: Language) -> Result<Loaded, String> {
                 Err(told) => add(line, Err(told)),
             })?;
         }
-        _ => read::rows(&args.records, &mut |(line, row)| match row {
+        _ => read::rows(&args.file, &mut |(line, row)| match row {
             Ok(row) => {
                 let texts: Vec<String> = headers.iter().map(|header| text(row.get(header))).collect();
                 add(line, Ok(&mut texts.iter().map(String::as_str)))

@@ -55,7 +55,8 @@ pub fn run(table: Table, settings: &Settings, progress: Progress<'_>) -> Found {
 pub fn at_links(table: Table, settings: &Settings, links: &[f64], progress: Progress<'_>) -> Vec<Found> {
     let rows = table.rows();
     progress(1, "bring values into form");
-    let features = Features::of(table, &settings.streets);
+    let features = Features::of(&table, &settings.streets);
+    drop(table);
     let comparer = Comparer::new(&features, settings);
     if rows < 2 || comparer.comparisons.is_empty() {
         let nobody = Found { clusters: (0..rows).map(number).collect(), compared: 0, linked: 0, rules: 0 };
@@ -97,7 +98,7 @@ fn learn(model: &mut Model, comparer: &Comparer<'_>, pairs: &[u64], settings: &S
     let learning = &settings.learning;
     let every = u64::try_from(pairs.len().div_ceil(learning.training_pairs.max(1)).max(1)).unwrap_or(1);
     let mut out = [Outcome::SILENT; COMPARISONS_MAX];
-    let sample = pairs.iter().filter(|pair| scrambled(**pair) % every == 0);
+    let sample = pairs.iter().filter(|pair| scrambled(**pair).is_multiple_of(every));
     let training: Vec<Pair> = sample.map(|pair| compared(model, comparer, ends(*pair), &mut out)).collect();
     let each = f64::from(u32::try_from(every).unwrap_or(u32::MAX));
     model.learn(comparer, &training, each, learning, learning.rounds);

@@ -21,7 +21,7 @@ const LINKS: [f64; 9] = [-6.0, -3.0, 0.0, 2.0, 4.0, 6.0, 10.0, 15.0, 20.0];
 const SHIPPED: f64 = 0.0;
 
 /// The bars of the curve are so many characters long at 1.
-const BAR: f64 = 40.0;
+const BAR: u32 = 40;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -113,7 +113,7 @@ fn told(curve: &[(f64, Scores)], found: &Found, shipped: usize, language: Langua
         "按连接阈值（比特）的成对 F1（随程序提供的阈值为 0）：\n",
     ));
     for (link, scores) in curve {
-        let filled = (0..).take_while(|at| f64::from(*at) + 0.5 < scores.pairwise.f1 * BAR).count();
+        let filled = (0..BAR).filter(|at| f64::from(*at) + 0.5 < scores.pairwise.f1 * f64::from(BAR)).count();
         text.push_str(&format!("{link:>5} {:.4} {}\n", scores.pairwise.f1, "█".repeat(filled)));
     }
     text

@@ -82,7 +82,9 @@ fn mixed(by: &[u32], of: &[u32], most: usize) -> Vec<Vec<usize>> {
     }
     let wrong = |rows: &[usize]| {
         let mut inside: BTreeMap<u32, usize> = BTreeMap::new();
-        rows.iter().for_each(|row| *inside.entry(of[*row]).or_insert(0) += 1);
+        for row in rows {
+            *inside.entry(of[*row]).or_insert(0) += 1;
+        }
         let distinct: BTreeSet<u32> = inside.keys().copied().collect();
         let apart = pairs(rows.len()) - inside.values().map(|size| pairs(*size)).sum::<f64>();
         (distinct.len() > 1).then_some(apart)

@@ -51,14 +51,20 @@ impl Part<'_> {
                 keys.clear();
             }
             let sum = all.iter().fold(0u64, |sum, key| sum.wrapping_add(*key));
-            keys.iter_mut().for_each(|key| *key = mixed(*key, sum));
+            for key in keys.iter_mut() {
+                *key = mixed(*key, sum);
+            }
             return;
         }
         for (ids, of) in &self.of {
             match of {
                 Keys::One(by_value) => match by_value[ids[row] as usize] {
                     0 => keys.clear(),
-                    own => keys.iter_mut().for_each(|key| *key = mixed(*key, own)),
+                    own => {
+                        for key in keys.iter_mut() {
+                            *key = mixed(*key, own);
+                        }
+                    }
                 },
                 Keys::Many(by_value) => {
                     let own = by_value[ids[row] as usize];

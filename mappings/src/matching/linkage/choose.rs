@@ -73,9 +73,13 @@ fn cover(found: &[(f64, Vec<u16>)], rules: &[Rule], rows: usize) -> Vec<usize> {
         while chosen.len() < RULES_MAX {
             let mut gains = vec![0.0; rules.len()];
             for (chance, finders) in &open {
-                finders.iter().for_each(|rule| gains[usize::from(*rule)] += chance);
+                for rule in finders {
+                    gains[usize::from(*rule)] += chance;
+                }
             }
-            chosen.iter().for_each(|rule| gains[*rule] = 0.0);
+            for rule in &chosen {
+                gains[*rule] = 0.0;
+            }
             let worth = |rule: usize| gains[rule] / (rules[rule].pairs + 0.2 * count(rows));
             let affordable = (0..rules.len()).filter(|rule| gains[*rule] > 0.0 && spent + rules[*rule].pairs <= most);
             let Some(best) = affordable.max_by(|x, y| worth(*x).total_cmp(&worth(*y)).then(y.cmp(x))) else { break };
@@ -209,7 +213,9 @@ fn probes(rules: &[Rule], rows: usize) -> Vec<&Rule> {
             break;
         }
         if rule.parts.iter().all(|part| used.get(part).copied().unwrap_or_default() < 4) {
-            rule.parts.iter().for_each(|part| *used.entry(*part).or_default() += 1);
+            for part in &rule.parts {
+                *used.entry(*part).or_default() += 1;
+            }
             probes.push(rule);
         }
     }

@@ -71,7 +71,7 @@ impl Worded {
         let weights = counts.iter().map(|count| (1.0 + filled / f64::from(*count)).ln()).collect();
         let spelled = texts.iter().collect();
         let solid = feature.values.iter().map(|value| super::block::hash(&value.replace(' ', ""))).collect();
-        Self { words, spelled, texts, weights, counts, solid, feature }
+        Self { feature, words, spelled, texts, weights, counts, solid }
     }
 }
 
@@ -106,7 +106,7 @@ pub(super) struct Features {
 }
 
 impl Features {
-    pub(super) fn of(table: Table, streets: &BTreeMap<String, String>) -> Self {
+    pub(super) fn of(table: &Table, streets: &BTreeMap<String, String>) -> Self {
         let rows = table.rows;
         let joined = |kind, form: &dyn Fn(&str) -> String| Feature::joined(rows, &table.of(kind), form);
         let spelled = |kind, form: &dyn Fn(&str) -> String| joined(kind, form).map(Spelled::of);
@@ -114,8 +114,8 @@ impl Features {
         let each = |kind, form: &dyn Fn(&str) -> String| {
             table.of(kind).into_iter().filter_map(|column| Feature::of(column, form)).collect::<Vec<_>>()
         };
-        let [given, middle, family] = names(&table);
-        let [number, street, unit] = address(&table, streets);
+        let [given, middle, family] = names(table);
+        let [number, street, unit] = address(table, streets);
         let place = number.as_ref().zip(street.as_ref()).and_then(|(number, street)| both(number, street));
         let mut texts: Vec<Worded> =
             [Kind::Company, Kind::Contact, Kind::AddressExtra].into_iter().filter_map(worded).collect();
@@ -126,7 +126,7 @@ impl Features {
             given: given.map(Spelled::of),
             middle: middle.map(Spelled::of),
             family: family.map(Spelled::of),
-            birth: birth(&table),
+            birth: birth(table),
             sex: joined(Kind::Sex, &|cell| forms::folded(cell).chars().take(1).collect()),
             email: spelled(Kind::Email, &forms::email).map(|email| {
                 let local = |value: &'_ str| value.split('@').next().unwrap_or_default().len();

@@ -26,19 +26,19 @@ impl<'a> Address<'a> {
     }
 
     pub(super) fn compare(&self, a: usize, b: usize) -> Outcome {
-        let f = self.features;
+        let of = self.features;
         let same = |feature: Option<&Feature>| feature.and_then(|it| it.pair(a, b)).map(|(x, y)| x == y);
-        let number = same(f.number.as_ref().map(|it| &it.feature));
-        let unit = same(f.unit.as_ref());
+        let number = same(of.number.as_ref().map(|it| &it.feature));
+        let unit = same(of.unit.as_ref());
         let Some((x, y)) = self.street.feature.pair(a, b) else {
-            return match (&f.po_box, same(f.po_box.as_ref())) {
+            return match (&of.po_box, same(of.po_box.as_ref())) {
                 (Some(it), Some(true)) => Outcome::equal(2, it.share(it.ids[a])),
                 (_, Some(false)) if number != Some(true) => Outcome::of(10),
                 _ => Outcome::SILENT,
             };
         };
         let street = self.street(x as usize, y as usize);
-        let place = || match &f.place {
+        let place = || match &of.place {
             Some(place) if place.ids[a] != 0 => place.share(place.ids[a]),
             _ => self.street.feature.share(x),
         };

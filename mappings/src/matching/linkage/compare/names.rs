@@ -61,10 +61,10 @@ pub(super) fn given(
     if a.is_equal(b) {
         return SAME;
     }
-    let (p, q) = (&mine.feature.values[x], &theirs.feature.values[y]);
+    let (mine_text, their_text) = (&mine.feature.values[x], &theirs.feature.values[y]);
     let known = |name: &str| nicknames.get(name).map_or(&[][..], Vec::as_slice);
-    let one_person = || known(p).iter().any(|set| known(q).contains(set));
-    if a.len() > 1 && b.len() > 1 && (one_person() || shares_word(p, q)) {
+    let one_person = || known(mine_text).iter().any(|set| known(their_text).contains(set));
+    if a.len() > 1 && b.len() > 1 && (one_person() || shares_word(mine_text, their_text)) {
         return PART;
     }
     let level = spelled(a, b);
