@@ -119,8 +119,14 @@ fn edges(model: &Model, comparer: &Comparer<'_>, pairs: &[u64], seen: &[Pair], l
     pairs.iter().filter_map(edge).collect()
 }
 
-/// All pairs of rows that share a key, each once, ascending.
+/// Of so few rows every pair is compared.
+const ROWS_ALL_PAIRS: usize = 300;
+
+/// All pairs of rows that share a key, each once.
 fn pairs(parts: &[block::Part<'_>], rules: &[choose::Rule], rows: usize) -> Vec<u64> {
+    if rows <= ROWS_ALL_PAIRS {
+        return (0..number(rows)).flat_map(|b| (0..b).map(move |a| u64::from(a) << 32 | u64::from(b))).collect();
+    }
     let mut pairs = Vec::new();
     let (mut keyed, mut own): (Vec<(u64, u32)>, Vec<u64>) = (Vec::new(), Vec::new());
     for rule in rules {

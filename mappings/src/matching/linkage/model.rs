@@ -39,6 +39,12 @@ pub(super) fn scrambled(number: u64) -> u64 {
 /// How far the rarity of an equal value goes, bits either way.
 const RARITY_MOST: f64 = 8.0;
 
+/// Pairs of strangers who differ in everything, added to the random pairs.
+const STRANGERS: f64 = 100.0;
+
+/// Of so few pairs what was seen counts for half.
+const PAIRS_FEW: f64 = 1000.0;
+
 /// Learning ends when the expected pairs of one customer change by less than this share.
 const SETTLED: f64 = 1e-5;
 
@@ -141,10 +147,11 @@ impl Model {
         }
         let logs = |seen: &[f64; LEVELS], levels: usize| {
             let mut logs = [0.0; LEVELS];
-            // Half a pair more of each level, so that what was never seen is rare and not impossible.
-            let all: f64 = seen[1..=levels].iter().sum::<f64>() + 0.5 * count(levels);
-            for (log, seen) in logs.iter_mut().zip(seen).take(levels + 1).skip(1) {
-                *log = ((seen + 0.5) / all).log2();
+            // Half a pair more of each level, so that what was never seen is rare and not impossible; and strangers who differ, so
+            // that a few rows, most of which may be one customer's, do not pass for strangers who agree.
+            let all: f64 = seen[1..=levels].iter().sum::<f64>() + 0.5 * count(levels) + STRANGERS;
+            for (level, (log, seen)) in logs.iter_mut().zip(seen).enumerate().take(levels + 1).skip(1) {
+                *log = ((seen + 0.5 + if level == levels { STRANGERS } else { 0.0 }) / all).log2();
             }
             logs
         };
@@ -250,8 +257,11 @@ impl Model {
                 }
             }
             for key in &keys {
-                let usual = matched * self.space.of(*key) / self.space.all();
-                self.priors.insert(*key, found.get(key).copied().unwrap_or_default() + 0.01 * usual + 0.5);
+                let (space, all) = (self.space.of(*key), self.space.all());
+                let seen = found.get(key).copied().unwrap_or_default() + 0.01 * matched * space / all + 0.5;
+                // Few pairs say little about how many there are: then it is the first guess that counts.
+                let trust = space / (space + PAIRS_FEW);
+                self.priors.insert(*key, trust * seen + (1.0 - trust) * 0.2 * self.space.rows * space / all);
             }
             self.related = related.max(1.0);
             if (matched - last).abs() < SETTLED * matched {

@@ -129,6 +129,9 @@ impl Table {
     }
 }
 
+/// Fewer rows than these are a part of a larger whole.
+const ROWS_LEAST: u32 = 200;
+
 /// Values in the form in which they are compared.
 #[derive(Clone, Debug)]
 pub(super) struct Feature {
@@ -186,9 +189,10 @@ impl Feature {
         &self.values[self.ids[row] as usize]
     }
 
-    /// How common a value is among the rows that have any, 0 to 1.
+    /// How common a value is among the rows that have any, 0 to 1. A few rows show nothing of how common it is: they count as
+    /// some of many.
     pub(super) fn share(&self, id: Id) -> f64 {
-        f64::from(self.counts[id as usize]) / f64::from(self.filled)
+        f64::from(self.counts[id as usize]) / f64::from(self.filled.max(ROWS_LEAST))
     }
 
     /// Both ids where both rows have a value.
