@@ -33,6 +33,7 @@ mod reconcile;
 mod rehearsal;
 mod replay;
 mod review;
+mod scenarios;
 mod shopify;
 mod shops;
 mod sync;

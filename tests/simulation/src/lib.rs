@@ -17,4 +17,5 @@ pub mod script;
 pub mod shrink;
 pub mod system;
 pub mod verdict;
+pub mod words;
 pub mod world;

@@ -103,5 +103,5 @@ fn find(name: &str) -> Result<Scenario, String> {
         let known: Vec<&str> = SHIPPED.iter().map(|(name, _)| *name).collect();
         format!("scenario {name}: {error}; write one of {}, or the path of a file", known.join(", "))
     })?;
-    Scenario::parse(&text).map_err(|error| format!("{name}: {error}"))
+    Scenario::parse(name, &text)
 }

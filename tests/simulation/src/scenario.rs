@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use huiliu_mappings::diagnose::Diagnostic;
 use serde::Deserialize;
+
+use crate::words::Stages;
+pub use crate::words::{Fault, Habit};
 
 /// The shipped scenarios: name and text.
 pub const SHIPPED: &[(&str, &str)] = &[
@@ -136,78 +140,24 @@ pub enum Webhooks {
     Hint,
 }
 
-/// How a system stores what it is given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Habit {
-    /// Spaces at the ends are cut off.
-    Trim,
-    /// Every word of a title begins with a capital.
-    TitleCase,
-    /// Phone numbers are written in groups.
-    GroupPhones,
-    /// It has no word for former customers, and takes them for customers.
-    CoerceFormer,
-    /// Its words for a life cycle are capital letters.
-    Codes,
-}
-
-/// What can go wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Fault {
-    /// A call of a system is lost.
-    DropWebhook,
-    /// It comes minutes later, after younger ones.
-    DelayWebhook,
-    /// It comes several times, under the same key and under others.
-    RepeatWebhook,
-    /// HTTP 500.
-    ServerError,
-    /// HTTP 429 without a time.
-    Limited,
-    /// HTTP 429 with the time to wait.
-    LimitedUntil,
-    /// HTTP 200 with an error inside, which the manifest takes for a transient one.
-    ErrorInside,
-    /// The connection is cut before the system did anything.
-    CutBefore,
-    /// The connection is cut after the system did it.
-    CutAfter,
-    /// The reply is not readable: the stream stops, the delivery is given up, until a person looks.
-    Garbled,
-    /// A page in the middle is empty, and more follows.
-    EmptyPage,
-    /// A page is empty, and says that it is the last.
-    EmptyEnd,
-    /// The token is refused for some minutes; a person resumes the connection.
-    Expired,
-    /// The system refuses everything for ten minutes because of too many calls.
-    Ban,
-    /// An edit begins with its stamp and becomes visible seconds later.
-    LateCommit,
-    /// The system gives a record another id.
-    Renamed,
-    /// A person deletes a record.
-    Removed,
-    /// A person deletes a record and restores it an hour later.
-    Restored,
-    /// The hub is killed between two steps, and started again.
-    Crash,
-    /// A table takes no writes for some seconds, so that transactions are abandoned.
-    DiskFull,
-}
-
 impl Scenario {
-    /// Reads a scenario.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        toml::from_str(text).map_err(|error| error.to_string())
+    /// Reads a scenario; `file` is used in messages, which name the nearest known word.
+    pub fn parse(file: &str, text: &str) -> Result<Self, String> {
+        let scenario: Self =
+            toml::from_str(text).map_err(|error| Diagnostic::from_toml(file, text, &error).to_string())?;
+        let faults = scenario.faults.keys().map(|fault| (fault.word(), fault.stages()));
+        let stores = scenario.system.iter().flat_map(|spec| &spec.stores);
+        let mut words = faults.chain(stores.map(|habit| (habit.word(), habit.stages())));
+        match words.find(|(_, stages)| *stages == Stages::Wired) {
+            Some((word, _)) => Err(format!("{file}: `{word}` needs a wire; play it in tests/twins/scenarios")),
+            None => Ok(scenario),
+        }
     }
 
     /// A shipped scenario by name.
     pub fn shipped(name: &str) -> Option<Self> {
         let (_, text) = SHIPPED.iter().find(|(known, _)| *known == name)?;
-        Self::parse(text).ok()
+        Self::parse(name, text).ok()
     }
 }
 
@@ -218,8 +168,19 @@ mod tests {
     #[test]
     fn every_shipped_scenario_can_be_read() {
         for (name, text) in SHIPPED {
-            let scenario = Scenario::parse(text).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let scenario = Scenario::parse(name, text).unwrap_or_else(|error| panic!("{name}: {error}"));
             assert!(scenario.system.len() > 1, "{name}");
         }
+    }
+
+    #[test]
+    fn a_word_that_nobody_knows_is_told_with_its_place_and_the_nearest() {
+        let (name, text) = SHIPPED[1];
+        let error = Scenario::parse("storm.toml", &text.replace("cut_after", "cut_afer")).unwrap_err();
+        let line = 1 + text.lines().position(|line| line.starts_with("cut_after")).unwrap();
+        assert!(error.starts_with(&format!("{name}.toml:{line}:1: ")), "{error}");
+        assert!(error.ends_with("did you mean `cut_after`?"), "{error}");
+        let error = Scenario::parse("storm.toml", &text.replace("cut_after", "moving_page")).unwrap_err();
+        assert!(error.contains("`moving_page` needs a wire"), "{error}");
     }
 }

@@ -4,7 +4,7 @@
 //! free loopback port, keeps its state in memory, can be edited from the outside as its own users would edit it, and
 //! sends webhooks through [`hooks`], which can drop, repeat and reorder them. [`rehearsal`] stands in for any system by
 //! its manifest and fixtures alone, [`memory`] is a system without a wire, and [`front`] interferes between a hub and a
-//! twin.
+//! twin, by hand or by a [`script`], a file of scenarios whose seed plays one day again.
 
 mod desk;
 pub mod dice;
@@ -16,6 +16,7 @@ pub mod mailbox;
 pub mod memory;
 pub mod odoo;
 pub mod rehearsal;
+pub mod script;
 pub mod shopify;
 pub mod wecom;
 pub mod woocommerce;

@@ -197,6 +197,11 @@ impl WecomTwin {
         self.contact_event("edit_external_contact", userid, external, &[]).await;
     }
 
+    /// What a member had noted as the company before anybody listened.
+    pub fn note_company(&self, userid: &str, external: &str, company: &str) {
+        self.edit(userid, external, |follow| company.clone_into(&mut follow.company));
+    }
+
     /// A member edits the mobiles: no callback tells.
     pub fn edit_mobiles(&self, userid: &str, external: &str, mobiles: &[&str]) {
         self.edit(userid, external, |follow| follow.mobiles = mobiles.iter().map(|text| (*text).to_owned()).collect());
