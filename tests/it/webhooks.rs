@@ -1,6 +1,6 @@
 //! A storm of webhooks: 500 distinct events of WeCom in one second, 5 % of them lost, a fifth sent twice, in any order.
 //! In the end every system holds what was entered, no event was taken for a repeat of another one, and nothing was done
-//! twice.
+//! twice. `hub/tests/crash/webhooks.rs` kills the real program in such a storm.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

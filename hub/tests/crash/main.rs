@@ -12,6 +12,7 @@ mod day;
 mod kit;
 mod plans;
 mod program;
+mod webhooks;
 mod world;
 
 use std::collections::VecDeque;

@@ -77,6 +77,12 @@ impl Program {
         self.start();
     }
 
+    /// Kills it now; its next lives end at these points.
+    pub fn doom(&mut self, deaths: VecDeque<String>) {
+        self.kill();
+        self.fate.deaths = deaths;
+    }
+
     fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().expect("it can be killed");
