@@ -126,7 +126,7 @@ fn answer_letters(world: &World) {
 
 /// Every event is as much in WeCom, whatever becomes of its call.
 fn round(world: &mut World, number: usize, ids: &mut Vec<String>, dice: &mut Dice) {
-    if number % NEW_EVERY == 0 {
+    if number.is_multiple_of(NEW_EVERY) {
         ids.push(comes(world, ids.len()));
     }
     for event in 0..ROUND {

@@ -98,12 +98,12 @@ impl Script {
     }
 
     /// By edit: the faults that are laid on what follows it.
+    #[allow(clippy::cast_precision_loss)] // A day has few faults of a kind.
     pub fn timetable(&self) -> Vec<Vec<Fault>> {
         let mut table = vec![Vec::new(); self.day.edits];
         for (fault, mean) in &self.faults {
             let mut dice = Dice::of(self.seed, &[*fault as u64]);
-            let certain = (0..).take_while(|count| f64::from(*count + 1) <= *mean).count();
-            #[allow(clippy::cast_precision_loss)] // A day has few faults of a kind.
+            let certain = (0..self.day.edits).take_while(|count| *count as f64 + 1.0 <= *mean).count();
             let rest = *mean - certain as f64;
             for _ in 0..certain + usize::from(dice.chance(rest)) {
                 table[dice.below(self.day.edits)].push(*fault);
