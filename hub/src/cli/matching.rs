@@ -23,6 +23,10 @@ use cost::Cost;
 
 /// Finds the rows of a file that are the same customer; needs no deployment.
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  huiliu match columns people.csv > columns.toml
+  huiliu match run people.csv --columns columns.toml --out clusters.csv
+  huiliu match evaluate people.csv --columns columns.toml --truth truth.csv")]
 pub struct Args {
     #[command(subcommand)]
     action: Action,
