@@ -28,14 +28,27 @@ pub fn play(world: &mut World) {
         // Where it died at the end, it only has to say so.
         world.program.folder.run(&args).out();
         if turn == 0 {
-            world.until("the title is taken away", |world| !world.shown().contains("经理"));
+            world.until("the title is taken away", |world| !is_manager(&world.shown()));
             world.until("nothing waits", World::is_idle);
         }
         let args = ["undo", &number];
         world.program.dies(&args, &format!("{}:1", undo.name()));
         world.program.folder.run(&args).out();
         assert_eq!(world.program.folder.read("huiliu.toml"), rules, "the former files are back");
-        world.until("the title is back", |world| world.shown().contains("经理"));
+        world.until("the title is back", |world| is_manager(&world.shown()));
         world.until("nothing waits", World::is_idle);
     }
+}
+
+fn is_manager(shown: &str) -> bool {
+    shown.lines().any(|line| line.starts_with("crm: ") && line.ends_with("经理"))
+}
+
+/// The end of a day without what the rule told when the title came back: once each time, and never twice.
+pub fn without_later_tellings(end: &str) -> String {
+    let is_later = |line: &&str| line.starts_with("told: ") && !line.ends_with(" #1");
+    let later: Vec<&str> = end.lines().filter(is_later).collect();
+    let distinct: std::collections::BTreeSet<&&str> = later.iter().collect();
+    assert!(distinct.len() == later.len() && later.len() <= UNDO.len(), "{later:?}");
+    end.lines().filter(|line| !is_later(line)).flat_map(|line| [line, "\n"]).collect()
 }
