@@ -83,14 +83,14 @@ struct Columns {
 pub fn run(args: &Args, language: Language) -> Result<ExitCode, String> {
     match &args.action {
         Action::Run(args) => cluster(args, language),
-        Action::Columns(args) => propose(args),
+        Action::Columns(args) => propose(args, language),
         Action::Evaluate(args) => evaluate::run(args, language),
     }
 }
 
-fn propose(args: &Columns) -> Result<ExitCode, String> {
+fn propose(args: &Columns, language: Language) -> Result<ExitCode, String> {
     let headers = read::headers(&args.records, Options::default())?;
-    print!("{}", columns::proposed(&headers));
+    print!("{}", columns::proposed(&headers, language));
     Ok(ExitCode::SUCCESS)
 }
 

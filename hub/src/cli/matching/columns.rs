@@ -32,13 +32,14 @@ pub(super) fn read(path: &Path, headers: &[String]) -> Result<Vec<Kind>, String>
 }
 
 /// The file that says what the headers seem to be; what nobody knows is a line that waits for a word.
-pub(super) fn proposed(headers: &[String]) -> String {
+pub(super) fn proposed(headers: &[String], language: Language) -> String {
     let words: Vec<&str> = Kind::words().collect();
-    let mut text = format!("# What each column is: {}.\n", words.join(", "));
+    let words = words.join(", ");
+    let mut text = say!(language, "# What each column is: {words}.\n", "# 每一列是什么：{words}。\n", words = words);
     for header in headers {
         let key = toml::Value::String(header.clone());
         let kind = Kind::guess(header);
-        let aside = if kind == Kind::Ignore { "  # not compared" } else { "" };
+        let aside = if kind == Kind::Ignore { language.pick("  # not compared", "  # 不参与比较") } else { "" };
         text.push_str(&format!("{key} = \"{}\"{aside}\n", kind.word()));
     }
     text

@@ -9,20 +9,7 @@ use unicode_normalization::char::is_combining_mark;
 const CELL_CHARS_MAX: usize = 400;
 
 /// What people write into a cell that has nothing to say.
-const NOTHING: &[&str] = &[
-    "na",
-    "n a",
-    "null",
-    "none",
-    "nan",
-    "nil",
-    "unknown",
-    "undefined",
-    "not available",
-    "not applicable",
-    "无",
-    "未知",
-];
+const NOTHING: &[&str] = &["na", "n a", "null", "none", "nan", "nil", "unknown", "undefined", "无", "未知"];
 
 /// Lower case, half-width, no accents, letters and digits separated by single blanks; empty for words that mean nothing.
 pub(super) fn folded(raw: &str) -> String {
