@@ -214,6 +214,7 @@ fn every_kind_has_a_word_and_headers_are_recognised() {
     for kind in Kind::ALL {
         assert_eq!(Kind::parse(kind.word()), Ok(*kind));
     }
+    assert_eq!(Kind::parse("surname"), Ok(Kind::FamilyName));
     let told = Kind::parse("famly_name").unwrap_err();
     assert!(told.contains("did you mean `family_name`?"), "{told}");
     for (header, kind) in

@@ -91,9 +91,10 @@ kinds! {
 }
 
 impl Kind {
-    /// Reads the word of a file of columns; the error names the nearest right word.
+    /// Reads the word of a file of columns, or what people call such a column; the error names the nearest right word.
     pub fn parse(word: &str) -> Result<Self, String> {
-        let known = Self::ALL.iter().copied().find(|kind| kind.word() == word);
+        let exact = Self::ALL.iter().copied().find(|kind| kind.word() == word);
+        let known = exact.or_else(|| Self::ALL.iter().copied().find(|kind| kind.headers().contains(&word)));
         known.ok_or_else(|| format!("no kind of column is called `{word}`{}", suggest(word, Self::words())))
     }
 
