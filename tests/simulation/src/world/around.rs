@@ -13,7 +13,8 @@ use crate::script::letter;
 impl World<'_> {
     /// Makes the database itself refuse every write to a table, as a full disk would, or allow it again.
     pub(super) fn refuse(&mut self, table: &'static str, full: bool) {
-        let Some(store) = self.store().cloned() else { return };
+        // A disk is emptied whether the hub runs or not.
+        let store = self.store().cloned().unwrap_or_else(|| self.disk.afresh());
         let statements = ["INSERT", "UPDATE"].map(|verb| {
             let name = format!("no_{verb}_{table}");
             if !full {
