@@ -1,6 +1,6 @@
 //! What every stage needs: the store, the rules, the connections, the time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -35,6 +35,8 @@ pub struct Inner {
     meaning: Mutex<()>,
     /// Whether findings about drift may be over: the mappings are read when the engine is made.
     mended: AtomicBool,
+    /// Deliveries by connection whose answers could not be stored.
+    unanswered: Mutex<BTreeMap<String, BTreeSet<i64>>>,
     /// The number of the files that it works by; 0: nobody noted it, as in a command that ends soon.
     files: AtomicI64,
 }
@@ -65,6 +67,7 @@ impl Engine {
             connections,
             clock,
             meaning: Mutex::new(()),
+            unanswered: Mutex::default(),
             mended: true.into(),
             files: 0.into(),
         }))
@@ -81,6 +84,7 @@ impl Engine {
             connections,
             clock: self.clock.clone(),
             meaning: Mutex::new(()),
+            unanswered: Mutex::default(),
             mended: true.into(),
             files: self.files.load(Ordering::Relaxed).into(),
         }))
@@ -95,6 +99,23 @@ impl Engine {
     /// Which way the fields of a connection travel; one that is not configured any more is heard as ever.
     pub fn directions(&self, connection: &str) -> &Directions {
         self.connections.get(connection).map_or(Directions::none(), |it| &it.directions)
+    }
+
+    /// Notes deliveries that were sent, and whose answers the store did not take.
+    pub(crate) fn note_unanswered(&self, connection: &str, numbers: impl IntoIterator<Item = i64>) {
+        let mut all = self.unanswered.lock().unwrap_or_else(PoisonError::into_inner);
+        all.entry(connection.to_owned()).or_default().extend(numbers);
+    }
+
+    /// The noted deliveries of a connection.
+    pub(crate) fn unanswered(&self, connection: &str) -> BTreeSet<i64> {
+        let all = self.unanswered.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(connection).cloned().unwrap_or_default()
+    }
+
+    /// Forgets noted deliveries: they wait again.
+    pub(crate) fn forget_unanswered(&self, connection: &str) {
+        self.unanswered.lock().unwrap_or_else(PoisonError::into_inner).remove(connection);
     }
 
     /// Binds it to files that are in force, by their number: once others are, it computes nothing any more.

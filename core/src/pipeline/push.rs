@@ -35,16 +35,9 @@ const IN_FLIGHT_US: i64 = 5_000_000;
 
 /// After a crash: what was being sent is sent again under the same key.
 pub fn recover(engine: &Engine) -> Result<u64> {
-    // A create may be on its way still, and what it makes is found a while after.
-    let due_us = engine.clock.now_us().saturating_add(IN_FLIGHT_US);
-    let mut creates = Vec::new();
-    for (name, connection) in &engine.connections {
-        let Some(manifest) = connection.connector.as_ref().map(|it| it.manifest()) else { continue };
-        let lags = manifest.streams.keys().filter_map(|stream| Some((stream, manifest.lookup_lag_us(stream)?)));
-        creates.extend(lags.map(|(stream, lag_us)| (name.as_str(), stream.as_str(), due_us.saturating_add(lag_us))));
-    }
     let recovered = engine.store.write(|tx| {
-        let recovered = deliveries::recover(tx, &creates, engine.clock.now_us())?;
+        let numbers = deliveries::sending(tx)?;
+        let recovered = give_back(engine, tx, engine.connections.values(), &numbers)?;
         point(Point::RecoverWritten);
         Ok(recovered)
     })?;
@@ -52,16 +45,38 @@ pub fn recover(engine: &Engine) -> Result<u64> {
     Ok(recovered)
 }
 
-/// Sends what is due to one connection; returns how many deliveries were tried.
+/// Lets deliveries of these connections wait again whose answers nobody knows.
+fn give_back<'a>(
+    engine: &Engine,
+    tx: &mut Tx<'_>,
+    of: impl IntoIterator<Item = &'a Connection>,
+    numbers: &BTreeSet<i64>,
+) -> Result<u64> {
+    // A create may be on its way still, and what it makes is found a while after.
+    let due_us = engine.clock.now_us().saturating_add(IN_FLIGHT_US);
+    let mut creates = Vec::new();
+    for connection in of {
+        let Some(manifest) = connection.connector.as_ref().map(|it| it.manifest()) else { continue };
+        let lags = manifest.streams.keys().filter_map(|stream| Some((stream, manifest.lookup_lag_us(stream)?)));
+        let name = connection.name.as_str();
+        creates.extend(lags.map(|(stream, lag_us)| (name, stream.as_str(), due_us.saturating_add(lag_us))));
+    }
+    deliveries::give_back(tx, numbers, &creates, engine.clock.now_us())
+}
+
+/// Sends what is due to one connection; returns how many deliveries were tried. If the store takes no answer, what was
+/// claimed waits again as soon as the store can write: a full disk may not leave it on its way for ever.
 pub async fn batch(engine: &Engine, connection: &Connection) -> Result<usize> {
     let Some(connector) = connection.connector.clone() else { return Ok(0) };
     let (here, whose) = (engine.clone(), connection.clone());
     let count = if connector.manifest().has_batches() { CLAIM_BATCHES } else { CLAIM };
     let claimed = blocking(move || {
         let now_us = here.clock.now_us();
-        here.store.write(|tx| {
+        let name = whose.name.as_str();
+        let unanswered = here.unanswered(name);
+        let claimed = here.store.write(|tx| {
             here.check_files(tx)?;
-            let name = whose.name.as_str();
+            give_back(&here, tx, [&whose], &unanswered)?;
             let live = streams::states(tx)?.get(name).is_some_and(|(state, _)| *state == State::Live);
             if !live {
                 return Ok(Vec::new());
@@ -72,19 +87,36 @@ pub async fn batch(engine: &Engine, connection: &Connection) -> Result<usize> {
                 point(Point::AttemptWritten);
             }
             Ok(claimed)
-        })
+        })?;
+        here.forget_unanswered(name);
+        Ok(claimed)
     })
     .await?;
     let count = claimed.len();
     if count > 0 {
         point(Point::AttemptCommitted);
     }
+    let numbers: Vec<i64> = claimed.iter().map(|one| one.delivery.number).collect();
+    let sent = send(engine, connection, connector.as_ref(), claimed).await;
+    if sent.is_err() {
+        engine.note_unanswered(connection.name.as_str(), numbers);
+    }
+    sent.map(|()| count)
+}
+
+/// Sends what was claimed, and puts each answer on record.
+async fn send(
+    engine: &Engine,
+    connection: &Connection,
+    connector: &dyn Connector,
+    claimed: Vec<Planned>,
+) -> Result<()> {
     let (claimed, made) = made_already(engine, connection, claimed).await?;
     for one in made {
         let result = Err(ConnectorError::Conflict {
             detail: "the record that an earlier attempt made is known by now".to_owned(),
         });
-        answered(engine, connection, connector.as_ref(), one, result).await?;
+        answered(engine, connection, connector, one, result).await?;
     }
     for together in calls(connector.manifest(), claimed) {
         let results = match together.as_slice() {
@@ -98,10 +130,10 @@ pub async fn batch(engine: &Engine, connection: &Connection) -> Result<usize> {
         let missing = || Err(ConnectorError::transient("the batch gave no answer for this delivery; it is sent alone"));
         let results = results.into_iter().chain(std::iter::repeat_with(missing));
         for (one, result) in together.into_iter().zip(results) {
-            answered(engine, connection, connector.as_ref(), one, result).await?;
+            answered(engine, connection, connector, one, result).await?;
         }
     }
-    Ok(count)
+    Ok(())
 }
 
 /// Creates that were tried before, and whose record came in place of an answer, need no second attempt where a create is

@@ -317,22 +317,35 @@ pub fn drop_all_of(tx: &mut Tx<'_>, goldens: BTreeSet<i64>) -> Result<u64> {
     drop_pending(tx, open.iter().map(|one| one.delivery.number))
 }
 
-/// After a crash: what was being sent is pending again, with the same idempotency key. Creates of these streams
-/// (connection, stream, instant) are not tried again before an instant of their own.
-pub fn recover(tx: &mut Tx<'_>, creates: &[(&str, &str, i64)], now_us: i64) -> Result<u64> {
+/// The numbers of what is being sent.
+pub fn sending(tx: &mut Tx<'_>) -> Result<BTreeSet<i64>> {
+    let numbers = tx.query("SELECT id FROM delivery WHERE state = 'sending'", &[], |row| row.int(0))?;
+    Ok(numbers.into_iter().collect())
+}
+
+/// What of these was being sent, and nobody knows what became of it, is pending again, with the same idempotency key.
+/// Creates of these streams (connection, stream, instant) are not tried again before an instant of their own.
+pub fn give_back(tx: &mut Tx<'_>, numbers: &BTreeSet<i64>, creates: &[(&str, &str, i64)], now_us: i64) -> Result<u64> {
+    let keys = Keys::ints(numbers.iter().copied());
     for (connection, stream, due_us) in creates {
-        tx.execute(
-            "UPDATE delivery SET due_us = ?3
-             WHERE state = 'sending' AND connection = ?1 AND stream = ?2 AND operation = 'create'",
+        tx.execute_keys(
+            "UPDATE delivery SET due_us = ?4 WHERE state = 'sending' AND connection = ?2 AND stream = ?3
+             AND operation = 'create' AND id IN (SELECT k0 FROM {keys:i} AS k)",
+            &keys,
             &[Param::Text(connection), Param::Text(stream), Param::Int(*due_us)],
         )?;
     }
-    tx.execute(
-        "UPDATE attempt SET ended_us = ?1 WHERE outcome IS NULL AND ended_us IS NULL
-         AND delivery IN (SELECT id FROM delivery WHERE state = 'sending')",
+    tx.execute_keys(
+        "UPDATE attempt SET ended_us = ?2 WHERE outcome IS NULL AND ended_us IS NULL AND delivery IN
+         (SELECT d.id FROM delivery AS d JOIN {keys:i} AS k ON k.k0 = d.id WHERE d.state = 'sending')",
+        &keys,
         &[Param::Int(now_us)],
     )?;
-    tx.execute("UPDATE delivery SET state = 'pending' WHERE state = 'sending'", &[])
+    tx.execute_keys(
+        "UPDATE delivery SET state = 'pending' WHERE state = 'sending' AND id IN (SELECT k0 FROM {keys:i} AS k)",
+        &keys,
+        &[],
+    )
 }
 
 /// Makes a dead delivery pending again; what it has to wait for it still waits for.

@@ -147,3 +147,30 @@ fn a_created_record_that_shows_up_before_the_retry_says_nothing() {
         assert_eq!(rig.said_by_b(), ["title"]);
     });
 }
+
+/// Found by the simulation: a disk was full when the answer came, and the write stayed on its way for ever.
+#[test]
+fn an_answer_that_the_store_cannot_take_leaves_nothing_on_its_way() {
+    on_both_stores(|store| {
+        let rig = rig(store);
+        rig.a.edit("1", &json!({"name": "李雷", "email": "li@example.com", "title": "A"}));
+        rig.settle();
+        let rename = |from: &str, to: &str| {
+            let sql = format!("ALTER TABLE {from} RENAME TO {to}");
+            rig.engine.store.write(|tx| tx.execute(&sql, &[]).map(drop)).unwrap();
+        };
+        rig.a.edit("1", &json!({"title": "B"}));
+        let [a, b] = ["a", "b"].map(|name| &rig.engine.connections[name]);
+        rig.runtime.block_on(pull::stream(&rig.engine, a, &"customers".into(), 1)).unwrap();
+        process::batch(&rig.engine).unwrap();
+        plan::batch(&rig.engine).unwrap();
+        rename("receipt", "receipt_away");
+        rig.runtime.block_on(push::batch(&rig.engine, b)).unwrap_err();
+        rename("receipt_away", "receipt");
+        rig.settle();
+        assert_eq!(rig.b.get("made1")["title"], "B");
+        let left = rig.engine.store.read(deliveries::counts).unwrap();
+        assert!(left.iter().all(|(_, state, _)| state == "done" || state == "dropped"), "{left:?}");
+        assert_eq!(rig.settle(), 0);
+    });
+}
