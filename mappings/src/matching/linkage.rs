@@ -93,7 +93,7 @@ fn compared(model: &Model, of: &Comparer<'_>, (a, b): (u32, u32), out: &mut [Out
     model.pair(a, b, out)
 }
 
-/// Learns from the pairs, or from a sample of many; the pairs that were looked at, ascending.
+/// Learns from the pairs, or from a sample of many; returns those that were looked at, in the same order.
 fn learn(model: &mut Model, comparer: &Comparer<'_>, pairs: &[u64], settings: &Settings) -> Vec<Pair> {
     let learning = &settings.learning;
     let every = u64::try_from(pairs.len().div_ceil(learning.training_pairs.max(1)).max(1)).unwrap_or(1);
@@ -105,7 +105,7 @@ fn learn(model: &mut Model, comparer: &Comparer<'_>, pairs: &[u64], settings: &S
     training
 }
 
-/// The pairs from `lowest` bits on; those that were `seen` are not compared again.
+/// The pairs from `lowest` bits on; those that were `seen`, in the same order, are not compared again.
 fn edges(model: &Model, comparer: &Comparer<'_>, pairs: &[u64], seen: &[Pair], lowest: f64) -> Vec<Edge> {
     let mut out = [Outcome::SILENT; COMPARISONS_MAX];
     let mut seen = seen.iter().peekable();
