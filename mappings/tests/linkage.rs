@@ -1,5 +1,7 @@
 //! The batch matcher on invented people whose truth is known.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use huiliu_mappings::matching::linkage::{self, Found, Kind, Settings, Table};
 
 const KINDS: [Kind; 8] = [
@@ -146,6 +148,62 @@ fn a_run_repeats_itself() {
     let (rows, _) = people(400, 30);
     let (one, other) = (run(&rows), run(&rows));
     assert_eq!((one.clusters, one.compared, one.linked), (other.clusters, other.compared, other.linked));
+}
+
+/// People, households, rows that are there twice and say little, and chains: each row has one slip more than the one before.
+fn tangled() -> Vec<Vec<String>> {
+    let (mut rows, _) = people(1500, 40);
+    let mut dice = Dice(5);
+    for at in 0..150 {
+        let mut row = rows[dice.below(1500)].clone();
+        for cell in row.iter_mut().skip(if at % 3 == 0 { 3 } else { 8 }) {
+            cell.clear();
+        }
+        let copies = vec![row; 1 + at % 4];
+        rows.extend(copies);
+    }
+    for _ in 0..60 {
+        let mut row = rows[dice.below(1500)].clone();
+        for _ in 0..5 {
+            let at = 1 + dice.below(7);
+            row[at] = if dice.hits(60) { dice.slip(&row[at]) } else { rows[dice.below(1500)][at].clone() };
+            rows.push(row.clone());
+        }
+    }
+    for (at, row) in rows.iter_mut().enumerate() {
+        row[0] = format!("r{at}");
+    }
+    rows
+}
+
+/// The partition by the keys of the records.
+fn partition(rows: &[Vec<String>], found: &Found) -> BTreeSet<BTreeSet<String>> {
+    let mut clusters: BTreeMap<u32, BTreeSet<String>> = BTreeMap::new();
+    for (row, cluster) in rows.iter().zip(&found.clusters) {
+        clusters.entry(*cluster).or_default().insert(row[0].clone());
+    }
+    clusters.into_values().collect()
+}
+
+#[test]
+fn rows_in_any_order_make_one_partition() {
+    let mut rows = tangled();
+    let one = run(&rows);
+    let expected = partition(&rows, &one);
+    assert!(expected.len() > 1400 && expected.iter().any(|cluster| cluster.len() > 4), "{}", expected.len());
+    let mut dice = Dice(9);
+    for order in 0..3 {
+        match order {
+            0 => rows.reverse(),
+            1 => rows.sort(),
+            _ => (1..rows.len()).rev().for_each(|at| rows.swap(at, dice.below(at + 1))),
+        }
+        let other = run(&rows);
+        assert_eq!((one.compared, one.linked, one.rules), (other.compared, other.linked, other.rules), "order {order}");
+        let found = partition(&rows, &other);
+        let differing: Vec<_> = expected.symmetric_difference(&found).take(4).collect();
+        assert!(differing.is_empty(), "order {order}: {differing:?}");
+    }
 }
 
 #[test]

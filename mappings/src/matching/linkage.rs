@@ -2,7 +2,8 @@
 //!
 //! Columns with a kind ([`Kind`]) become features, features become comparisons with levels ("equal", "a slip", "different").
 //! Blocking rules find the pairs worth comparing; a model of three kinds of pairs (one customer, relatives, strangers) learns
-//! from them how telling each level is; clusters grow from the surest pair on. Pure, and the same for the same rows.
+//! from them how telling each level is; clusters grow from the surest pair on. Pure, and the same for the same rows in
+//! whatever order they come: they are put in an order of their own before anything is drawn, counted or decided.
 
 mod block;
 mod choose;
@@ -52,9 +53,10 @@ pub fn run(table: Table, settings: &Settings, progress: Progress<'_>) -> Found {
 }
 
 /// Clusters the rows of a table once for each of several bounds: bits by which a pair must be likelier one customer.
-pub fn at_links(table: Table, settings: &Settings, links: &[f64], progress: Progress<'_>) -> Vec<Found> {
+pub fn at_links(mut table: Table, settings: &Settings, links: &[f64], progress: Progress<'_>) -> Vec<Found> {
     let rows = table.rows();
     progress(1, "bring values into form");
+    let order = table.put_in_order();
     let features = Features::of(&table, &settings.streets);
     drop(table);
     let comparer = Comparer::new(&features, settings);
@@ -82,10 +84,19 @@ pub fn at_links(table: Table, settings: &Settings, links: &[f64], progress: Prog
     };
     let found = |link: &f64| {
         let mut linked: Vec<Edge> = edges.iter().copied().filter(|edge| f64::from(edge.bits) >= *link).collect();
-        let clusters = cluster::clusters(rows, &mut linked, *link, &mut weigh);
+        let clusters = as_they_came(&order, &cluster::clusters(rows, &mut linked, *link, &mut weigh));
         Found { clusters, compared: pairs.len(), linked: linked.len(), rules: rules.len() }
     };
     links.iter().map(found).collect()
+}
+
+/// The clusters of the rows in the order in which these came, numbered by their first rows.
+fn as_they_came(order: &[u32], clusters: &[u32]) -> Vec<u32> {
+    let mut of = vec![0; order.len()];
+    for (row, cluster) in order.iter().zip(clusters) {
+        of[*row as usize] = *cluster;
+    }
+    cluster::in_order(&of)
 }
 
 fn compared(model: &Model, of: &Comparer<'_>, (a, b): (u32, u32), out: &mut [Outcome; COMPARISONS_MAX]) -> Pair {

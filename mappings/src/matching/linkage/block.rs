@@ -18,7 +18,7 @@ pub(super) fn hash(text: &str) -> u64 {
     hasher.finish() | 1
 }
 
-fn mixed(one: u64, other: u64) -> u64 {
+pub(super) fn mixed(one: u64, other: u64) -> u64 {
     let mixed = (one ^ other).wrapping_mul(0xff51_afd7_ed55_8ccd);
     (mixed ^ (mixed >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53)
 }

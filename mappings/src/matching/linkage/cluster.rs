@@ -11,7 +11,7 @@ pub(super) struct Edge {
     pub bits: f32,
 }
 
-/// The cluster of each row, numbered from 0 in the order of their first rows. `bits` weighs any pair of rows.
+/// The cluster of each row. `bits` weighs any pair of rows.
 pub(super) fn clusters(rows: usize, edges: &mut [Edge], link: f64, mut bits: impl FnMut(u32, u32) -> f64) -> Vec<u32> {
     edges.sort_unstable_by(|x, y| y.bits.total_cmp(&x.bits).then_with(|| (x.a, x.b).cmp(&(y.a, y.b))));
     let mut of: Vec<u32> = (0..rows).map(super::choose::number).collect();
@@ -43,10 +43,11 @@ pub(super) fn clusters(rows: usize, edges: &mut [Edge], link: f64, mut bits: imp
             members[big].extend(joining);
         }
     }
-    in_order(&of)
+    of
 }
 
-fn in_order(of: &[u32]) -> Vec<u32> {
+/// The same clusters, numbered from 0 in the order of their first rows.
+pub(super) fn in_order(of: &[u32]) -> Vec<u32> {
     let mut numbers = vec![u32::MAX; of.len()];
     let mut next = 0;
     let number = |cluster: &u32| {

@@ -2,6 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
+use super::block::{hash, mixed};
 use super::columns::Kind;
 
 /// The place of a value among the distinct values of its column; 0 is no value.
@@ -63,15 +64,15 @@ impl Default for Column {
 
 impl Column {
     pub(super) fn push(&mut self, value: &str) {
-        let id = self.id(value);
+        let id = self.id(value, hash(value));
         self.ids.push(id);
     }
 
-    fn id(&mut self, value: &str) -> Id {
+    /// The place of a value, whose hash this is.
+    fn id(&mut self, value: &str, mut hash: u64) -> Id {
         if value.is_empty() {
             return 0;
         }
-        let mut hash = super::block::hash(value);
         loop {
             match self.known.get(&hash) {
                 Some(id) if self.values[*id as usize] == *value => return *id,
@@ -97,24 +98,64 @@ pub struct Table {
     pub(super) kinds: Vec<Kind>,
     pub(super) columns: Vec<Column>,
     pub(super) rows: usize,
+    /// The column by which rows are put in order.
+    lead: Option<usize>,
+    places: Vec<Place>,
 }
+
+/// Where a row stands in an order that its contents alone decide: rows with the same lead, which are the likeliest to be
+/// compared, stand together; rows that say the same are told apart by their own keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    lead: u64,
+    contents: u64,
+    key: u64,
+}
+
+/// Kinds of which records of one customer have the same value the most often.
+const LEADS: [Kind; 6] = [Kind::FamilyName, Kind::FullName, Kind::Name, Kind::Email, Kind::Phone, Kind::GivenName];
 
 impl Table {
     /// An empty table with a column of each kind, in the order of the cells of a row.
     pub fn new(kinds: &[Kind]) -> Self {
-        Self { kinds: kinds.to_vec(), columns: vec![Column::default(); kinds.len()], rows: 0 }
+        let lead = LEADS.iter().find_map(|lead| kinds.iter().position(|kind| kind == lead));
+        let columns = vec![Column::default(); kinds.len()];
+        Self { kinds: kinds.to_vec(), columns, rows: 0, lead, places: Vec::new() }
     }
 
     /// Adds a row. Cells that are missing at the end are empty; columns that are not compared are not kept.
     pub fn push<'a>(&mut self, cells: impl IntoIterator<Item = &'a str>) {
         let mut cells = cells.into_iter();
-        for (kind, column) in self.kinds.iter().zip(&mut self.columns) {
-            let cell = cells.next().unwrap_or_default();
-            if !matches!(kind, Kind::RecordId | Kind::Ignore) {
-                column.push(cell.trim());
+        let mut place = Place::default();
+        for (at, (kind, column)) in self.kinds.iter().zip(&mut self.columns).enumerate() {
+            let cell = cells.next().unwrap_or_default().trim();
+            match kind {
+                Kind::Ignore => {}
+                Kind::RecordId => place.key = hash(cell),
+                _ => {
+                    let hash = hash(cell);
+                    let id = column.id(cell, hash);
+                    column.ids.push(id);
+                    place.contents = mixed(place.contents, hash);
+                    place.lead = if self.lead == Some(at) { hash } else { place.lead };
+                }
             }
         }
+        self.places.push(place);
         self.rows += 1;
+    }
+
+    /// Puts the rows in an order that only depends on what they say, so that whatever is found does not depend on the order in
+    /// which they came; returns the place at which each row of the new order was.
+    pub(super) fn put_in_order(&mut self) -> Vec<u32> {
+        let places = std::mem::take(&mut self.places);
+        let mut order: Vec<(Place, u32)> = places.into_iter().zip(0..).collect();
+        order.sort_unstable();
+        let order: Vec<u32> = order.into_iter().map(|(_, row)| row).collect();
+        for column in self.columns.iter_mut().filter(|column| !column.ids.is_empty()) {
+            column.ids = order.iter().map(|row| column.ids[*row as usize]).collect();
+        }
+        order
     }
 
     /// Rows that were added.
@@ -144,11 +185,21 @@ pub(super) struct Feature {
 }
 
 impl Feature {
-    /// A form of one column; each distinct cell is brought into form once. `None` if nothing is left.
+    /// A form of one column; each distinct cell is brought into form once, in the order of the rows. `None` if nothing is left.
     pub(super) fn of(column: &Column, form: impl Fn(&str) -> String) -> Option<Self> {
+        const OPEN: Id = Id::MAX;
         let mut forms = Column::default();
-        let by_cell: Vec<Id> = column.values.iter().map(|cell| forms.id(&form(cell))).collect();
-        Self::counted(column.ids.iter().map(|cell| by_cell[*cell as usize]).collect(), forms.values)
+        let mut by_cell: Vec<Id> = vec![OPEN; column.values.len()];
+        let mut id = |cell: &Id| {
+            let known = &mut by_cell[*cell as usize];
+            if *known == OPEN {
+                let value = form(&column.values[*cell as usize]);
+                *known = forms.id(&value, hash(&value));
+            }
+            *known
+        };
+        let ids = column.ids.iter().map(&mut id).collect();
+        Self::counted(ids, forms.values)
     }
 
     /// A form of whole rows.
