@@ -21,6 +21,7 @@ pub use columns::Kind;
 pub use settings::Settings;
 pub use table::Table;
 
+use block::row_of;
 use choose::{block_most, number};
 use cluster::Edge;
 use compare::{COMPARISONS_MAX, Comparer, Outcome};
@@ -139,19 +140,16 @@ fn pairs(parts: &[block::Part<'_>], rules: &[choose::Rule], rows: usize) -> Vec<
         return (0..number(rows)).flat_map(|b| (0..b).map(move |a| u64::from(a) << 32 | u64::from(b))).collect();
     }
     let mut pairs = Vec::new();
-    let (mut keyed, mut own): (Vec<(u64, u32)>, Vec<u64>) = (Vec::new(), Vec::new());
+    let mut blocks = block::Blocks::default();
     for rule in rules {
-        keyed.clear();
-        for row in 0..rows {
-            block::keys(parts, &rule.parts, row, &mut own);
-            keyed.extend(own.iter().map(|key| (*key, number(row))));
-        }
-        keyed.sort_unstable();
-        for block in keyed.chunk_by(|x, y| x.0 == y.0).filter(|block| (2..=block_most(rows)).contains(&block.len())) {
-            for (at, (_, a)) in block.iter().enumerate() {
-                pairs.extend(block[at + 1..].iter().map(|(_, b)| u64::from(*a) << 32 | u64::from(*b)));
+        blocks.each(parts, &rule.parts, rows, |_, block| {
+            if block.len() > block_most(rows) {
+                return;
             }
-        }
+            for (at, a) in block.iter().enumerate() {
+                pairs.extend(block[at + 1..].iter().map(|b| u64::from(row_of(*a)) << 32 | u64::from(row_of(*b))));
+            }
+        });
     }
     pairs.sort_unstable();
     pairs.dedup();

@@ -5,11 +5,15 @@ use std::hash::Hasher as _;
 use rustc_hash::FxHasher;
 
 use super::features::{Features, Spelled, Worded};
+use super::model::scrambled;
 use super::similar::sound;
 use super::table::{Feature, Id};
 
 /// Keys that one row has by one part, at most.
 const KEYS_MAX: usize = 4;
+
+/// A key; 0 is none. Two that are equal by chance cost a needless comparison and decide nothing.
+pub(super) type Key = u32;
 
 /// Never 0, which stands for no key.
 pub(super) fn hash(text: &str) -> u64 {
@@ -23,153 +27,315 @@ pub(super) fn mixed(one: u64, other: u64) -> u64 {
     (mixed ^ (mixed >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53)
 }
 
-/// The keys of each distinct value.
-enum Keys {
-    One(Vec<u64>),
-    Many(Vec<[u64; KEYS_MAX]>),
+#[allow(clippy::cast_possible_truncation)] // The better half of it.
+fn short(hash: u64) -> Key {
+    if hash == 0 { 0 } else { ((hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as Key).max(1) }
+}
+
+/// What the keys of a row by a rule begin with, before its parts are mixed in.
+const START: u64 = 0x51_7c_c1_b7_27_22_0a_95;
+
+/// A state in which all parts are mixed, as a key.
+fn ended(state: u64) -> Key {
+    if state == 0 { 0 } else { short(state) }
+}
+
+fn with(state: u64, own: Key) -> u64 {
+    if state == 0 || own == 0 { 0 } else { mixed(state, u64::from(own)) | 1 }
+}
+
+/// The keys of rows, by the distinct values that they bear.
+enum Keys<'a> {
+    One(&'a [Id], Vec<Key>),
+    Many(&'a [Id], Vec<[Key; KEYS_MAX]>),
+    /// Two features together; without an order they may stand in each other's place.
+    Two([(&'a [Id], Vec<Key>); 2], Order),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Kept,
+    Any,
 }
 
 /// A part of a key: a form of one or two features.
 pub(super) struct Part<'a> {
     /// Parts of one group say the same thing and are not put together.
     pub group: u8,
-    of: Vec<(&'a [Id], Keys)>,
-    /// Whether the features may stand in each other's place.
-    is_unordered: bool,
+    keys: Keys<'a>,
+}
+
+fn together(one: Key, other: Key, order: Order) -> Key {
+    match order {
+        _ if one == 0 || other == 0 => 0,
+        Order::Any => one.wrapping_add(other).max(1),
+        Order::Kept => short(mixed(u64::from(one), u64::from(other) << 32)),
+    }
 }
 
 impl Part<'_> {
-    /// Puts each key of the row together with each of `keys`; none if the row has none.
-    fn extend(&self, row: usize, keys: &mut Vec<u64>) {
-        if self.is_unordered {
-            let one = |(ids, of): &(&[Id], Keys)| match of {
-                Keys::One(by_value) => by_value[ids[row] as usize],
-                Keys::Many(by_value) => by_value[ids[row] as usize][0],
-            };
-            let all: Vec<u64> = self.of.iter().map(one).collect();
-            if all.contains(&0) {
-                keys.clear();
+    /// The keys of a row, those that it has first.
+    pub(super) fn of(&self, row: usize) -> [Key; KEYS_MAX] {
+        match &self.keys {
+            Keys::One(ids, by_value) => [by_value[ids[row] as usize], 0, 0, 0],
+            Keys::Many(ids, by_value) => by_value[ids[row] as usize],
+            Keys::Two([one, other], order) => {
+                let own = |(ids, by_value): &(&[Id], Vec<Key>)| by_value[ids[row] as usize];
+                [together(own(one), own(other), *order), 0, 0, 0]
             }
-            let sum = all.iter().fold(0u64, |sum, key| sum.wrapping_add(*key));
-            for key in keys.iter_mut() {
-                *key = mixed(*key, sum);
-            }
-            return;
         }
-        for (ids, of) in &self.of {
-            match of {
-                Keys::One(by_value) => match by_value[ids[row] as usize] {
-                    0 => keys.clear(),
-                    own => {
-                        for key in keys.iter_mut() {
-                            *key = mixed(*key, own);
-                        }
-                    }
-                },
-                Keys::Many(by_value) => {
-                    let own = by_value[ids[row] as usize];
-                    let before = std::mem::take(keys);
-                    for own in own.iter().take_while(|own| **own != 0) {
-                        keys.extend(before.iter().map(|key| mixed(*key, *own)));
-                    }
+    }
+
+    /// The same for some of the rows, which are numbered anew: `numbers` is 0, 1, 2 and so on.
+    pub(super) fn of_some<'n>(&self, rows: &[usize], numbers: &'n [Id]) -> Part<'n> {
+        let keys = match &self.keys {
+            Keys::Many(..) => Keys::Many(numbers, rows.iter().map(|row| self.of(*row)).collect()),
+            _ => Keys::One(numbers, rows.iter().map(|row| self.of(*row)[0]).collect()),
+        };
+        Part { group: self.group, keys }
+    }
+
+    fn has_many(&self) -> bool {
+        matches!(self.keys, Keys::Many(..))
+    }
+
+    /// Mixes the key of each row into its state, in one sweep over the column.
+    fn mix(&self, states: &mut [u64]) {
+        match &self.keys {
+            Keys::One(ids, by_value) => {
+                for (state, id) in states.iter_mut().zip(*ids) {
+                    *state = with(*state, by_value[*id as usize]);
+                }
+            }
+            _ => {
+                for (row, state) in states.iter_mut().enumerate() {
+                    *state = with(*state, self.of(row)[0]);
                 }
             }
         }
     }
+
+    /// The rows of which a key may be among `wanted`.
+    pub(super) fn hits(&self, wanted: &Wanted, rows: impl Iterator<Item = u32>) -> Vec<u32> {
+        match &self.keys {
+            Keys::One(ids, by_value) => rows.filter(|row| wanted.has(by_value[ids[*row as usize] as usize])).collect(),
+            _ => rows.filter(|row| self.of(*row as usize).iter().any(|key| *key != 0 && wanted.has(*key))).collect(),
+        }
+    }
+}
+
+/// A set of keys that may have some more: small enough to stay near while all rows are held against it.
+pub(super) struct Wanted(Vec<u64>);
+
+/// Bits of it for each key: one row in so many passes for nothing.
+const WANTED_BITS: usize = 32;
+
+impl Wanted {
+    pub(super) fn of(keys: impl ExactSizeIterator<Item = [Key; KEYS_MAX]>) -> Self {
+        let mut bits = vec![0; (keys.len() * WANTED_BITS).next_power_of_two().div_ceil(64)];
+        for key in keys.flatten().filter(|key| *key != 0) {
+            let at = key as usize % (bits.len() * 64);
+            bits[at / 64] |= 1 << (at % 64);
+        }
+        Self(bits)
+    }
+
+    fn has(&self, key: Key) -> bool {
+        let at = key as usize & (self.0.len() * 64 - 1);
+        key != 0 && self.0[at / 64] & (1 << (at % 64)) != 0
+    }
 }
 
 /// All keys of a row by a rule, ascending.
-pub(super) fn keys(parts: &[Part<'_>], rule: &[usize], row: usize, keys: &mut Vec<u64>) {
-    keys.clear();
-    keys.push(0);
+pub(super) fn keys(parts: &[Part<'_>], rule: &[usize], row: usize, keys: &mut Vec<Key>) {
+    let (mut states, mut next) = ([0; KEYS_MAX * KEYS_MAX], [0; KEYS_MAX * KEYS_MAX]);
+    let mut count = 1;
+    states[0] = START;
     for part in rule {
-        parts[*part].extend(row, keys);
+        let own = parts[*part].of(row);
+        let mut found = 0;
+        for state in &states[..count] {
+            for own in own.iter().take_while(|own| **own != 0) {
+                next[found] = with(*state, *own);
+                found += 1;
+            }
+        }
+        std::mem::swap(&mut states, &mut next);
+        count = found;
     }
-    if keys.len() > 1 {
-        keys.sort_unstable();
-        keys.dedup();
+    keys.clear();
+    keys.extend(states[..count].iter().map(|state| ended(*state)));
+    keys.sort_unstable();
+    keys.dedup();
+}
+
+/// Finds the rows that share a key; what it needs for that is kept from rule to rule.
+#[derive(Default)]
+pub(super) struct Blocks {
+    states: Vec<u64>,
+    /// Bits by keys: whether any row has it, and whether any other has it, too.
+    any: Vec<u64>,
+    other: Vec<u64>,
+    /// Keys in their upper half, rows in the lower.
+    keyed: Vec<u64>,
+}
+
+/// Bits for each row, of those that tell which keys are shared.
+const SHARED_BITS: usize = 8;
+
+impl Blocks {
+    /// Hands over each key that several rows share, and the rows that do, ascending.
+    pub(super) fn each(&mut self, parts: &[Part<'_>], rule: &[usize], rows: usize, mut each: impl FnMut(Key, &[u64])) {
+        self.fill(parts, rule, rows);
+        self.leave_lonely(rows);
+        self.keyed.sort_unstable();
+        for block in self.keyed.chunk_by(|x, y| x >> 32 == y >> 32).filter(|block| block.len() > 1) {
+            each(key_of(block[0]), block);
+        }
     }
+
+    fn fill(&mut self, parts: &[Part<'_>], rule: &[usize], rows: usize) {
+        self.keyed.clear();
+        let keyed = |key: Key, row: usize| u64::from(key) << 32 | row as u64;
+        if rule.iter().any(|part| parts[*part].has_many()) {
+            let mut own = Vec::new();
+            for row in 0..rows {
+                keys(parts, rule, row, &mut own);
+                self.keyed.extend(own.iter().map(|key| keyed(*key, row)));
+            }
+            return;
+        }
+        self.states.clear();
+        self.states.resize(rows, START);
+        for part in rule {
+            parts[*part].mix(&mut self.states);
+        }
+        let states = self.states.iter().enumerate().filter(|(_, state)| **state != 0);
+        self.keyed.extend(states.map(|(row, state)| keyed(ended(*state), row)));
+    }
+
+    /// Takes out the rows whose keys nobody shares, most of them at least: what is left is quickly sorted.
+    fn leave_lonely(&mut self, rows: usize) {
+        let bits = (rows * SHARED_BITS).next_power_of_two().clamp(64, 1 << 31);
+        for seen in [&mut self.any, &mut self.other] {
+            seen.clear();
+            seen.resize(bits / 64, 0);
+        }
+        let place = |keyed: u64| (key_of(keyed) as usize) & (bits - 1);
+        for keyed in &self.keyed {
+            let at = place(*keyed);
+            let (word, bit) = (at / 64, 1 << (at % 64));
+            self.other[word] |= self.any[word] & bit;
+            self.any[word] |= bit;
+        }
+        let other = &self.other;
+        self.keyed.retain(|keyed| {
+            let at = place(*keyed);
+            other[at / 64] & (1 << (at % 64)) != 0
+        });
+    }
+}
+
+#[allow(clippy::cast_possible_truncation)] // The upper half.
+fn key_of(keyed: u64) -> Key {
+    (keyed >> 32) as Key
+}
+
+/// The row of a keyed row.
+#[allow(clippy::cast_possible_truncation)] // The lower half.
+pub(super) fn row_of(keyed: u64) -> u32 {
+    keyed as u32
 }
 
 /// The parts under construction.
 struct Parts<'a>(Vec<Part<'a>>);
 
-fn by_value(feature: &Feature, form: impl Fn(&str) -> String) -> Keys {
-    let key = |value: &str| match form(value) {
-        formed if formed.is_empty() => 0,
-        formed => hash(&formed),
-    };
-    Keys::One(feature.values.iter().map(|value| if value.is_empty() { 0 } else { key(value) }).collect())
+/// Keys by value; `form` makes 0 of what is no key.
+fn by_value(feature: &Feature, form: impl Fn(&str) -> u64) -> Vec<Key> {
+    feature.values.iter().map(|value| if value.is_empty() { 0 } else { short(form(value)) }).collect()
 }
 
 impl<'a> Parts<'a> {
-    fn one(&mut self, group: u8, feature: &'a Feature, form: impl Fn(&str) -> String) {
-        self.0.push(Part { group, of: vec![(&feature.ids, by_value(feature, form))], is_unordered: false });
+    fn one(&mut self, group: u8, feature: &'a Feature, form: impl Fn(&str) -> u64) {
+        self.0.push(Part { group, keys: Keys::One(&feature.ids, by_value(feature, form)) });
     }
 
-    fn two(&mut self, group: u8, of: [&'a Feature; 2], is_unordered: bool, form: impl Fn(&str) -> String) {
-        let of = of.into_iter().map(|feature| (feature.ids.as_slice(), by_value(feature, &form))).collect();
-        self.0.push(Part { group, of, is_unordered });
+    fn two(&mut self, group: u8, of: [&'a Feature; 2], order: Order, form: impl Fn(&str) -> u64) {
+        let of = of.map(|feature| (feature.ids.as_slice(), by_value(feature, &form)));
+        self.0.push(Part { group, keys: Keys::Two(of, order) });
     }
 
     fn name(&mut self, group: u8, names: &'a Spelled) {
         let feature = &names.feature;
         self.one(group, feature, whole);
-        self.one(group, feature, sound);
+        self.one(group, feature, |value| some(&sound(value)));
         self.one(group, feature, |value| first(value, 3));
         self.one(group, feature, |value| first(value, 1));
         self.one(group, feature, sorted);
     }
 
     fn words(&mut self, group: u8, text: &'a Worded, rows: usize) {
-        self.one(group, &text.feature, |value| value.replace(' ', ""));
+        let solid = text.feature.values.iter().zip(&text.solid);
+        let solid = solid.map(|(value, solid)| if value.is_empty() { 0 } else { short(*solid) }).collect();
+        self.0.push(Part { group, keys: Keys::One(&text.feature.ids, solid) });
         let most = u32::try_from(rows / 20).unwrap_or(u32::MAX).max(20);
-        let rare = |fits: &dyn Fn(u32) -> bool, form: &dyn Fn(&str) -> String| {
+        let rare = |fits: &dyn Fn(u32) -> bool, form: &dyn Fn(&str) -> u64| {
             let of = |words: &[u32]| {
                 let mut words: Vec<u32> = words.iter().copied().filter(|word| fits(*word)).collect();
                 words.sort_by_key(|word| (text.counts[*word as usize], *word));
                 let mut keys = [0; KEYS_MAX];
                 for (key, word) in keys.iter_mut().zip(words) {
-                    *key = hash(&form(&text.texts[word as usize]));
+                    *key = short(form(&text.texts[word as usize]));
                 }
                 keys
             };
-            Keys::Many(text.words.iter().map(|words| of(words)).collect())
+            Keys::Many(&text.feature.ids, text.words.iter().map(|words| of(words)).collect())
         };
         let letters = |word: u32| text.spelled.at(word as usize).len();
         let known = |word: u32| (2..=most).contains(&text.counts[word as usize]) && letters(word) > 1;
         let exact = rare(&known, &whole);
         let begins = rare(&|word| letters(word) > 2, &|word| first(word, 3));
         for keys in [exact, begins] {
-            self.0.push(Part { group, of: vec![(&text.feature.ids, keys)], is_unordered: false });
+            self.0.push(Part { group, keys });
         }
     }
 }
 
-fn whole(value: &str) -> String {
-    value.to_owned()
+fn whole(value: &str) -> u64 {
+    hash(value)
 }
 
-/// The first letters; empty if there are not so many.
-fn first(value: &str, count: usize) -> String {
-    let first: String = value.chars().take(count).collect();
-    if first.chars().count() == count { first } else { String::new() }
+fn some(value: &str) -> u64 {
+    if value.is_empty() { 0 } else { hash(value) }
 }
 
-fn last(value: &str, count: usize) -> String {
-    let chars: Vec<char> = value.chars().collect();
-    chars.len().checked_sub(count).map_or(String::new(), |from| chars[from..].iter().collect())
+/// The first letters; none if there are not so many.
+fn first(value: &str, count: usize) -> u64 {
+    let mut ends = value.char_indices().map(|(at, c)| at + c.len_utf8());
+    ends.nth(count - 1).map_or(0, |end| hash(&value[..end]))
 }
 
-/// The letters in order: the same for scrambled typing.
-fn sorted(value: &str) -> String {
-    let mut letters: Vec<char> = value.chars().filter(|c| *c != ' ').collect();
-    letters.sort_unstable();
-    if letters.len() > 3 { letters.into_iter().collect() } else { String::new() }
+fn last(value: &str, count: usize) -> u64 {
+    let mut starts = value.char_indices().rev().map(|(at, _)| at);
+    starts.nth(count - 1).map_or(0, |start| hash(&value[start..]))
+}
+
+/// The letters whatever their order: the same for scrambled typing.
+fn sorted(value: &str) -> u64 {
+    let letters = value.chars().filter(|c| *c != ' ');
+    let (sum, count) =
+        letters.fold((0u64, 0), |(sum, count), c| (sum.wrapping_add(scrambled(u64::from(c))), count + 1));
+    if count > 3 { sum } else { 0 }
 }
 
 fn longest_word(value: &str) -> &str {
     value.split(' ').max_by_key(|word| word.len()).unwrap_or_default()
+}
+
+/// The beginning of the longest word, as much of it as there is.
+fn long_begin(value: &str, count: usize) -> u64 {
+    let word = longest_word(value);
+    some(word.char_indices().nth(count).map_or(word, |(end, _)| &word[..end]))
 }
 
 /// All parts that the features allow.
@@ -195,8 +361,8 @@ fn people<'a>(f: &'a Features, parts: &mut Parts<'a>) {
         parts.one(2, &names.feature, |value| last(value.rsplit(' ').next().unwrap_or_default(), 4));
     }
     if let (Some(given), Some(family)) = (&f.given, &f.family) {
-        parts.two(3, [&given.feature, &family.feature], true, whole);
-        parts.two(3, [&given.feature, &family.feature], true, sound);
+        parts.two(3, [&given.feature, &family.feature], Order::Any, whole);
+        parts.two(3, [&given.feature, &family.feature], Order::Any, |value| some(&sound(value)));
     }
     if let Some(names) = &f.middle {
         parts.one(4, &names.feature, |value| first(value, 1));
@@ -204,10 +370,10 @@ fn people<'a>(f: &'a Features, parts: &mut Parts<'a>) {
     if let Some((birth, _)) = &f.birth {
         let feature = &birth.feature;
         parts.one(5, feature, whole);
-        parts.one(5, feature, |value| value.get(..6).unwrap_or_default().to_owned());
-        parts.one(5, feature, |value| value.get(4..).unwrap_or_default().to_owned());
-        parts.one(5, feature, |value| value.get(..4).unwrap_or_default().to_owned());
-        parts.one(5, feature, |value| first(value, 4) + &last(value, 2));
+        parts.one(5, feature, |value| some(value.get(..6).unwrap_or_default()));
+        parts.one(5, feature, |value| some(value.get(4..).unwrap_or_default()));
+        parts.one(5, feature, |value| some(value.get(..4).unwrap_or_default()));
+        parts.one(5, feature, |value| mixed(first(value, 4), last(value, 2)));
         parts.one(5, feature, sorted);
     }
     for (at, it) in (70u8..100).zip(&f.identifiers) {
@@ -222,8 +388,8 @@ fn contacts<'a>(f: &'a Features, parts: &mut Parts<'a>) {
     if let Some((email, _)) = &f.email {
         let feature = &email.feature;
         parts.one(6, feature, whole);
-        parts.one(6, feature, |value| value.split('@').next().unwrap_or_default().to_owned());
-        parts.one(6, feature, |value| value.split('@').nth(1).unwrap_or_default().to_owned());
+        parts.one(6, feature, |value| some(value.split('@').next().unwrap_or_default()));
+        parts.one(6, feature, |value| some(value.split('@').nth(1).unwrap_or_default()));
         parts.one(6, feature, |value| first(value, 5));
     }
     for (at, it) in (20u8..40).zip(&f.phones) {
@@ -239,14 +405,14 @@ fn contacts<'a>(f: &'a Features, parts: &mut Parts<'a>) {
 fn places<'a>(f: &'a Features, parts: &mut Parts<'a>) {
     if let Some(street) = &f.street {
         parts.one(8, &street.feature, whole);
-        parts.one(8, &street.feature, |value| longest_word(value).chars().take(4).collect());
+        parts.one(8, &street.feature, |value| long_begin(value, 4));
         if let Some(number) = &f.number {
-            parts.two(8, [&number.feature, &street.feature], false, whole);
+            parts.two(8, [&number.feature, &street.feature], Order::Kept, whole);
             let short = |value: &str| match value.as_bytes().first() {
-                Some(byte) if byte.is_ascii_digit() && !value.contains(' ') => value.to_owned(),
-                _ => longest_word(value).chars().take(3).collect(),
+                Some(byte) if byte.is_ascii_digit() && !value.contains(' ') => hash(value),
+                _ => long_begin(value, 3),
             };
-            parts.two(8, [&number.feature, &street.feature], false, short);
+            parts.two(8, [&number.feature, &street.feature], Order::Kept, short);
         }
     }
     if let Some(number) = &f.number {

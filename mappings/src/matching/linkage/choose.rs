@@ -3,10 +3,11 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::block::{Part, keys};
+use super::block::{Blocks, Key, Part, Wanted, keys};
 use super::compare::{COMPARISONS_MAX, Comparer, Outcome};
 use super::model::{Dice, Model, Pair, count};
 use super::settings::Learning;
+use super::table::Id;
 
 /// Records whose blocks are counted; of larger tables a sample stands for all.
 const SAMPLE: usize = 10_000;
@@ -36,7 +37,7 @@ pub(super) struct Rule {
     pub parts: Vec<usize>,
     pairs: f64,
     /// Keys that too many records share.
-    large: FxHashSet<u64>,
+    large: FxHashSet<Key>,
 }
 
 /// A block of more records than this says nothing.
@@ -122,7 +123,10 @@ fn candidates(parts: &[Part<'_>], rows: usize) -> Vec<Rule> {
         sample
     };
     let scale = count(rows) / count(sample.len()).max(1.0);
-    let measured = |rule: Vec<usize>| measure(parts, rule, &sample, scale, block_most(rows));
+    let numbers: Vec<Id> = (0..number(sample.len())).collect();
+    let some: Vec<Part<'_>> = parts.iter().map(|part| part.of_some(&sample, &numbers)).collect();
+    let mut blocks = Blocks::default();
+    let mut measured = |rule: Vec<usize>| measure(&some, rule, sample.len(), scale, block_most(rows), &mut blocks);
     let singles: Vec<Rule> = (0..parts.len()).map(|part| measured(vec![part])).collect();
     let mut rules = Vec::new();
     for i in 0..parts.len() {
@@ -142,22 +146,16 @@ fn candidates(parts: &[Part<'_>], rows: usize) -> Vec<Rule> {
 }
 
 /// What a rule costs, from the blocks of the sample.
-fn measure(parts: &[Part<'_>], rule: Vec<usize>, sample: &[usize], scale: f64, most: usize) -> Rule {
-    let (mut all, mut own) = (Vec::with_capacity(sample.len()), Vec::new());
-    for row in sample {
-        keys(parts, &rule, *row, &mut own);
-        all.extend_from_slice(&own);
-    }
-    all.sort_unstable();
+fn measure(parts: &[Part<'_>], rule: Vec<usize>, rows: usize, scale: f64, most: usize, blocks: &mut Blocks) -> Rule {
     let (mut pairs, mut large) = (0.0, FxHashSet::default());
-    for block in all.chunk_by(|x, y| x == y).filter(|block| block.len() > 1) {
+    blocks.each(parts, &rule, rows, |key, block| {
         let size = count(block.len());
         if size * scale > count(most) {
-            large.insert(block[0]);
+            large.insert(key);
         } else {
             pairs += scale * scale * size * (size - 1.0) / 2.0;
         }
-    }
+    });
     Rule { parts: rule, pairs, large }
 }
 
@@ -165,21 +163,27 @@ fn measure(parts: &[Part<'_>], rule: Vec<usize>, sample: &[usize], scale: f64, m
 fn partners(parts: &[Part<'_>], rules: &[Rule], comparer: &Comparer<'_>, model: &Model) -> Vec<Pair> {
     let rows = comparer.features.rows;
     let queries = queries(rows);
+    let wanted = |part: &Part<'_>| Wanted::of(queries.iter().map(|query| part.of(*query)));
+    let wanted: Vec<Wanted> = parts.iter().map(wanted).collect();
     let mut found: Vec<(u32, u32)> = Vec::new();
     let mut own = Vec::new();
     for rule in probes(rules, rows) {
-        let mut asked: FxHashMap<u64, (Vec<u32>, Vec<u32>)> = FxHashMap::default();
+        let mut asked: FxHashMap<Key, (Vec<u32>, Vec<u32>)> = FxHashMap::default();
         for query in &queries {
             keys(parts, &rule.parts, *query, &mut own);
             for key in own.iter().filter(|key| !rule.large.contains(*key)) {
                 asked.entry(*key).or_default().0.push(number(*query));
             }
         }
-        for row in 0..rows {
-            keys(parts, &rule.parts, row, &mut own);
+        let mut hits: Vec<u32> = parts[rule.parts[0]].hits(&wanted[rule.parts[0]], 0..number(rows));
+        for part in &rule.parts[1..] {
+            hits = parts[*part].hits(&wanted[*part], hits.into_iter());
+        }
+        for row in hits {
+            keys(parts, &rule.parts, row as usize, &mut own);
             for key in &own {
                 if let Some((_, block)) = asked.get_mut(key) {
-                    block.push(number(row));
+                    block.push(row);
                 }
             }
         }
@@ -224,12 +228,19 @@ fn probes(rules: &[Rule], rows: usize) -> Vec<&Rule> {
 
 /// The rules that would find a pair.
 fn finders(parts: &[Part<'_>], rules: &[Rule], pair: &Pair) -> Vec<u16> {
+    let shared = |part: &Part<'_>| {
+        let (mine, theirs) = (part.of(pair.a as usize), part.of(pair.b as usize));
+        mine.iter().any(|key| *key != 0 && theirs.contains(key))
+    };
+    let shared: Vec<bool> = parts.iter().map(shared).collect();
     let (mut mine, mut theirs) = (Vec::new(), Vec::new());
-    let mut finds = |rule: &Rule| {
+    let mut is_small = |rule: &Rule| {
         keys(parts, &rule.parts, pair.a as usize, &mut mine);
         keys(parts, &rule.parts, pair.b as usize, &mut theirs);
         mine.iter().any(|key| theirs.contains(key) && !rule.large.contains(key))
     };
+    let mut finds =
+        |rule: &Rule| rule.parts.iter().all(|part| shared[*part]) && (rule.large.is_empty() || is_small(rule));
     let found = rules.iter().enumerate().filter(|(_, rule)| finds(rule));
     found.filter_map(|(at, _)| u16::try_from(at).ok()).collect()
 }
