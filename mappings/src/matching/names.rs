@@ -4,12 +4,11 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
 use super::rules::Level;
+use crate::chinese::han::{is_han, simplified};
+use crate::chinese::person::{self, Likeness, Person};
 
 /// Longer names are cut: no real name needs more, and comparing costs the square.
 const NAME_CHARS_MAX: usize = 64;
-
-/// 先生 and the like: what remains before them is only the surname.
-const HAN_TITLES: &[&str] = &["先生", "女士", "小姐", "太太", "老师", "经理", "同学", "总"];
 
 const LATIN_TITLES: &[&str] = &["mr", "mrs", "ms", "miss", "dr", "prof"];
 
@@ -19,19 +18,19 @@ const LATIN_TITLES: &[&str] = &["mr", "mrs", "ms", "miss", "dr", "prof"];
 pub(super) struct Name {
     /// Parts between separators other than blanks: "李雷-采购" has two.
     han: Vec<String>,
-    /// Whether the only part is a surname with a title: "李总".
-    titled: bool,
+    /// The name as a Chinese one, if it can be: 李总 and 小李 are parts of one.
+    person: Option<Person>,
     words: Vec<String>,
 }
 
 impl Name {
     /// `None` if the text has no letters.
     pub(super) fn parse(raw: &str) -> Option<Self> {
-        let mut name = Self { han: Vec::new(), titled: false, words: Vec::new() };
+        let mut name = Self { han: Vec::new(), person: None, words: Vec::new() };
         let (mut han, mut word) = (String::new(), String::new());
         // NFKD separates accents, which are dropped; hangul is put together again by comparing like with like.
         let plain = raw.nfkd().filter(|c| !is_combining_mark(*c) && *c != '\'' && *c != '’').take(NAME_CHARS_MAX);
-        for c in plain.flat_map(char::to_lowercase) {
+        for c in plain.map(simplified).flat_map(char::to_lowercase) {
             let letter = c.is_alphanumeric();
             if is_unspaced(c) {
                 han.push(c);
@@ -50,13 +49,7 @@ impl Name {
         if name.words.len() > 1 {
             name.words.retain(|word| !LATIN_TITLES.contains(&word.as_str()));
         }
-        if let [only] = name.han.as_mut_slice() {
-            let surname = HAN_TITLES.iter().find_map(|title| only.strip_suffix(title)).filter(|rest| !rest.is_empty());
-            if let Some(surname) = surname.filter(|rest| rest.chars().count() <= 2).map(str::to_owned) {
-                *only = surname;
-                name.titled = true;
-            }
-        }
+        name.person = if name.han.is_empty() { None } else { Person::parse(raw) };
         (!name.han.is_empty() || !name.words.is_empty()).then_some(name)
     }
 
@@ -70,28 +63,64 @@ impl Name {
         words.join(" ")
     }
 
-    /// How well two names agree; `None` if they share no script and cannot be compared.
+    /// How well two names agree; `None` if they are of scripts that cannot be compared.
     pub(super) fn compare(&self, other: &Self) -> Option<Level> {
         if !self.han.is_empty() && !other.han.is_empty() {
             return Some(self.compare_han(other));
         }
-        (!self.words.is_empty() && !other.words.is_empty()).then(|| compare_words(&self.words, &other.words))
+        if self.words.is_empty() || other.words.is_empty() {
+            return self.sounds_like(other);
+        }
+        Some(compare_words(&self.words, &other.words))
+    }
+
+    /// One in characters and one in pinyin: that it fits is weak evidence, that it does not is none, as there are other
+    /// romanisations and other names.
+    fn sounds_like(&self, other: &Self) -> Option<Level> {
+        let (person, words) = match (&self.person, &other.person) {
+            (Some(person), None) => (person, &other.words),
+            (None, Some(person)) => (person, &self.words),
+            _ => return None,
+        };
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let solid = crate::chinese::han::plain_sound(&words.concat());
+        let turned = (1..words.len()).any(|at| [&words[at..], &words[..at]].concat().concat() == person.sound());
+        (!person.is_partial && (person.sound() == solid || turned)).then_some(Level::Partial)
     }
 
     fn compare_han(&self, other: &Self) -> Level {
         let (mine, theirs) = (self.han.concat(), other.han.concat());
-        let surname = |titled: bool, surname: &str, name: &str| titled && name.starts_with(surname);
         let shares_part = self.han.iter().any(|part| part.chars().nth(1).is_some() && other.han.contains(part));
-        if surname(self.titled, &mine, &theirs) || surname(other.titled, &theirs, &mine) {
-            Level::Partial
-        } else if mine == theirs {
+        let of_one = match (&self.person, &other.person) {
+            (Some(a), Some(b)) if a.is_partial || b.is_partial => {
+                return if may_be_part(a, b) { Level::Partial } else { Level::Different };
+            }
+            (Some(a), Some(b)) => are_alike(a, b),
+            _ => false,
+        };
+        if mine == theirs {
             Level::Same
-        } else if shares_part {
+        } else if shares_part || of_one {
             Level::Partial
         } else {
             Level::Different
         }
     }
+}
+
+/// Whether a surname with a title or a nickname may be of that name. Never more: many are called 张总.
+fn may_be_part(a: &Person, b: &Person) -> bool {
+    let family = a.family.is_empty() || b.family.is_empty() || a.family == b.family;
+    let given = a.given.is_empty() || b.given.is_empty() || person::given(&a.given, &b.given) == Some(Likeness::Part);
+    family && (given || a.given == b.given)
+}
+
+/// Whether two names read alike or look alike, character by character: a slip of who heard the name, or another name.
+fn are_alike(a: &Person, b: &Person) -> bool {
+    let alike = |x: &str, y: &str, likeness: fn(&str, &str) -> Option<Likeness>| {
+        x == y || likeness(x, y) == Some(Likeness::Alike)
+    };
+    alike(&a.family, &b.family, person::family) && alike(&a.given, &b.given, person::given)
 }
 
 fn flush(part: &mut String, parts: &mut Vec<String>) {
@@ -101,8 +130,8 @@ fn flush(part: &mut String, parts: &mut Vec<String>) {
 }
 
 fn is_unspaced(c: char) -> bool {
-    matches!(c, '\u{1100}'..='\u{11ff}' | '\u{3005}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{ac00}'..='\u{d7af}' | '\u{20000}'..='\u{3ffff}')
-        && c.is_alphanumeric()
+    let listed = matches!(c, '\u{1100}'..='\u{11ff}' | '\u{3005}'..='\u{30ff}' | '\u{ac00}'..='\u{d7af}');
+    (listed || is_han(c)) && c.is_alphanumeric()
 }
 
 fn compare_words(mine: &[String], theirs: &[String]) -> Level {

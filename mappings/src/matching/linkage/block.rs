@@ -8,6 +8,8 @@ use super::features::{Features, Spelled, Worded};
 use super::model::scrambled;
 use super::similar::sound;
 use super::table::{Feature, Id};
+use crate::chinese::han::has_han;
+use crate::chinese::person;
 
 /// Keys that one row has by one part, at most.
 const KEYS_MAX: usize = 4;
@@ -268,7 +270,7 @@ impl<'a> Parts<'a> {
     fn name(&mut self, group: u8, names: &'a Spelled) {
         let feature = &names.feature;
         self.one(group, feature, whole);
-        self.one(group, feature, |value| some(&sound(value)));
+        self.one(group, feature, sound_of(feature));
         self.one(group, feature, |value| first(value, 3));
         self.one(group, feature, |value| first(value, 1));
         self.one(group, feature, sorted);
@@ -298,6 +300,15 @@ impl<'a> Parts<'a> {
         for keys in [exact, begins] {
             self.0.push(Part { group, keys });
         }
+    }
+}
+
+/// How a name sounds; among Chinese names in pinyin, so that one in Latin letters finds one in characters.
+fn sound_of(names: &Feature) -> fn(&str) -> u64 {
+    if names.values.iter().any(has_han) {
+        |name| some(&person::sound(name).unwrap_or_else(|| sound(name)))
+    } else {
+        |name| some(&sound(name))
     }
 }
 
@@ -362,7 +373,7 @@ fn people<'a>(f: &'a Features, parts: &mut Parts<'a>) {
     }
     if let (Some(given), Some(family)) = (&f.given, &f.family) {
         parts.two(3, [&given.feature, &family.feature], Order::Any, whole);
-        parts.two(3, [&given.feature, &family.feature], Order::Any, |value| some(&sound(value)));
+        parts.two(3, [&given.feature, &family.feature], Order::Any, sound_of(&given.feature));
     }
     if let Some(names) = &f.middle {
         parts.one(4, &names.feature, |value| first(value, 1));

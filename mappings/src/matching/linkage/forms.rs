@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
+use crate::chinese::han;
+use crate::chinese::person::{self, Person};
+
 /// Cells are cut here: what follows tells no two customers apart.
 const CELL_CHARS_MAX: usize = 400;
 
@@ -26,7 +29,7 @@ pub(super) fn folded(raw: &str) -> String {
         return out;
     }
     let plain = raw.nfkd().filter(|c| !is_combining_mark(*c) && !matches!(c, '\'' | '’' | '`')).take(CELL_CHARS_MAX);
-    fold(plain, &mut out);
+    fold(plain.map(han::simplified), &mut out);
     out
 }
 
@@ -150,35 +153,24 @@ pub(super) fn address(raw: &str, short: &BTreeMap<String, String>) -> [String; 3
     [number, rest.join(" "), unit]
 }
 
-/// Given, middle and family name of a whole name: "Li, Lei", "Anna Maria Berg", 欧阳娜娜.
+/// Given, middle and family name of a whole name: "Li, Lei", "Anna Maria Berg", 欧阳娜娜, "Wang Xiaoming".
 pub(super) fn full_name(raw: &str) -> [String; 3] {
     if let Some((family, rest)) = raw.split_once([',', '，']) {
         let rest = folded(rest);
         let (given, middle) = rest.split_once(' ').unwrap_or((&rest, ""));
         return [given.to_owned(), middle.to_owned(), folded(family)];
     }
-    let name = folded(raw);
-    let chars: Vec<char> = name.chars().collect();
-    if (2..=4).contains(&chars.len()) && chars.iter().all(|c| is_han(*c)) {
-        let double: String = chars[..2].iter().collect();
-        let at = if chars.len() > 2 && DOUBLE_SURNAMES.contains(&double.as_str()) { 2 } else { 1 };
-        return [chars[at..].iter().collect(), String::new(), chars[..at].iter().collect()];
+    if let Some(person) = Person::parse(raw) {
+        return [person.given, String::new(), person.family];
     }
+    let name = folded(raw);
     let words: Vec<&str> = name.split(' ').collect();
+    if let Some([given, family]) = person::pinyin(&words) {
+        return [given, String::new(), family];
+    }
     match words.as_slice() {
         [] => Default::default(),
         [only] => [String::new(), String::new(), (*only).to_owned()],
         [given, middle @ .., family] => [(*given).to_owned(), middle.join(" "), (*family).to_owned()],
     }
-}
-
-/// The usual Chinese surnames of two characters.
-const DOUBLE_SURNAMES: &[&str] = &[
-    "欧阳", "司马", "上官", "诸葛", "司徒", "东方", "皇甫", "尉迟", "公孙", "慕容", "令狐", "夏侯", "长孙", "宇文",
-    "独孤", "端木", "轩辕", "南宫", "西门", "百里", "呼延", "申屠", "太史", "闻人", "钟离", "澹台", "公冶", "宗政",
-    "濮阳", "淳于",
-];
-
-pub(super) fn is_han(c: char) -> bool {
-    matches!(c, '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
 }

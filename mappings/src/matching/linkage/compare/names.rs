@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::super::features::Spelled;
-use super::super::forms::is_han;
 use super::super::similar::Letters;
 use super::Outcome;
+use crate::chinese::han::is_han;
+use crate::chinese::person::{self, Likeness};
 
 const SAME: u8 = 1;
 const PART: u8 = 2;
@@ -44,6 +45,17 @@ fn spelled(x: Letters<'_>, y: Letters<'_>) -> u8 {
     }
 }
 
+/// The level of two names of which one is Chinese. What cannot be compared is silent.
+fn chinese(likeness: Likeness) -> u8 {
+    match likeness {
+        Likeness::Part => PART,
+        Likeness::Initial => INITIAL,
+        Likeness::Alike => ALIKE,
+        Likeness::Different => DIFFERENT,
+        Likeness::Silent => 0,
+    }
+}
+
 /// Whether two names of several words share one that is not short.
 fn shares_word(x: &str, y: &str) -> bool {
     (x.contains(' ') || y.contains(' ')) && x.split(' ').any(|word| word.len() > 2 && y.split(' ').any(|it| it == word))
@@ -62,6 +74,9 @@ pub(super) fn given(
         return SAME;
     }
     let (mine_text, their_text) = (&mine.feature.values[x], &theirs.feature.values[y]);
+    if let Some(likeness) = person::given(mine_text, their_text) {
+        return chinese(likeness);
+    }
     let known = |name: &str| nicknames.get(name).map_or(&[][..], Vec::as_slice);
     let one_person = || known(mine_text).iter().any(|set| known(their_text).contains(set));
     if a.len() > 1 && b.len() > 1 && (one_person() || shares_word(mine_text, their_text)) {
@@ -78,7 +93,11 @@ pub(super) fn family(mine: &Spelled, x: usize, theirs: &Spelled, y: usize) -> u8
     if a.is_equal(b) {
         return SAME;
     }
-    if a.len() > 1 && b.len() > 1 && shares_word(&mine.feature.values[x], &theirs.feature.values[y]) {
+    let (mine_text, their_text) = (&mine.feature.values[x], &theirs.feature.values[y]);
+    if let Some(likeness) = person::family(mine_text, their_text) {
+        return chinese(likeness);
+    }
+    if a.len() > 1 && b.len() > 1 && shares_word(mine_text, their_text) {
         return PART;
     }
     spelled(a, b)
