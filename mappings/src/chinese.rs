@@ -5,6 +5,8 @@
 //! divisions, [`address`] addresses, [`ids`] numbers. Tables stand in `rules/chinese` and are made from packages of public
 //! registries by `rules/chinese/tables.py`; whose they are stands in `rules/chinese/README.md`.
 
+pub mod company;
 pub mod han;
 pub mod ids;
 pub mod person;
+pub mod place;

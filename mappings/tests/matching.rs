@@ -167,6 +167,14 @@ fn organizations_are_compared_without_their_legal_form() {
     check(&org("Alpha Trading Co.,Ltd."), &org("ALPHA TRADING Inc"), "review");
     check(&org("甲乙科技有限公司"), &org("丙丁贸易有限公司"), "create");
     check(&org("甲乙科技有限公司"), "display_name=甲乙科技", "review");
+    // A short name is a hint, a branch or a namesake elsewhere is another company.
+    let with = |name: &str| format!("{}, #email=boss@example.com", org(name));
+    check(&with("杭州甲乙科技有限公司"), &with("甲乙"), "link");
+    check(&org("杭州甲乙科技有限公司"), &org("甲乙"), "create");
+    check(&with("杭州甲乙科技有限公司"), &with("杭州甲乙科技有限公司宁波分公司"), "review");
+    check(&org("杭州甲乙科技有限公司"), &org("宁波甲乙科技有限公司"), "create");
+    check(&org("杭州甲乙科技有限公司"), &org("杭州甲乙餐饮管理有限公司"), "create");
+    check(&org("杭州甲乙科技有限公司"), &org("杭州市甲乙科技股份有限公司"), "review");
     check(
         &format!("{}, #email=boss@example.com", org("甲乙科技有限公司")),
         "display_name=李雷, #email=boss@example.com",
@@ -294,6 +302,8 @@ fn candidates_share_a_block() {
     check_blocks("display_name=李雷, birth_date=1990-01-31", "display_name=李雷, company=1990-01-31", false);
     check_blocks("display_name=李雷", "display_name=李雷", false);
     check_blocks("kind=organization, legal_name=甲乙科技有限公司", "kind=organization, display_name=甲乙科技", true);
+    check_blocks("kind=organization, legal_name=杭州甲乙科技有限公司", "kind=organization, display_name=甲乙", true);
+    check_blocks("display_name=張偉, company=甲乙", "display_name=张伟, company=杭州甲乙科技有限公司", true);
     check_blocks("#phone=+8613800138000", "#phone=+8613800138000, #email=a@example.com", true);
     check_blocks("#email=info@example.com, #vip_card=1", "#email=info@example.com, #vip_card=1", false);
     let identity = Identity { kind: "unionid".into(), value: "u1".to_owned() };

@@ -139,7 +139,9 @@ mod tests {
 
     #[test]
     fn variants_become_one_and_fold_once() {
-        for (from, to) in [('國', '国'), ('張', '张'), ('劉', '刘'), ('葉', '叶'), ('峯', '峰'), ('国', '国'), ('a', 'a')] {
+        for (from, to) in
+            [('國', '国'), ('張', '张'), ('劉', '刘'), ('葉', '叶'), ('峯', '峰'), ('国', '国'), ('a', 'a')]
+        {
             assert_eq!(simplified(from), to, "{from}");
         }
         for code in FIRST..=LAST {

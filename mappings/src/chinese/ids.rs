@@ -121,11 +121,11 @@ pub fn relation(a: &str, b: &str) -> Option<Relation> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// The check character of GB 32100-2015, computed another way: the one that makes the weighted sum a multiple of 31.
-    fn credit(body: &str) -> String {
+    pub(crate) fn credit(body: &str) -> String {
         let place = |c: char| "0123456789ABCDEFGHJKLMNPQRTUWXY".chars().position(|it| it == c).unwrap();
         let (mut weight, mut sum) = (1, 0);
         for c in body.chars() {
@@ -146,8 +146,8 @@ mod tests {
         assert_eq!(organization(&code), Some("D2143569X"));
         assert_eq!(relation(&code, "110108D2143569X"), Some(Relation::Same));
         assert_eq!(relation("D2143569X", &code), Some(Relation::Same));
-        assert_eq!(relation(&code, &credit("92110108D2143569X")), Some(Relation::Same), "registered elsewhere since");
-        assert_eq!(relation(&code, "11010812345678X"), None, "a wrong number names nobody");
+        assert_eq!(relation(&code, &credit("92110108D2143569X")), Some(Relation::Same));
+        assert_eq!(relation(&code, "11010812345678X"), None);
         assert!(is_mistaken(&format!("{}0", &code[..17])) || code.ends_with('0'));
         assert_eq!(clean("91110108-d214 3569x0"), "91110108D2143569X0");
     }
@@ -163,6 +163,6 @@ mod tests {
             assert_eq!(resident(wrong), None, "{wrong}");
         }
         assert!(is_mistaken("110105194912310021") && !is_mistaken("11010519491231002X"));
-        assert!(!is_mistaken("ABCDEFGHIJKLMNOPQR"), "another system's number has no check of ours");
+        assert!(!is_mistaken("ABCDEFGHIJKLMNOPQR"));
     }
 }

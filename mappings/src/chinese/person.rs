@@ -37,10 +37,61 @@ fn surname_rank(sound: &str) -> Option<usize> {
 
 /// What is called after a surname instead of a given name.
 const TITLES: &[&str] = &[
-    "先生", "女士", "小姐", "太太", "夫人", "老师", "教授", "博士", "医生", "大夫", "律师", "工程师", "会计", "总经理",
-    "副总", "经理", "总监", "主管", "主任", "处长", "科长", "局长", "部长", "厂长", "院长", "校长", "所长", "店长",
-    "队长", "董事长", "董事", "老板", "老板娘", "秘书", "助理", "同学", "同志", "师傅", "阿姨", "叔叔", "大哥", "大姐",
-    "总", "董", "工", "哥", "姐", "叔", "姨", "爷", "嫂", "导", "局", "处", "科",
+    "先生",
+    "女士",
+    "小姐",
+    "太太",
+    "夫人",
+    "老师",
+    "教授",
+    "博士",
+    "医生",
+    "大夫",
+    "律师",
+    "工程师",
+    "会计",
+    "总经理",
+    "副总",
+    "经理",
+    "总监",
+    "主管",
+    "主任",
+    "处长",
+    "科长",
+    "局长",
+    "部长",
+    "厂长",
+    "院长",
+    "校长",
+    "所长",
+    "店长",
+    "队长",
+    "董事长",
+    "董事",
+    "老板",
+    "老板娘",
+    "秘书",
+    "助理",
+    "同学",
+    "同志",
+    "师傅",
+    "阿姨",
+    "叔叔",
+    "大哥",
+    "大姐",
+    "总",
+    "董",
+    "工",
+    "哥",
+    "姐",
+    "叔",
+    "姨",
+    "爷",
+    "嫂",
+    "导",
+    "局",
+    "处",
+    "科",
 ];
 
 /// What stands before a surname or a part of a given name among people who know each other.
@@ -165,18 +216,18 @@ fn likeness(a: &str, b: &str, sound: fn(&str) -> Option<String>) -> Option<Liken
 }
 
 /// Of two names in characters.
-fn alike(a: &str, b: &str) -> Likeness {
-    let (x, y): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    if x.len() == y.len() && x.iter().zip(&y).all(|(c, d)| c == d || sounds_alike(*c, *d) || looks_alike(*c, *d)) {
+fn alike(one: &str, other: &str) -> Likeness {
+    let (mine, theirs): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
+    let close = |(c, d): (&char, &char)| c == d || sounds_alike(*c, *d) || looks_alike(*c, *d);
+    if mine.len() == theirs.len() && mine.iter().zip(&theirs).all(close) {
         return Likeness::Alike;
     }
     let nickname = |nick: &[char], name: &[char]| match nick {
-        [mark, c] if FAMILIAR.contains(mark) => name.last() == Some(c),
-        [c, d] if c == d => name == [*c],
-        [c] => matches!(name, [mark, d] if FAMILIAR.contains(mark) && c == d),
+        [mark, last] if FAMILIAR.contains(mark) => name.last() == Some(last),
+        [first, again] if first == again => name == [*first],
         _ => false,
     };
-    if nickname(&x, &y) || nickname(&y, &x) { Likeness::Part } else { Likeness::Different }
+    if nickname(&mine, &theirs) || nickname(&theirs, &mine) { Likeness::Part } else { Likeness::Different }
 }
 
 /// Of one in characters and one in Latin letters.

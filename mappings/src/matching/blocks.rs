@@ -54,11 +54,11 @@ impl Values {
     fn of(rules: &Rules, evidence: &Evidence) -> Self {
         let mut values = Self::default();
         if is_organization(evidence) {
-            values.organization = Features::organization(evidence);
+            values.organization = Features::organization(evidence).map(|name| name.key().to_owned());
         }
         // Also of an organization: a record that does not say what it is may be compared with it by its other fields.
         values.birth_date = birth_date(rules, evidence).map(str::to_owned);
-        values.company = company(evidence);
+        values.company = company(evidence).map(|name| name.key().to_owned());
         // The name is the dearest to normalize: only where a block could use it.
         let useful = rules.blocks.iter().any(|block| {
             block.uses(BlockField::Name)

@@ -7,7 +7,7 @@ use std::ops::Bound;
 use serde_json::Value;
 
 use super::Evidence;
-use super::names::{Name, company_key, compare_companies};
+use super::names::{CompanyName, Name};
 use super::rules::{Level, Measure, Rules};
 use crate::value::FieldName;
 
@@ -18,8 +18,8 @@ pub(super) struct Features<'a> {
     kind: Option<&'a str>,
     name: Option<Name>,
     birth_date: Option<&'a str>,
-    company: Option<String>,
-    organization: Option<String>,
+    company: Option<CompanyName>,
+    organization: Option<CompanyName>,
     cities: BTreeSet<String>,
 }
 
@@ -38,11 +38,11 @@ impl<'a> Features<'a> {
     }
 
     /// The name as a company: of an organization, and of a record that does not say what it is.
-    pub(super) fn organization(evidence: &Evidence) -> Option<String> {
+    pub(super) fn organization(evidence: &Evidence) -> Option<CompanyName> {
         if text(evidence, "kind") == Some("person") {
             return None;
         }
-        company_key(text(evidence, "legal_name").or_else(|| text(evidence, "display_name"))?)
+        CompanyName::parse(text(evidence, "legal_name").or_else(|| text(evidence, "display_name"))?)
     }
 
     /// How well one thing agrees; `None` where one side does not speak of it.
@@ -54,9 +54,9 @@ impl<'a> Features<'a> {
             Measure::Name if organizations => None,
             Measure::Name => self.name.as_ref()?.compare(other.name.as_ref()?),
             Measure::BirthDate => Some(compare_dates(self.birth_date?, other.birth_date?)),
-            Measure::Company => Some(compare_companies(self.company.as_ref()?, other.company.as_ref()?)),
+            Measure::Company => Some(self.company.as_ref()?.compare(other.company.as_ref()?)),
             Measure::Organization if !organizations => None,
-            Measure::Organization => Some(compare_companies(self.organization.as_ref()?, other.organization.as_ref()?)),
+            Measure::Organization => Some(self.organization.as_ref()?.compare(other.organization.as_ref()?)),
             Measure::City if self.cities.is_empty() || other.cities.is_empty() => None,
             Measure::City => Some(if self.cities.is_disjoint(&other.cities) { Level::Different } else { Level::Same }),
         }
@@ -111,8 +111,8 @@ pub(super) fn birth_date<'a>(rules: &Rules, evidence: &'a Evidence) -> Option<&'
     text(evidence, "birth_date").filter(|date| !rules.unknown_dates.contains(*date))
 }
 
-pub(super) fn company(evidence: &Evidence) -> Option<String> {
-    company_key(text(evidence, "company")?)
+pub(super) fn company(evidence: &Evidence) -> Option<CompanyName> {
+    CompanyName::parse(text(evidence, "company")?)
 }
 
 fn city(raw: &str) -> Option<String> {

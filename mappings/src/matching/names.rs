@@ -4,6 +4,7 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
 use super::rules::Level;
+use crate::chinese::company::{self, Agreement, Company};
 use crate::chinese::han::{is_han, simplified};
 use crate::chinese::person::{self, Likeness, Person};
 
@@ -200,8 +201,6 @@ fn compare_word(a: &str, b: &str) -> Level {
     }
 }
 
-const HAN_FORMS: &[&str] = &["集团股份有限公司", "股份有限公司", "有限责任公司", "集团有限公司", "有限公司"];
-
 const LATIN_FORMS: &[&str] = &[
     "co",
     "ltd",
@@ -221,38 +220,61 @@ const LATIN_FORMS: &[&str] = &[
     "sarl",
 ];
 
-/// A company's name without its legal form, lower case, letters and digits only. `None` if it has none.
-pub(super) fn company_key(raw: &str) -> Option<String> {
-    let mut words: Vec<String> = Vec::new();
-    let mut word = String::new();
-    for c in raw.nfkc().take(2 * NAME_CHARS_MAX).flat_map(char::to_lowercase) {
-        if c.is_alphanumeric() {
-            word.push(c);
-        } else if c != '.' && c != '\'' {
-            flush(&mut word, &mut words);
-        }
-    }
-    flush(&mut word, &mut words);
-    while words.len() > 1 && words.last().is_some_and(|last| LATIN_FORMS.contains(&last.as_str())) {
-        words.pop();
-    }
-    let whole = words.concat();
-    let bare = HAN_FORMS.iter().find_map(|form| whole.strip_suffix(form)).filter(|bare| !bare.is_empty());
-    match bare {
-        Some(bare) => Some(bare.to_owned()),
-        None => (!whole.is_empty()).then_some(whole),
-    }
+/// A company's name in the form in which it is compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct CompanyName {
+    /// Of a Chinese name its 字号, which the short and the full name have in common; of another the name without its legal
+    /// form, lower case, letters and digits only.
+    key: String,
+    chinese: Option<Company>,
 }
 
-/// How well two companies' names agree. A short name is contained in too many others to count as similar.
-pub(super) fn compare_companies(a: &str, b: &str) -> Level {
-    let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
-    let telling = if short.is_ascii() { 5 } else { 3 };
-    if short == long {
-        Level::Same
-    } else if short.chars().count() >= telling && long.contains(short) {
-        Level::Similar
-    } else {
-        Level::Different
+impl CompanyName {
+    /// `None` if the text has no letters.
+    pub(super) fn parse(raw: &str) -> Option<Self> {
+        if let Some(company) = Company::parse(raw) {
+            return Some(Self { key: company.brand.clone(), chinese: Some(company) });
+        }
+        let mut words: Vec<String> = Vec::new();
+        let mut word = String::new();
+        for c in raw.nfkc().take(2 * NAME_CHARS_MAX).flat_map(char::to_lowercase) {
+            if c.is_alphanumeric() {
+                word.push(c);
+            } else if c != '.' && c != '\'' {
+                flush(&mut word, &mut words);
+            }
+        }
+        flush(&mut word, &mut words);
+        while words.len() > 1 && words.last().is_some_and(|last| LATIN_FORMS.contains(&last.as_str())) {
+            words.pop();
+        }
+        let key = words.concat();
+        (!key.is_empty()).then_some(Self { key, chinese: None })
+    }
+
+    /// Records of one company share it, whether they have its short or its full name.
+    pub(super) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// How well two companies' names agree. A short Latin name is contained in too many others to count as similar.
+    pub(super) fn compare(&self, other: &Self) -> Level {
+        if let (Some(mine), Some(theirs)) = (&self.chinese, &other.chinese) {
+            return match company::compare(mine, theirs) {
+                Agreement::Same => Level::Same,
+                Agreement::Alike | Agreement::Short => Level::Similar,
+                Agreement::Branch | Agreement::Namesake | Agreement::Different => Level::Different,
+            };
+        }
+        let (a, b) = (&self.key, &other.key);
+        let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
+        let telling = if short.is_ascii() { 5 } else { 3 };
+        if short == long {
+            Level::Same
+        } else if short.chars().count() >= telling && long.contains(short) {
+            Level::Similar
+        } else {
+            Level::Different
+        }
     }
 }

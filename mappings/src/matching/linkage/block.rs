@@ -8,6 +8,7 @@ use super::features::{Features, Spelled, Worded};
 use super::model::scrambled;
 use super::similar::sound;
 use super::table::{Feature, Id};
+use crate::chinese::company::Company;
 use crate::chinese::han::has_han;
 use crate::chinese::person;
 
@@ -297,10 +298,28 @@ impl<'a> Parts<'a> {
         let known = |word: u32| (2..=most).contains(&text.counts[word as usize]) && letters(word) > 1;
         let exact = rare(&known, &whole);
         let begins = rare(&|word| letters(word) > 2, &|word| first(word, 3));
-        for keys in [exact, begins] {
+        let brands = (!text.companies.is_empty()).then(|| {
+            let own = text.companies.iter().map(|company| brand_keys(company.as_ref()));
+            Keys::Many(&text.feature.ids, own.collect())
+        });
+        for keys in [exact, begins].into_iter().chain(brands) {
             self.0.push(Part { group, keys });
         }
     }
+}
+
+/// What spellings of a 字号 have in common: its sound, its beginning, its end.
+fn brand_keys(company: Option<&Company>) -> [Key; KEYS_MAX] {
+    let mut keys = [0; KEYS_MAX];
+    let Some(company) = company else { return keys };
+    let sound = person::sound(&company.brand).unwrap_or_default();
+    let mut own: Vec<u64> = [some(&sound), first(&company.brand, 2), last(&company.brand, 2)].to_vec();
+    own.retain(|key| *key != 0);
+    own.dedup();
+    for (key, own) in keys.iter_mut().zip(own) {
+        *key = short(own);
+    }
+    keys
 }
 
 /// How a name sounds; among Chinese names in pinyin, so that one in Latin letters finds one in characters.

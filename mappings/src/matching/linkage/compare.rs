@@ -41,6 +41,7 @@ enum Look<'a> {
     Phone(&'a Spelled),
     Address(address::Address<'a>),
     Locality(address::Locality<'a>),
+    Name(&'a Worded),
     Words(&'a Worded),
     Category(&'a Worded),
     Equal(&'a Feature),
@@ -83,7 +84,7 @@ impl<'a> Comparer<'a> {
         looks.extend(f.birth.iter().map(|(it, dates)| ("birth_date", Look::Birth(it, dates))));
         looks.extend(f.identifiers.iter().map(|it| ("identifier", Look::Identifier(it))));
         looks.extend(f.email.iter().map(|(it, locals)| ("email", Look::Email(it, locals))));
-        looks.extend(f.name.iter().map(|it| ("name", Look::Words(it))));
+        looks.extend(f.name.iter().map(|it| ("name", Look::Name(it))));
         looks.extend(f.phones.iter().map(|it| ("phone", Look::Phone(it))));
         looks.extend(address::Address::of(f).map(|it| ("address", Look::Address(it))));
         looks.extend(address::Locality::of(f).map(|it| ("locality", Look::Locality(it))));
@@ -142,7 +143,8 @@ impl<'a> Comparer<'a> {
             }
             Look::Address(address) => address.compare(a, b),
             Look::Locality(locality) => locality.compare(a, b),
-            Look::Words(text) => equal_or(&text.feature, a, b, |x, y| words::compare(text, x, y)),
+            Look::Name(text) => words::organization(text, a, b, words::Part::Own),
+            Look::Words(text) => words::organization(text, a, b, words::Part::Context),
             Look::Category(text) => equal_or(&text.feature, a, b, |x, y| words::one_in_common(text, x, y)),
             Look::Equal(feature) => equal_or(feature, a, b, |_, _| 2),
             Look::Number(feature, numbers) => equal_or(feature, a, b, |x, y| nearness(numbers[x], numbers[y])),

@@ -1,5 +1,6 @@
 //! What the comparisons and the blocking rules look at, taken from the columns.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
@@ -7,7 +8,8 @@ use rustc_hash::FxHashMap;
 use super::columns::Kind;
 use super::forms::{self, Date};
 use super::similar::{Letters, Spelling};
-use super::table::{Feature, Id, Table, Texts};
+use super::table::{Column, Feature, Id, Table, Texts};
+use crate::chinese::company::Company;
 
 /// A feature whose values are compared letter by letter.
 pub(super) struct Spelled {
@@ -40,6 +42,10 @@ pub(super) struct Worded {
     pub counts: Vec<u32>,
     /// The letters of each value without its blanks.
     pub solid: Vec<u64>,
+    /// The values that are names of Chinese companies, taken apart; none at all where none is.
+    pub companies: Vec<Option<Company>>,
+    /// How common the 字号 of each is, 0 to 1.
+    pub brands: Vec<f64>,
 }
 
 /// Words of a value beyond these are not compared.
@@ -71,7 +77,35 @@ impl Worded {
         let weights = counts.iter().map(|count| (1.0 + filled / f64::from(*count)).ln()).collect();
         let spelled = texts.iter().collect();
         let solid = feature.values.iter().map(|value| super::block::hash(&value.replace(' ', ""))).collect();
-        Self { feature, words, spelled, texts, weights, counts, solid }
+        Self { feature, words, spelled, texts, weights, counts, solid, companies: Vec::new(), brands: Vec::new() }
+    }
+
+    /// Names of organisations: Chinese ones are taken apart.
+    fn of_companies(rows: usize, columns: &[&Column]) -> Option<Self> {
+        let known: RefCell<FxHashMap<String, Company>> = RefCell::default();
+        let feature = Feature::joined(rows, columns, |cell| {
+            let Some(company) = Company::parse(cell) else { return forms::folded(cell) };
+            let text = company.text();
+            let is_full = company.is_full;
+            // The same words once with their form and once without: with it they are the full name.
+            known.borrow_mut().entry(text.clone()).or_insert(company).is_full |= is_full;
+            text
+        })?;
+        let mut known = known.into_inner();
+        let mut it = Self::of(feature);
+        if known.is_empty() {
+            return Some(it);
+        }
+        it.companies = it.feature.values.iter().map(|value| known.remove(value)).collect();
+        let mut counts: FxHashMap<&str, u32> = FxHashMap::default();
+        for (company, count) in it.companies.iter().zip(&it.feature.counts) {
+            if let Some(company) = company {
+                *counts.entry(&company.brand).or_default() += count;
+            }
+        }
+        let share = |company: &Option<Company>| company.as_ref().map_or(0.0, |it| counts[it.brand.as_str()].into());
+        it.brands = it.companies.iter().map(|company| share(company) / it.feature.enough()).collect();
+        Some(it)
     }
 }
 
@@ -117,8 +151,9 @@ impl Features {
         let [given, middle, family] = names(table);
         let [number, street, unit] = address(table, streets);
         let place = number.as_ref().zip(street.as_ref()).and_then(|(number, street)| both(number, street));
-        let mut texts: Vec<Worded> =
-            [Kind::Company, Kind::Contact, Kind::AddressExtra].into_iter().filter_map(worded).collect();
+        let companies = |kind| Worded::of_companies(rows, &table.of(kind));
+        let mut texts: Vec<Worded> = companies(Kind::Company).into_iter().collect();
+        texts.extend([Kind::Contact, Kind::AddressExtra].into_iter().filter_map(worded));
         texts.extend(each(Kind::Text, &forms::folded).into_iter().map(Worded::of));
         Self {
             rows,
@@ -146,7 +181,7 @@ impl Features {
             host: joined(Kind::Url, &forms::host),
             categories: each(Kind::Category, &forms::folded).into_iter().map(Worded::of).collect(),
             numbers: each(Kind::Number, &number_text).into_iter().map(with_numbers).collect(),
-            name: worded(Kind::Name),
+            name: companies(Kind::Name),
             texts,
         }
     }

@@ -243,7 +243,12 @@ impl Feature {
     /// How common a value is among the rows that have any, 0 to 1. A few rows show nothing of how common it is: they count as
     /// some of many.
     pub(super) fn share(&self, id: Id) -> f64 {
-        f64::from(self.counts[id as usize]) / f64::from(self.filled.max(ROWS_LEAST))
+        f64::from(self.counts[id as usize]) / self.enough()
+    }
+
+    /// The rows that a count is a share of.
+    pub(super) fn enough(&self) -> f64 {
+        f64::from(self.filled.max(ROWS_LEAST))
     }
 
     /// Both ids where both rows have a value.

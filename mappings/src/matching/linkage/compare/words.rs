@@ -1,6 +1,38 @@
 //! Texts of several words, each weighed by how rare it is.
 
 use super::super::features::Worded;
+use super::{Outcome, equal_or};
+use crate::chinese::company::{self, Agreement};
+
+/// Whether a name is what the record is about, or where it belongs (an employer).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Own,
+    Context,
+}
+
+/// The outcome of two names of organisations; Chinese ones are compared by their parts.
+pub(super) fn organization(text: &Worded, a: usize, b: usize, part: Part) -> Outcome {
+    let feature = &text.feature;
+    let (x, y) = (feature.ids[a] as usize, feature.ids[b] as usize);
+    let company = |at: usize| text.companies.get(at).and_then(Option::as_ref);
+    let (Some(mine), Some(theirs)) = (company(x), company(y)) else {
+        return equal_or(feature, a, b, |x, y| compare(text, x, y));
+    };
+    if x == y {
+        return equal_or(feature, a, b, |_, _| 1);
+    }
+    let share = text.brands[x].max(text.brands[y]);
+    match company::compare(mine, theirs) {
+        Agreement::Same => Outcome::equal(2, share),
+        Agreement::Alike => Outcome::equal(3, share),
+        Agreement::Short => Outcome::equal(4, share),
+        // Two branches have one employer's name, but are two places.
+        Agreement::Branch if part == Part::Context => Outcome::of(5),
+        Agreement::Namesake if part == Part::Context => Outcome::of(6),
+        Agreement::Branch | Agreement::Namesake | Agreement::Different => Outcome::of(8),
+    }
+}
 
 /// How alike two words are, 0 to 1: a slip, a beginning, an initial.
 fn alike(text: &Worded, x: u32, y: u32) -> f64 {
