@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use huiliu_mappings::merge::Directions;
+use huiliu_mappings::value::FieldName;
 use huiliu_mappings::{automation, matching, merge};
 
 use crate::clock::Clock;
 use crate::connection::Connection;
+use crate::link::Word;
 use crate::store::db::{Result, StoreError, Tx};
 use crate::store::{Store, proposals};
 
@@ -99,6 +101,18 @@ impl Engine {
     /// Which way the fields of a connection travel; one that is not configured any more is heard as ever.
     pub fn directions(&self, connection: &str) -> &Directions {
         self.connections.get(connection).map_or(Directions::none(), |it| &it.directions)
+    }
+
+    /// How far the word of a connection about a field counts.
+    pub fn word(&self, connection: &str, entity: &str, field: &FieldName) -> Word {
+        let directions = self.directions(connection);
+        if !directions.says(entity, field) {
+            Word::Unheard
+        } else if self.survive.unites(entity, field) && !directions.owns(entity, field) {
+            Word::Items
+        } else {
+            Word::Whole
+        }
     }
 
     /// Notes deliveries that were sent, and whose answers the store did not take.

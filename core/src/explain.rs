@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::automation::{Fired, fired};
 use crate::connection::{Connection, State};
 use crate::engine::Engine;
-use crate::link::{Link, LinkKey};
+use crate::link::{Link, LinkKey, evidence_of};
 use crate::pipeline::{plan, process};
 use crate::store::blocks::{self, Tail};
 use crate::store::db::{Result, Tx};
@@ -227,12 +227,14 @@ pub fn customer(engine: &Engine, id: i64) -> Result<Option<Customer>> {
 }
 
 fn member(engine: &Engine, link: &Link, all: &[Link]) -> Member {
-    let others: Vec<_> = all.iter().filter(|it| it.number != link.number).map(|it| it.state.evidence()).collect();
+    let others = all.iter().filter(|it| it.number != link.number);
+    let mut others = evidence_of([link].into_iter().chain(others).map(|it| &it.state));
+    let mine = others.remove(0);
     let because = if others.is_empty() {
         Vec::new()
     } else {
         let candidates = [Candidate { golden: link.golden, evidence: others }];
-        match matching::decide(&engine.matching, link.entity.as_str(), &link.state.evidence(), &candidates) {
+        match matching::decide(&engine.matching, link.entity.as_str(), &mine, &candidates) {
             Decision::Link { why, .. } => why.comparisons,
             Decision::Review { candidates } => {
                 candidates.into_iter().next().map(|(_, why)| why.comparisons).unwrap_or_default()

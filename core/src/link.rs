@@ -9,14 +9,15 @@ mod stored;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use huiliu_mappings::lens::Lens;
 use huiliu_mappings::matching::{self, Evidence, identity_hash};
 use huiliu_mappings::merge::Said;
-use huiliu_mappings::value::{EntityName, FieldName, Fields, Identity, MappedRecord, Reference};
+use huiliu_mappings::value::{EntityName, FieldName, Fields, Identity, IdentityKind, MappedRecord, Reference};
+use serde_json::Value;
 
 use crate::connector::{ConnectionName, ExternalId, Version};
+use crate::engine::Engine;
 
-pub use copies::{found, shows_part, shows_write};
+pub use copies::{Holds, found, shows_part, shows_write, written};
 
 /// Names a link: connection, lens, external id.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,6 +78,12 @@ impl Link {
         }
     }
 
+    /// Takes in its record as the system shows it now, and says what it said thereby.
+    pub(crate) fn hear(&mut self, engine: &Engine, shown: MappedRecord, at_us: i64) -> Heard {
+        let (connection, entity) = (self.key.connection.as_str(), self.entity.as_str());
+        self.state.hear(shown, at_us, |field| engine.word(connection, entity, field))
+    }
+
     /// Whether it only remembers that a record was deleted before it was ever seen.
     pub fn is_tombstone(&self) -> bool {
         !self.open && self.golden == 0 && self.state.held.is_empty() && self.state.said.is_empty()
@@ -100,48 +107,6 @@ impl Link {
     }
 }
 
-/// What a write put into a record, in canonical words: what was sent, and what the target stored of it. `fields` and
-/// `body` are the delivery's patch in canonical and in vendor words, `stored` the whole record as the reply showed it.
-///
-/// A patch may be read under more names than it was written under: all of them are our copy.
-pub fn written(
-    lens: &Lens,
-    fields: &Fields,
-    body: &serde_json::Value,
-    stored: Option<&serde_json::Value>,
-) -> (Fields, MappedRecord) {
-    let (reads, _) = lens.map(body);
-    let (always, _) = lens.map(&serde_json::Value::Object(serde_json::Map::new()));
-    let knows: BTreeSet<&FieldName> = lens.writable_fields().collect();
-    let mut sent: Fields =
-        reads.fields.iter().filter(|(field, value)| always.fields.get(*field) != Some(value)).map(own).collect();
-    for (field, value) in fields {
-        if let Some(read) = reads.fields.get(field) {
-            sent.insert(field.clone(), read.clone());
-        } else if knows.contains(field) {
-            sent.insert(field.clone(), value.clone());
-        }
-    }
-    let (shown, identities) = match stored {
-        Some(stored) => {
-            let (record, _) = lens.map(stored);
-            (record.fields, record.identities)
-        }
-        None => (sent.clone(), reads.identities),
-    };
-    // Only fields that this delivery wrote: what else differs in the reply is somebody's edit and must still be heard.
-    let mut holds: Fields = shown.into_iter().filter(|(field, _)| sent.contains_key(field)).collect();
-    for (field, value) in &sent {
-        // A target that swallows a value silently still holds what we sent, as far as anyone can tell from the reply.
-        holds.entry(field.clone()).or_insert_with(|| value.clone());
-    }
-    (sent, MappedRecord { fields: holds, identities, references: Vec::new() })
-}
-
-fn own((field, value): (&FieldName, &serde_json::Value)) -> (FieldName, serde_json::Value) {
-    (field.clone(), value.clone())
-}
-
 /// What a record, as it was shown, said.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Heard {
@@ -149,6 +114,20 @@ pub struct Heard {
     pub said: Vec<(FieldName, serde_json::Value)>,
     /// Whether it shows something new in a field about which its word does not count.
     pub unsaid: bool,
+}
+
+/// So many identities that its system took away a link remembers: whoever changes his number more often is known by others.
+const GONE_MAX: usize = 16;
+
+/// How far a system's word about a field counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// Not at all.
+    Unheard,
+    /// As one value.
+    Whole,
+    /// Item by item, as others may put theirs into the same set: what stood there before, somebody else said.
+    Items,
 }
 
 /// The memory of a link.
@@ -165,6 +144,10 @@ pub struct LinkState {
     pub identities: Vec<Identity>,
     /// Identities in the record as it stands, ours included.
     pub identities_held: Vec<Identity>,
+    /// Identities that the system asserted and that we wrote over: its word stands, though the record does not show it.
+    pub identities_over: Vec<Identity>,
+    /// Identities that the system asserted and took away itself, the last [`GONE_MAX`].
+    pub identities_gone: Vec<Identity>,
     /// Whom the record belongs to.
     pub references: Vec<Reference>,
     /// When our last write to it was answered, it was last found gone, or something new was last heard of a record that
@@ -176,8 +159,8 @@ pub struct LinkState {
 }
 
 impl LinkState {
-    /// Takes in a record as the system shows it now. `says`: whether its word about a field counts.
-    pub fn hear(&mut self, record: MappedRecord, at_us: i64, says: impl Fn(&FieldName) -> bool) -> Heard {
+    /// Takes in a record as the system shows it now. `word`: how far its word about a field counts.
+    pub fn hear(&mut self, record: MappedRecord, at_us: i64, word: impl Fn(&FieldName) -> Word) -> Heard {
         let mut heard = Heard::default();
         for (field, value) in record.fields {
             if self.held.get(&field) == Some(&value) {
@@ -189,27 +172,50 @@ impl LinkState {
                 continue;
             }
             // A target may hold what we wrote in a form of its own: what it had before it is what we wrote.
-            let written = self.written.remove(&field);
-            let before = written.or(self.held.insert(field.clone(), value.clone())).unwrap_or_default();
-            if !says(&field) {
+            let word = word(&field);
+            let held = self.held.insert(field.clone(), value.clone());
+            let said = match word {
+                Word::Items => own_items(self.said.get(&field).map(|it| &it.value), held.as_ref(), value),
+                Word::Whole | Word::Unheard => value,
+            };
+            let before = self.written.remove(&field).or(held).unwrap_or_default();
+            if word == Word::Unheard {
                 self.said.remove(&field);
                 heard.unsaid = true;
                 continue;
             }
-            self.said.insert(field.clone(), Said { value, at_us });
+            self.said.insert(field.clone(), Said { value: said, at_us });
             heard.said.push((field, before));
         }
-        let copies: BTreeSet<Identity> =
-            self.identities_held.iter().filter(|it| !self.identities.contains(it)).cloned().collect();
-        self.identities = record.identities.iter().filter(|it| !copies.contains(it)).cloned().collect();
-        self.identities_held = record.identities;
+        self.hear_identities(record.identities);
         self.references = record.references;
         heard
     }
 
+    /// What is new in a record, or was its own before, is its own; the rest are copies. What is its own and not shown was
+    /// taken away, unless the record shows of its kind exactly what we left there.
+    fn hear_identities(&mut self, shown: Vec<Identity>) {
+        let held = std::mem::take(&mut self.identities_held);
+        let over = std::mem::take(&mut self.identities_over);
+        let is_own = |it: &&Identity| self.identities.contains(it) || over.contains(it) || !held.contains(it);
+        let own: Vec<Identity> = shown.iter().filter(is_own).cloned().collect();
+        let of = |list: &[Identity], kind: &IdentityKind| -> BTreeSet<String> {
+            list.iter().filter(|it| it.kind == *kind).map(|it| it.value.clone()).collect()
+        };
+        let former = std::mem::take(&mut self.identities).into_iter().chain(over).filter(|it| !shown.contains(it));
+        let (over, gone): (Vec<Identity>, Vec<Identity>) = former.partition(|it| {
+            let (shows, held) = (of(&shown, &it.kind), of(&held, &it.kind));
+            !held.contains(&it.value) && shows == held
+        });
+        self.identities_gone.retain(|it| !own.contains(it) && !gone.contains(it));
+        self.identities_gone.extend(gone);
+        self.identities_gone.drain(..self.identities_gone.len().saturating_sub(GONE_MAX));
+        (self.identities, self.identities_held, self.identities_over) = (own, shown, over);
+    }
+
     /// Takes in what the target stored after our write: held, never said. A value the target changed on storing is
     /// still our write.
-    pub fn wrote(&mut self, sent: &Fields, stored: MappedRecord) {
+    pub fn wrote(&mut self, sent: &Fields, stored: Holds) {
         for (field, value) in stored.fields {
             match sent.get(&field) {
                 Some(ours) if *ours != value => self.written.insert(field.clone(), ours.clone()),
@@ -217,6 +223,11 @@ impl LinkState {
             };
             self.held.insert(field, value);
         }
+        let stays = |it: &Identity| !stored.kinds.contains(&it.kind) || stored.identities.contains(it);
+        self.identities_held.retain(stays);
+        let (own, over) = std::mem::take(&mut self.identities).into_iter().partition(stays);
+        self.identities = own;
+        self.identities_over.extend::<Vec<Identity>>(over);
         for identity in stored.identities {
             if !self.identities_held.contains(&identity) {
                 self.identities_held.push(identity);
@@ -251,6 +262,8 @@ impl LinkState {
             == (&other.said, &other.held, &other.written, &other.references)
             && same(&self.identities, &other.identities)
             && same(&self.identities_held, &other.identities_held)
+            && same(&self.identities_over, &other.identities_over)
+            && same(&self.identities_gone, &other.identities_gone)
     }
 
     /// Whether both say the same about who the record is.
@@ -297,14 +310,36 @@ impl LinkState {
         self.said.values().map(|said| said.at_us).max().unwrap_or(0)
     }
 
-    /// What this link contributes to matching.
+    /// What this link contributes to matching, taken by itself.
     pub fn evidence(&self) -> Evidence {
         let fields = self.said.iter().filter(|(field, said)| !said.value.is_null() && matching::compares(field));
         Evidence {
             fields: fields.map(|(field, said)| (field.clone(), said.value.clone())).collect(),
-            identities: self.identities.clone(),
+            identities: self.identities.iter().chain(&self.identities_over).cloned().collect(),
         }
     }
+}
+
+/// What the links of one golden record contribute to matching. What one of them took away itself, the others do not hold
+/// against time: a record that does not even show it any more is no proof of it, and a number may be somebody else's now.
+pub fn evidence_of<'a>(links: impl IntoIterator<Item = &'a LinkState>) -> Vec<Evidence> {
+    let links: Vec<&LinkState> = links.into_iter().collect();
+    let gone: BTreeSet<&Identity> = links.iter().flat_map(|it| &it.identities_gone).collect();
+    let of = |state: &&LinkState| {
+        let mut evidence = state.evidence();
+        evidence.identities.retain(|it| state.identities.contains(it) || !gone.contains(it));
+        evidence
+    };
+    links.iter().map(of).collect()
+}
+
+/// What a system says of a set that it shows: what it said before and still shows, and what it put there itself. The rest
+/// are copies of others' words.
+fn own_items(said: Option<&Value>, held: Option<&Value>, shown: Value) -> Value {
+    let (Some(Value::Array(held)), Value::Array(items)) = (held, &shown) else { return shown };
+    let said = said.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let own: Vec<Value> = items.iter().filter(|it| said.contains(it) || !held.contains(it)).cloned().collect();
+    if own.is_empty() { Value::Null } else { Value::Array(own) }
 }
 
 #[cfg(test)]
@@ -323,14 +358,19 @@ mod tests {
         }
     }
 
+    fn holds(record: MappedRecord, kinds: &[&str]) -> Holds {
+        let kinds = kinds.iter().map(|kind| (*kind).into()).collect();
+        Holds { fields: record.fields, identities: record.identities, kinds }
+    }
+
     fn hear(state: &mut LinkState, record: MappedRecord, at_us: i64) -> Vec<(FieldName, serde_json::Value)> {
-        state.hear(record, at_us, |_| true).said
+        state.hear(record, at_us, |_| Word::Whole).said
     }
 
     #[test]
     fn a_field_without_a_voice_is_held_and_not_said() {
         let mut state = LinkState::default();
-        let heard = state.hear(record(&[("title", json!("Dr"))], &[]), 1, |_| false);
+        let heard = state.hear(record(&[("title", json!("Dr"))], &[]), 1, |_| Word::Unheard);
         assert_eq!((heard.said.len(), heard.unsaid), (0, true));
         assert!(state.said.is_empty() && state.lacks(&"title".into(), &json!("Prof")));
         assert!(!state.has_copies(|_| false), "it is no copy of ours either");
@@ -342,11 +382,27 @@ mod tests {
         let mut state = LinkState::default();
         assert_eq!(hear(&mut state, record(&[("title", json!("Dr"))], &[]), 1).len(), 1);
         let prof = record(&[("title", json!("Prof"))], &[]);
-        state.wrote(&prof.fields.clone(), prof);
+        state.wrote(&prof.fields.clone(), holds(prof, &[]));
         assert!(hear(&mut state, record(&[("title", json!("Prof"))], &[]), 2).is_empty());
         assert_eq!(state.said[&FieldName::from("title")].value, json!("Dr"));
         let again = hear(&mut state, record(&[("title", json!("Dr"))], &[]), 3);
         assert_eq!(again, vec![("title".into(), json!("Prof"))], "what it held before is told, too");
+    }
+
+    #[test]
+    fn copies_in_a_set_are_not_said() {
+        let mut state = LinkState::default();
+        let hear = |state: &mut LinkState, tags: &[&str], at_us| {
+            state.hear(record(&[("tags", json!(tags))], &[]), at_us, |_| Word::Items);
+            state.said[&FieldName::from("tags")].value.clone()
+        };
+        assert_eq!(hear(&mut state, &["own"], 1), json!(["own"]));
+        let all = record(&[("tags", json!(["others", "own"]))], &[]);
+        state.wrote(&all.fields.clone(), holds(all, &[]));
+        assert_eq!(hear(&mut state, &["new", "others", "own"], 2), json!(["new", "own"]));
+        assert_eq!(hear(&mut state, &["new", "others"], 3), json!(["new"]));
+        assert_eq!(hear(&mut state, &["others"], 4), json!(null));
+        assert_eq!(hear(&mut state, &["others", "own"], 5), json!(["own"]), "typed again, it is its own again");
     }
 
     #[test]
@@ -367,7 +423,7 @@ mod tests {
     fn a_target_that_reformats_is_not_written_again() {
         let mut state = LinkState::default();
         let sent = record(&[("title", json!("prof"))], &[]).fields;
-        state.wrote(&sent, record(&[("title", json!("Prof"))], &[]));
+        state.wrote(&sent, holds(record(&[("title", json!("Prof"))], &[]), &[]));
         assert!(!state.lacks(&"title".into(), &json!("prof")) && !state.lacks(&"title".into(), &json!("Prof")));
         assert_eq!(hear(&mut state, record(&[("title", json!("Dr"))], &[]), 1).len(), 1);
         assert!(state.lacks(&"title".into(), &json!("prof")), "a human edit is a difference again");
@@ -377,7 +433,7 @@ mod tests {
     fn copies_are_not_evidence() {
         let mut state = LinkState::default();
         hear(&mut state, record(&[("title", json!("Dr"))], &[("email", "a@example.com")]), 1);
-        state.wrote(&Fields::new(), record(&[], &[("phone", "+8613800138000")]));
+        state.wrote(&Fields::new(), holds(record(&[], &[("phone", "+8613800138000")]), &["phone"]));
         let again = record(&[("title", json!("Prof"))], &[("email", "a@example.com"), ("phone", "+8613800138000")]);
         hear(&mut state, again, 2);
         assert_eq!(state.identities.len(), 1, "the phone is our own copy");
@@ -389,6 +445,29 @@ mod tests {
     }
 
     #[test]
+    fn an_identity_that_we_wrote_over_is_its_own_again_once_it_is_back() {
+        let mut state = LinkState::default();
+        let shown = |email: &str| record(&[], &[("email", email)]);
+        let own = |state: &LinkState| state.identities.iter().map(|it| it.value.clone()).collect::<Vec<_>>();
+        hear(&mut state, shown("a@example.com"), 1);
+        state.wrote(&Fields::new(), holds(shown("b@example.com"), &["email"]));
+        assert_eq!((own(&state).len(), state.evidence().identities.len()), (0, 1), "its word stands");
+        hear(&mut state, shown("b@example.com"), 2);
+        state.wrote(&Fields::new(), holds(shown("a@example.com"), &["email"]));
+        assert_eq!(LinkState::from_json(&state.to_json()).unwrap(), state);
+        hear(&mut state, shown("a@example.com"), 3);
+        assert_eq!(own(&state), ["a@example.com"]);
+        state.wrote(&Fields::new(), holds(shown("b@example.com"), &["email"]));
+        hear(&mut state, shown("c@example.com"), 4);
+        assert_eq!(own(&state), ["c@example.com"]);
+        assert_eq!(state.identities_gone[0].value, "a@example.com");
+        assert_eq!(LinkState::from_json(&state.to_json()).unwrap(), state);
+        state.wrote(&Fields::new(), holds(shown("a@example.com"), &["email"]));
+        hear(&mut state, shown("a@example.com"), 5);
+        assert_eq!(own(&state), [""; 0], "it gave it up itself: now it is a copy");
+    }
+
+    #[test]
     fn what_a_record_inherits_are_copies_that_it_holds() {
         let mut former = LinkState::default();
         hear(&mut former, record(&[("title", json!("Dr")), ("remark", json!("x"))], &[("phone", "+8613800138000")]), 1);
@@ -396,7 +475,7 @@ mod tests {
         hear(&mut heir, record(&[("company", json!("乙"))], &[("email", "a@example.com")]), 2);
         assert!(!heir.clone().inherit(&former), "it holds nothing of it");
         let sent = record(&[("title", json!("Dr"))], &[]).fields;
-        heir.wrote(&sent, record(&[("title", json!("Dr"))], &[("phone", "+8613800138000")]));
+        heir.wrote(&sent, holds(record(&[("title", json!("Dr"))], &[("phone", "+8613800138000")]), &["phone"]));
         assert!(heir.inherit(&former) && !heir.clone().inherit(&former));
         let said: Vec<&str> = heir.said.keys().map(FieldName::as_str).collect();
         assert_eq!((said, heir.identities.len()), (vec!["company", "title"], 2));
@@ -409,7 +488,8 @@ mod tests {
         hear(&mut state, record(&[("title", json!("Dr")), ("remark", json!(null))], &[("email", "a@example.com")]), 1);
         hear(&mut state, record(&[("remark", json!("x"))], &[("email", "a@example.com")]), 2);
         let sent = record(&[("company", json!(" 乙"))], &[]).fields;
-        state.wrote(&sent, record(&[("company", json!("乙"))], &[("phone", "+8613800138000")]));
+        let other = record(&[("company", json!("乙"))], &[("phone", "+8613800138000"), ("email", "b@example.com")]);
+        state.wrote(&sent, holds(other, &["phone", "email"]));
         (state.fresh_us, state.wrote_us) = (3, 2);
         assert_eq!(LinkState::from_json(&state.to_json()).unwrap(), state);
     }

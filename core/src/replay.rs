@@ -33,7 +33,9 @@ use crate::store::{links, stewards, streams};
 
 pub use effect::{Effect, Sum, Write};
 use effect::{Samples, Told};
+pub(crate) use fold::own_words;
 pub use scope::Scope;
+pub(crate) use step::writes;
 use step::{How, Near, Page, step};
 
 /// Golden records, or links without one, in a step: some milliseconds each, so that live traffic hardly waits.

@@ -5,6 +5,7 @@
 //! for any change.
 
 mod brake;
+mod split;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 use crate::connection::State;
 use crate::crash::{Point, point};
 use crate::engine::Engine;
-use crate::link::{Link, LinkKey};
+use crate::link::Link;
 use crate::pipeline::process::{self, Batch, MEANING_LOCK};
 use crate::store::db::{StoreError, Tx};
 use crate::store::goldens::{self, Golden};
@@ -23,6 +24,8 @@ use crate::store::stewards::{self, Command};
 use crate::store::{deliveries, inbox, links, streams};
 
 pub use brake::{Held, dismiss, held, release};
+pub(crate) use split::homes_of_each;
+pub use split::{Half, Parted, look, split};
 
 /// Who gives a command, and why.
 #[derive(Clone, Copy, Debug)]
@@ -196,62 +199,6 @@ pub fn link(engine: &Engine, a: i64, b: i64, steward: Steward<'_>) -> Result<i64
         note(engine, tx, steward, "link", &json!({ "a": a, "b": b }), change)?;
         Ok(survivor)
     })
-}
-
-/// Parts links from their golden record. They get the record that they had before it absorbed them, or a new one, and
-/// they never join the others again unless a steward links them. Returns the golden record of the parted links, and that
-/// of the rest.
-pub fn split(engine: &Engine, parted: &[LinkKey], steward: Steward<'_>) -> Result<(i64, i64)> {
-    command(engine, |tx| {
-        let found = links::by_keys(tx, parted)?;
-        if let Some(missing) = parted.iter().find(|key| found.iter().all(|link| link.key != **key)) {
-            return refused(format!("{missing}: no such record; write CONNECTION/STREAM/ID as `huiliu show` does"));
-        }
-        let golden = found.first().map_or(0, |link| link.golden);
-        if golden == 0 || found.iter().any(|link| link.golden != golden) {
-            return refused("name records of one golden record; see `huiliu show`");
-        }
-        let parted: BTreeSet<i64> = found.iter().map(|link| link.number).collect();
-        let members = links::by_goldens(tx, [golden])?;
-        let rest: BTreeSet<i64> = members.iter().map(|it| it.number).filter(|it| !parted.contains(it)).collect();
-        if rest.is_empty() {
-            return refused(format!("golden record {golden} has no other records: there is nothing to part"));
-        }
-        let homes = stewards::homes(tx, golden, members.iter().map(|link| link.number))?;
-        let was_here = |group: &BTreeSet<i64>| group.iter().any(|number| !homes.contains_key(number));
-        // Who was always here stays, if the others can go back to where they came from.
-        let leaving = if was_here(&parted) && !was_here(&rest) { &rest } else { &parted };
-        let home = home_of(tx, golden, leaving, &homes)?;
-        let now_us = engine.clock.now_us();
-        let pairs: Vec<(i64, i64)> = parted.iter().flat_map(|a| rest.iter().map(move |b| (*a, *b))).collect();
-        stewards::rule(tx, &pairs, "different", steward.name, now_us)?;
-        drop_deliveries(tx, &members)?;
-        let batch = Batch::gather(tx, Vec::new(), [golden].into_iter().chain(home).collect())?;
-        let cause = cause(steward);
-        let mut left = 0;
-        let change = process::regroup(engine, tx, batch, &cause, |batch| {
-            left = batch.part(leaving, home);
-            batch.dirty(left, 0, "split");
-            batch.dirty(golden, 0, "split");
-        })?;
-        process::settle_questions(tx, members.iter().map(|link| link.number), now_us)?;
-        let (ours, theirs) = if leaving == &parted { (left, golden) } else { (golden, left) };
-        let names: Vec<String> = found.iter().map(|link| link.key.to_string()).collect();
-        let detail = json!({ "from": golden, "links": names, "parted": ours, "rest": theirs });
-        note(engine, tx, steward, "split", &detail, change)?;
-        Ok((ours, theirs))
-    })
-}
-
-/// The absorbed record that any of these links came from, if it still is part of this one.
-pub(crate) fn home_of(
-    tx: &mut Tx<'_>,
-    golden: i64,
-    numbers: &BTreeSet<i64>,
-    homes: &BTreeMap<i64, i64>,
-) -> crate::store::db::Result<Option<i64>> {
-    let known = goldens::by_ids(tx, numbers.iter().filter_map(|number| homes.get(number).copied()))?;
-    Ok(known.into_iter().filter(|it| it.merged_into == Some(golden)).map(|it| it.id).min())
 }
 
 /// Fixes a value of a golden record, written as a person writes it; null pins "empty". Returns its canonical form.

@@ -40,6 +40,7 @@ mod sync;
 mod timeline;
 mod tokens;
 mod tryton;
+mod unmerge;
 mod vendure;
 mod webform;
 mod webhook;

@@ -1,5 +1,6 @@
 //! What stewards do, and that it can be undone.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use huiliu_core::clock::Clock;
@@ -93,6 +94,81 @@ fn split_restores() {
         let commands = engine.store.read(|tx| stewards::commands(tx, 10)).unwrap();
         let told: Vec<(&str, &str)> = commands.iter().map(|it| (it.what.as_str(), it.why.as_str())).collect();
         assert_eq!(told, [("link", "called both"), ("split", "called both"), ("link", "called both")]);
+    });
+}
+
+/// Every place of every record in which two states of the systems differ.
+fn places(before: &[(String, Value)], after: &[(String, Value)]) -> BTreeMap<String, (Value, Value)> {
+    let mut moved = BTreeMap::new();
+    for ((name, before), (_, after)) in before.iter().zip(after) {
+        for (place, value) in after.as_object().unwrap() {
+            if before[place] != *value {
+                moved.insert(format!("{name} /{place}"), (before[place].clone(), value.clone()));
+            }
+        }
+    }
+    moved
+}
+
+#[test]
+fn a_split_does_what_was_shown_before() {
+    on_both_stores(|store| {
+        let (a, b) = (Arc::new(Memory::new(false)), Arc::new(Memory::new(false)));
+        let clock = Clock::manual(DAY_ONE_US);
+        let engine = hub(&store, &a, &b, &clock);
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let shown = || -> Vec<(String, Value)> {
+            let of = |name: &str, it: &Memory| -> Vec<(String, Value)> {
+                it.ids().into_iter().map(|id| (format!("{name}/customers/{id}"), it.get(&id))).collect()
+            };
+            [of("a", &a), of("b", &b)].concat()
+        };
+        a.edit("1", &json!({"name": "李雷", "email": "li@example.com", "title": "经理", "phone": "138 0013-8000"}));
+        a.edit("3", &json!({"name": "王芳", "email": "wang@example.com", "title": null, "phone": null}));
+        settle(&engine, &runtime);
+        b.edit("1", &json!({"name": "李磊", "email": null, "phone": "(139) 00139000", "tags": ["vip"], "title": null}));
+        settle(&engine, &runtime);
+        let never = shown();
+        // Three who are not the same; and while they are one, people go on working.
+        assert_eq!(review::link(&engine, 1, 3, WANG).unwrap(), 1);
+        assert_eq!(review::link(&engine, 1, 2, WANG).unwrap(), 1);
+        settle(&engine, &runtime);
+        a.edit("3", &json!({"title": "出纳"}));
+        settle(&engine, &runtime);
+        let one = shown();
+        assert_eq!((&one[0].1["phone"], &one[2].1["title"]), (&json!("+8613900139000"), &json!("出纳")));
+
+        // The one who came last leaves first, then the first of those who came.
+        for (record, home, rest) in [("b/customers/1", 3, 1), ("a/customers/1", 1, 2)] {
+            let before = (customers(&engine), shown());
+            let told = review::look(&engine, &[key(record)]).unwrap();
+            assert_eq!((customers(&engine), shown()), before, "a look changes nothing");
+            assert_eq!(settle(&engine, &runtime), (), "and nobody is told");
+            assert_eq!(shown(), before.1);
+            assert_eq!((told.parted.golden, told.rest.golden, told.parted.is_new), (home, rest, false));
+            assert_eq!(review::split(&engine, &[key(record)], WANG).unwrap(), (home, rest));
+            for half in [&told.parted, &told.rest] {
+                let golden = engine.store.read(|tx| goldens::by_ids(tx, [half.golden])).unwrap().remove(0);
+                assert_eq!((golden.fields, golden.merged_into), (half.fields.clone(), None));
+            }
+            settle(&engine, &runtime);
+            let named = told
+                .writes
+                .iter()
+                .map(|it| (format!("{}/{}/{}", it.connection, it.stream, it.id.as_deref().unwrap_or("new")), it));
+            let planned: BTreeMap<String, (Value, Value)> = named
+                .flat_map(|(name, it)| {
+                    it.places.iter().map(move |(place, both)| (format!("{name} {place}"), both.clone()))
+                })
+                .collect();
+            assert_eq!(planned, places(&before.1, &shown()), "what was told came, and nothing else");
+            assert!(planned.len() > 3, "{planned:?}");
+        }
+        let mut never = never;
+        never[1].1["title"] = json!("出纳");
+        let filled =
+            |all: Vec<(String, Value)>| all.into_iter().map(|(name, it)| (name, filled(&it))).collect::<Vec<_>>();
+        assert_eq!(filled(shown()), filled(never), "as its system spells it, and with what was said since");
     });
 }
 

@@ -1,6 +1,6 @@
-//! The kit of the tests: stores of both kinds, small deployments to run the pipeline on, a receiver of events, a change of the rules, a way in
-//! front of a twin that interferes, a real mail server, address book, calendar, ERP and shops, and published SDKs as
-//! judges.
+//! The kit of the tests: stores of both kinds, small deployments to run the pipeline on, a receiver of events, a change of
+//! the rules, merges that are taken back, a way in front of a twin that interferes, a real mail server, address book,
+//! calendar, ERP and shops, and published SDKs as judges.
 
 pub mod dovecot;
 pub mod judge;
@@ -13,6 +13,7 @@ pub mod receiver;
 pub mod rules;
 pub mod server;
 pub mod tryton;
+pub mod unmerge;
 pub mod vendure;
 
 pub use huiliu_twins::{front, memory};

@@ -1,9 +1,74 @@
 //! Which values of a record are copies of ours, where no answer told.
 
-use huiliu_mappings::lens::Lens;
-use huiliu_mappings::value::{FieldName, Fields, MappedRecord};
+use std::collections::BTreeSet;
 
-use super::written;
+use huiliu_mappings::lens::Lens;
+use huiliu_mappings::lens::places::Kind;
+use huiliu_mappings::value::{FieldName, Fields, Identity, IdentityKind, MappedRecord};
+
+/// What a record holds after a write, as far as the write is known.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Holds {
+    /// The fields that were written, in the target's form.
+    pub fields: Fields,
+    /// Identities that it shows.
+    pub identities: Vec<Identity>,
+    /// The kinds of which it has no others.
+    pub kinds: BTreeSet<IdentityKind>,
+}
+
+/// What a write put into a record, in canonical words: what was sent, and what the target stored of it. `fields` and
+/// `body` are the delivery's patch in canonical and in vendor words, `stored` the whole record as the reply showed it.
+///
+/// A patch may be read under more names than it was written under: all of them are our copy.
+pub fn written(
+    lens: &Lens,
+    fields: &Fields,
+    body: &serde_json::Value,
+    stored: Option<&serde_json::Value>,
+) -> (Fields, Holds) {
+    let (reads, _) = lens.map(body);
+    let (always, _) = lens.map(&serde_json::Value::Object(serde_json::Map::new()));
+    let knows: BTreeSet<&FieldName> = lens.writable_fields().collect();
+    let mut sent: Fields =
+        reads.fields.iter().filter(|(field, value)| always.fields.get(*field) != Some(value)).map(own).collect();
+    for (field, value) in fields {
+        if let Some(read) = reads.fields.get(field) {
+            sent.insert(field.clone(), read.clone());
+        } else if knows.contains(field) {
+            sent.insert(field.clone(), value.clone());
+        }
+    }
+    let (shown, identities) = match stored {
+        Some(stored) => {
+            let (record, _) = lens.map(stored);
+            (record.fields, record.identities)
+        }
+        None => (sent.clone(), reads.identities),
+    };
+    // Only fields that this delivery wrote: what else differs in the reply is somebody's edit and must still be heard.
+    let mut holds: Fields = shown.into_iter().filter(|(field, _)| sent.contains_key(field)).collect();
+    for (field, value) in &sent {
+        // A target that swallows a value silently still holds what we sent, as far as anyone can tell from the reply.
+        holds.entry(field.clone()).or_insert_with(|| value.clone());
+    }
+    (sent, Holds { fields: holds, identities, kinds: replaced(lens, stored.unwrap_or(body)) })
+}
+
+fn own((field, value): (&FieldName, &serde_json::Value)) -> (FieldName, serde_json::Value) {
+    (field.clone(), value.clone())
+}
+
+/// Kinds of identities that a record has only where this JSON shows something, if it has any.
+fn replaced(lens: &Lens, shown: &serde_json::Value) -> BTreeSet<IdentityKind> {
+    let (mut seen, mut elsewhere) = (BTreeSet::new(), BTreeSet::new());
+    for place in lens.places() {
+        let kinds = if place.kind(shown) == Kind::Absent { &mut elsewhere } else { &mut seen };
+        kinds.extend(place.identities().iter().cloned());
+    }
+    seen.retain(|kind| !elsewhere.contains(kind));
+    seen
+}
 
 /// Whether a record shows a write whose answer never came: every value that was sent, as it was sent or in a form that
 /// targets give to values (case, blanks, marks). The vendor's JSON of what it stored of them, if so.
@@ -48,7 +113,7 @@ pub fn found(
     body: &serde_json::Value,
     shown: &serde_json::Value,
     before: &[Fields],
-) -> (Fields, MappedRecord, bool) {
+) -> (Fields, Holds, bool) {
     let (mut sent, mut holds) = written(lens, fields, body, Some(shown));
     let (reads, _) = lens.map(shown);
     let mut is_edited = false;

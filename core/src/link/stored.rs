@@ -34,6 +34,8 @@ impl LinkState {
                 .filter(|it| !self.identities.contains(it))
                 .map(|it| (it.kind.as_str(), it.value.as_str()))
                 .collect(),
+            over: self.identities_over.iter().map(|it| (it.kind.as_str(), it.value.as_str())).collect(),
+            gone: self.identities_gone.iter().map(|it| (it.kind.as_str(), it.value.as_str())).collect(),
             refs: &self.references,
             fresh_us: self.fresh_us,
             wrote_us: self.wrote_us,
@@ -56,9 +58,22 @@ impl LinkState {
         let identities: Vec<Identity> = stored.ids.into_iter().map(identity).collect();
         let copies = stored.copies.into_iter().map(identity);
         let identities_held = identities.iter().cloned().chain(copies).collect();
+        let identities_over = stored.over.into_iter().map(identity).collect();
+        let identities_gone = stored.gone.into_iter().map(identity).collect();
         let (written, references) = (stored.wrote, stored.refs);
         let (fresh_us, wrote_us) = (stored.fresh_us, stored.wrote_us);
-        Ok(Self { said, held, written, identities, identities_held, references, fresh_us, wrote_us })
+        Ok(Self {
+            said,
+            held,
+            written,
+            identities,
+            identities_held,
+            identities_over,
+            identities_gone,
+            references,
+            fresh_us,
+            wrote_us,
+        })
     }
 }
 
@@ -76,6 +91,10 @@ struct StoredRef<'a> {
     ids: Vec<(&'a str, &'a str)>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     copies: Vec<(&'a str, &'a str)>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    over: Vec<(&'a str, &'a str)>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    gone: Vec<(&'a str, &'a str)>,
     #[serde(skip_serializing_if = "<[Reference]>::is_empty")]
     refs: &'a [Reference],
     #[serde(skip_serializing_if = "is_never")]
@@ -103,6 +122,10 @@ struct Stored {
     ids: Vec<(String, String)>,
     #[serde(default)]
     copies: Vec<(String, String)>,
+    #[serde(default)]
+    over: Vec<(String, String)>,
+    #[serde(default)]
+    gone: Vec<(String, String)>,
     #[serde(default)]
     refs: Vec<Reference>,
     #[serde(default)]

@@ -7,6 +7,8 @@
 //! Nothing is created in a stream that was never read to its end: the record may be there, and would be doubled. Once the
 //! first complete read is processed, what waited is planned.
 
+mod own;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use huiliu_mappings::lens::Lens;
@@ -202,14 +204,24 @@ pub(crate) fn would_owe(
     records: &[Golden],
     members: &BTreeMap<i64, Vec<Link>>,
 ) -> Result<Vec<Planned>> {
+    let mut owed = owed_anew(engine, tx, records, members)?;
+    let unfinished = deliveries::unfinished_of(tx, records.iter().map(|golden| golden.id))?;
+    owed.retain(|one| !unfinished.iter().any(|known| target(known) == target(one) && known.fields == one.fields));
+    Ok(owed)
+}
+
+/// The same, whatever waits to be sent: as after it was dropped.
+pub(crate) fn owed_anew(
+    engine: &Engine,
+    tx: &mut Tx<'_>,
+    records: &[Golden],
+    members: &BTreeMap<i64, Vec<Link>>,
+) -> Result<Vec<Planned>> {
     let receivers = receivers(engine, tx, None)?;
     if receivers.is_empty() {
         return Ok(Vec::new());
     }
-    let mut owed = owed_to(engine, tx, records, members, &receivers)?.planned;
-    let unfinished = deliveries::unfinished_of(tx, records.iter().map(|golden| golden.id))?;
-    owed.retain(|one| !unfinished.iter().any(|known| target(known) == target(one) && known.fields == one.fields));
-    Ok(owed)
+    Ok(owed_to(engine, tx, records, members, &receivers)?.planned)
 }
 
 /// What one connection is owed now, if it may be written; what is being sent is left out.
@@ -265,6 +277,7 @@ fn owed_to(
             }
         }
     }
+    own::spell(engine, tx, &mut planned, members)?;
     let targets: BTreeSet<_> = planned.iter().map(target).collect();
     let names: BTreeSet<&str> = receivers.iter().map(|it| it.name.as_str()).collect();
     let over = open.iter().filter(|one| {

@@ -258,6 +258,7 @@ pub(crate) fn write(tx: &mut Tx<'_>, batch: &mut Batch, settled: &Settled) -> Re
     }
     doubt::answered(tx, batch.receipts.iter().map(|receipt| receipt.delivery))?;
     stewards::put_homes(tx, &batch.homes)?;
+    stewards::put_stays(tx, &batch.stays)?;
     stewards::put_reviews(tx, batch.reviews.values())?;
     // Where golden records became one, some questions have their answer.
     let grown = settled.changes.iter().filter(|change| ["merge", "link"].contains(&change.kind.as_str()));

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use huiliu_mappings::lens::Lens;
 use huiliu_mappings::lens::laws::overlay;
-use huiliu_mappings::value::Issue;
+use huiliu_mappings::value::{FieldName, Issue};
 use serde_json::Value;
 
 use crate::connection::Connection;
@@ -51,6 +51,7 @@ pub(super) const NO_MAPPING: &str = "no_mapping";
 pub(super) const NOT_READABLE: &str = "not_readable";
 
 struct Fold<'a> {
+    engine: &'a Engine,
     link: &'a Link,
     connection: &'a Connection,
     lens: Arc<Lens>,
@@ -60,6 +61,10 @@ struct Fold<'a> {
     /// Whether it took the place of another record.
     inherited: bool,
     shown: Value,
+    /// Fields whose spelling is asked for.
+    wanted: BTreeSet<FieldName>,
+    /// The record as it was shown when its system said what it says of them.
+    spelled: BTreeMap<FieldName, Value>,
     left: Option<&'static str>,
 }
 
@@ -81,11 +86,7 @@ pub(super) fn fold<'a>(
             }
         }
     }
-    for wrote in replays::wrote(tx, folds.keys().copied())? {
-        if let Some(fold) = folds.get_mut(&wrote.link) {
-            fold.writes.push_back(wrote);
-        }
-    }
+    wrote(tx, &mut folds)?;
     // What is held and not said is a copy, or a word that did not count under other directions.
     let is_doubtful = |fold: &&Fold<'_>| {
         let (entity, directions) = (fold.link.entity.as_str(), &fold.connection.directions);
@@ -98,6 +99,36 @@ pub(super) fn fold<'a>(
             fold.left = Some(NOT_KEPT);
         }
     }
+    arrivals(tx, &mut folds)?;
+    done.extend(folds.into_iter().map(|(number, fold)| (number, fold.end())));
+    Ok(done)
+}
+
+/// The records in which these links' systems said what they say of some fields, in their own spelling: by link and field.
+/// What is not kept is left out.
+pub(crate) fn own_words<'a>(
+    engine: &'a Engine,
+    tx: &mut Tx<'_>,
+    wanted: impl IntoIterator<Item = (&'a Link, BTreeSet<FieldName>)>,
+) -> Result<BTreeMap<(i64, FieldName), Value>> {
+    let begun = wanted.into_iter().filter_map(|(link, wanted)| Some(Fold { wanted, ..begin(engine, link)? }));
+    let mut folds: BTreeMap<i64, Fold<'_>> = begun.map(|fold| (fold.link.number, fold)).collect();
+    wrote(tx, &mut folds)?;
+    arrivals(tx, &mut folds)?;
+    let kept = folds.into_iter().filter(|(_, fold)| fold.left.is_none());
+    Ok(kept.flat_map(|(link, fold)| fold.spelled.into_iter().map(move |(field, it)| ((link, field), it))).collect())
+}
+
+fn wrote(tx: &mut Tx<'_>, folds: &mut BTreeMap<i64, Fold<'_>>) -> Result<()> {
+    for wrote in replays::wrote(tx, folds.keys().copied())? {
+        if let Some(fold) = folds.get_mut(&wrote.link) {
+            fold.writes.push_back(wrote);
+        }
+    }
+    Ok(())
+}
+
+fn arrivals(tx: &mut Tx<'_>, folds: &mut BTreeMap<i64, Fold<'_>>) -> Result<()> {
     let kept = folds.values().filter(|fold| fold.left.is_none()).map(|fold| fold.link.number);
     let lines: Vec<JournalLine> = replays::lines(tx, kept)?.into_iter().filter(counted).collect();
     for part in lines.chunks(ITEMS) {
@@ -110,16 +141,16 @@ pub(super) fn fold<'a>(
             }
         }
     }
-    done.extend(folds.into_iter().map(|(number, fold)| (number, fold.end())));
-    Ok(done)
+    Ok(())
 }
 
 fn begin<'a>(engine: &'a Engine, link: &'a Link) -> Option<Fold<'a>> {
     let connection = engine.connections.get(link.key.connection.as_str())?;
     let lens = connection.lens(&link.key.lens).filter(|lens| *lens.entity() == link.entity)?.clone();
     let (state, writes) = (LinkState::default(), VecDeque::new());
+    let (wanted, spelled) = (BTreeSet::new(), BTreeMap::new());
     let (last, inherited, shown, left) = (None, false, Value::Null, None);
-    Some(Fold { link, connection, lens, state, writes, last, inherited, shown, left })
+    Some(Fold { engine, link, connection, lens, state, writes, last, inherited, shown, wanted, spelled, left })
 }
 
 /// Whether an arrival was taken in when it came, with its content.
@@ -154,8 +185,11 @@ impl Fold<'_> {
                     issues.extend(drift::keep(&mut mapped, &self.state, &then));
                 }
                 let at_us = said_at_us(&self.state, record.version.as_ref(), item.received_us, item.clock_offset_us);
-                let (entity, directions) = (self.link.entity.as_str(), &self.connection.directions);
-                self.state.hear(mapped, at_us, |field| directions.says(entity, field));
+                let (connection, entity) = (self.link.key.connection.as_str(), self.link.entity.as_str());
+                let heard = self.state.hear(mapped, at_us, |field| self.engine.word(connection, entity, field));
+                for (field, _) in heard.said.into_iter().filter(|(field, _)| self.wanted.contains(field)) {
+                    self.spelled.insert(field, record.body.clone());
+                }
                 self.last = Some((line.clone(), issues));
                 self.shown = record.body;
             }

@@ -10,7 +10,7 @@ use super::effect::{Told, Write};
 use super::fold::{Folded, fold};
 use super::{Scope, Then};
 use crate::engine::Engine;
-use crate::link::{Link, LinkState};
+use crate::link::{Link, LinkState, evidence_of};
 use crate::pipeline::plan;
 use crate::pipeline::process::{self, BLOCK_LINKS_MAX, Batch, block_keys, golden_fields, settle};
 use crate::review;
@@ -188,10 +188,12 @@ fn parted(how: &How<'_>, tx: &mut Tx<'_>, reading: &Reading) -> Result<BTreeMap<
     leaving.retain(|number, golden| {
         !together.iter().any(|(mine, other)| mine == number && golden_of.get(other) == Some(&*golden))
     });
-    let mut parted = BTreeMap::new();
-    for (number, golden) in leaving {
-        let homes = stewards::homes(tx, golden, [number])?;
-        parted.insert(number, review::home_of(tx, golden, &BTreeSet::from([number]), &homes)?);
+    let mut parted: BTreeMap<i64, Option<i64>> = leaving.keys().map(|number| (*number, None)).collect();
+    for golden in leaving.values().copied().collect::<BTreeSet<_>>() {
+        let members = clusters[&golden].iter().map(|link| link.number);
+        let (gone, stays): (BTreeSet<i64>, BTreeSet<i64>) = members.partition(|number| leaving.contains_key(number));
+        let homes = review::homes_of_each(tx, golden, &gone, &stays)?;
+        parted.extend(homes.into_iter().map(|(number, home)| (number, Some(home))));
     }
     Ok(parted)
 }
@@ -201,8 +203,8 @@ fn lost_touch(engine: &Engine, link: &Link, cluster: &[&Link], reading: &Reading
         return false;
     };
     let others = || cluster.iter().filter(|it| it.number != link.number);
-    let then = others().map(|it| it.state.evidence()).collect();
-    let today = others().map(|it| reading.anew.get(&it.number).unwrap_or(&it.state).evidence()).collect();
+    let then = evidence_of(others().map(|it| &it.state));
+    let today = evidence_of(others().map(|it| reading.anew.get(&it.number).unwrap_or(&it.state)));
     let decide = |state: &LinkState, evidence| {
         let candidates = [Candidate { golden: link.golden, evidence }];
         matching::decide(&engine.matching, link.entity.as_str(), &state.evidence(), &candidates)
@@ -310,6 +312,22 @@ fn recompute(how: &How<'_>, tx: &mut Tx<'_>, page: &Page, batch: &mut Batch) -> 
 
 fn keys_of(engine: &Engine, link: &Link, state: &LinkState) -> Vec<i64> {
     block_keys(engine, &Link { state: state.clone(), ..link.clone() })
+}
+
+/// What these deliveries write, beside what their records show now.
+pub(crate) fn writes(
+    engine: &Engine,
+    tx: &mut Tx<'_>,
+    owed: &[Planned],
+    members: &BTreeMap<i64, Vec<Link>>,
+) -> Result<Vec<Write>> {
+    let of = |one: &Planned| members.get(&one.golden)?.iter().find(|link| one.is_to(&link.key));
+    let folded = fold(engine, tx, owed.iter().filter_map(of))?;
+    let shown = |one: &Planned| match folded.get(&of(one)?.number) {
+        Some(Folded::Anew { shown, .. }) => Some(shown),
+        _ => None,
+    };
+    Ok(owed.iter().map(|one| Write::of(one, shown(one))).collect())
 }
 
 impl Reading {

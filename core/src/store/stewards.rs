@@ -192,15 +192,17 @@ pub fn put_homes(tx: &mut Tx<'_>, homes: &[(i64, i64, i64)]) -> Result<()> {
     tx.insert(&HOME, &cells).map(drop)
 }
 
-/// Which record these links had before this one absorbed it; a link that is missing was always here.
-pub fn homes(
-    tx: &mut Tx<'_>,
-    golden: i64,
-    links: impl IntoIterator<Item = i64>,
-) -> Result<std::collections::BTreeMap<i64, i64>> {
-    let sql = "SELECT h.link, h.home FROM {keys:i} AS k CROSS JOIN home AS h WHERE h.link = k.k0 AND h.golden = ?2";
-    let rows = tx.query_keys(sql, &Keys::ints(links), &[Param::Int(golden)], |row| Ok((row.int(0)?, row.int(1)?)))?;
-    Ok(rows.into_iter().collect())
+/// Notes which links were with a record when it absorbed others: link, record. What is known of a link before stays.
+pub fn put_stays(tx: &mut Tx<'_>, stays: &[(i64, i64)]) -> Result<()> {
+    let cells: Vec<Param<'_>> =
+        stays.iter().flat_map(|&(link, golden)| [Param::Int(link), Param::Int(golden), Param::Int(golden)]).collect();
+    tx.insert(&Insert { conflict: KEEP, ..HOME }, &cells).map(drop)
+}
+
+/// Which records these links had: link, the record that absorbed it or whose it was then, the record before.
+pub fn homes(tx: &mut Tx<'_>, links: impl IntoIterator<Item = i64>) -> Result<Vec<(i64, i64, i64)>> {
+    let sql = "SELECT h.link, h.golden, h.home FROM {keys:i} AS k CROSS JOIN home AS h WHERE h.link = k.k0";
+    tx.query_keys(sql, &Keys::ints(links), &[], |row| Ok((row.int(0)?, row.int(1)?, row.int(2)?)))
 }
 
 const RULING: Insert = Insert {

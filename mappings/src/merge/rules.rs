@@ -116,6 +116,11 @@ impl Rules {
         self.of(entity, field).iter().map(|strategy| strategy.word().into_owned()).collect()
     }
 
+    /// Whether everything that anybody says of a field is put together.
+    pub fn unites(&self, entity: &str, field: &FieldName) -> bool {
+        self.of(entity, field).first() == Some(&Strategy::Union)
+    }
+
     pub(super) fn of(&self, entity: &str, field: &FieldName) -> &[Strategy] {
         let fields = self.fields.get(entity);
         let stated = fields.and_then(|fields| fields.get(field.as_str()).or_else(|| fields.get(field.family())));

@@ -19,7 +19,7 @@ use huiliu_mappings::value::{EntityName, FieldName, Fields, MappedRecord};
 use super::contest::Voices;
 use super::expand::Arrival;
 use crate::engine::Engine;
-use crate::link::{Link, LinkKey, LinkState};
+use crate::link::{Link, LinkKey, LinkState, evidence_of};
 use crate::store::blocks::{self, Tail};
 use crate::store::db::{Result, Tx};
 use crate::store::deliveries::{self, Planned};
@@ -60,6 +60,8 @@ pub(crate) struct Batch {
     pub journal: Vec<JournalLine>,
     /// Links that were absorbed: link, the record that took it, the record that it had.
     pub homes: Vec<(i64, i64, i64)>,
+    /// Links that were with the record that took others: link, record.
+    pub stays: Vec<(i64, i64)>,
     /// Reviews to queue, or to widen.
     pub reviews: BTreeMap<i64, Review>,
     /// Reviews that wait already, by link.
@@ -198,8 +200,7 @@ impl Batch {
         let copies = copies::of(&self.unsure, link, &arrival, &mapped);
         copies::take(link, &arrival.lens, &copies);
         let at_us = said_at_us(&link.state, version.as_ref(), arrival.received_us, arrival.clock_offset_us);
-        let (entity, directions) = (link.entity.clone(), engine.directions(link.key.connection.as_str()));
-        let heard = link.state.hear(mapped, at_us, |field| directions.says(entity.as_str(), field));
+        let heard = link.hear(engine, mapped, at_us);
         link.open = true;
         link.version = version.or(link.version.take());
         // What is not heard moves nothing, but where it differs from the golden record it is written over.
@@ -240,13 +241,13 @@ impl Batch {
     /// Makes the link of a record that is there, of which nothing was known.
     fn take_in(&mut self, engine: &Engine, number: i64, mut arrival: Arrival, mapped: MappedRecord) {
         let position = arrival.position;
-        let mut state = LinkState::default();
+        let state = LinkState::default();
         let at_us = said_at_us(&state, arrival.version.as_ref(), arrival.received_us, arrival.clock_offset_us);
         let shown = (!self.unsure.is_empty()).then(|| mapped.clone());
-        let directions = engine.directions(arrival.key.connection.as_str());
-        state.hear(mapped, at_us, |field| directions.says(arrival.lens.entity().as_str(), field));
         let (key, entity, version) = (arrival.key.clone(), arrival.lens.entity().clone(), arrival.version.clone());
-        self.links.insert(number, Link { number, key, entity, golden: 0, state, version, open: true });
+        let mut link = Link { number, key, entity, golden: 0, state, version, open: true };
+        link.hear(engine, mapped, at_us);
+        self.links.insert(number, link);
         self.touched.insert(number);
         let creates = arrival.lens.creates_golden();
         // All that a new link has is its record's own evidence, whose blocks are known.
@@ -349,16 +350,17 @@ impl Batch {
         let candidates: Vec<Candidate> = golden
             .into_iter()
             .filter(|golden| *golden != 0 && *golden != link.golden && !self.is_apart(number, link.golden, *golden))
-            .map(|golden| Candidate { golden, evidence: self.cluster(golden).map(|it| it.state.evidence()).collect() })
+            .map(|golden| Candidate { golden, evidence: evidence_of(self.cluster(golden).map(|it| &it.state)) })
             .collect();
         if candidates.is_empty() {
             return Decision::Create;
         }
         let companions = self.cluster(link.golden).filter(|it| link.golden != 0 && it.number != number);
-        let companions: Vec<_> = companions.map(|it| it.state.evidence()).collect();
+        let mut companions = evidence_of([link].into_iter().chain(companions).map(|it| &it.state));
+        let evidence = companions.remove(0);
         let apart = |a: i64, b: i64| self.are_apart(a, b);
         let known = Known { companions: &companions, apart: &apart };
-        matching::decide_known(&engine.matching, link.entity.as_str(), &link.state.evidence(), &known, &candidates)
+        matching::decide_known(&engine.matching, link.entity.as_str(), &evidence, &known, &candidates)
     }
 
     /// Whether a steward ruled that these golden records are different.
@@ -387,6 +389,10 @@ impl Batch {
     /// The lowest id survives and takes the links of the others.
     pub fn absorb(&mut self, golden: &[i64], position: i64) -> i64 {
         let survivor = golden[0];
+        if golden.len() > 1 {
+            let here = self.clusters.get(&survivor).into_iter().flatten();
+            self.stays.extend(here.map(|number| (*number, survivor)));
+        }
         for &lost in &golden[1..] {
             for number in self.clusters.remove(&lost).unwrap_or_default() {
                 self.move_link(number, survivor);

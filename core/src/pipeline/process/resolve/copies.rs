@@ -88,8 +88,7 @@ impl Batch {
         link.state = LinkState::default();
         take(link, &arrival.lens, &copies);
         let at_us = said_at_us(&link.state, arrival.version.as_ref(), arrival.received_us, arrival.clock_offset_us);
-        let (entity, directions) = (arrival.lens.entity(), engine.directions(arrival.key.connection.as_str()));
-        link.state.hear(shown, at_us, |field| directions.says(entity.as_str(), field));
+        link.hear(engine, shown, at_us);
         self.keep(copies);
         true
     }
