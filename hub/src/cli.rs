@@ -25,6 +25,7 @@ mod schema;
 mod secret;
 mod serve;
 mod show;
+mod split;
 mod status;
 mod steward;
 mod sync;
@@ -87,7 +88,7 @@ enum Command {
     Conflicts(conflicts::Args),
     Rules(rules::Args),
     Link(steward::Link),
-    Split(steward::Split),
+    Split(split::Args),
     Pin(steward::Pin),
     Unpin(steward::Unpin),
     DeadLetters(dead_letters::Args),
@@ -143,7 +144,7 @@ fn command(cli: Cli, language: Language) -> Result<ExitCode, String> {
         Command::Show(args) => show::run(folder, &args, language),
         Command::Why(args) => why::run(folder, &args, language),
         Command::Link(args) => steward::link(folder, &args, language),
-        Command::Split(args) => steward::split(folder, &args, language),
+        Command::Split(args) => split::run(folder, &args, language),
         Command::Pin(args) => steward::pin(folder, &args, language),
         Command::Unpin(args) => steward::unpin(folder, &args, language),
         Command::Review(args) => review::run(folder, &args, language),

@@ -1,9 +1,8 @@
-//! `huiliu link`, `split`, `pin` and `unpin`: what a steward fixes.
+//! `huiliu link`, `pin` and `unpin`: what a steward fixes.
 
 use std::path::Path;
 use std::process::ExitCode;
 
-use huiliu_core::link::LinkKey;
 use huiliu_core::review::{self, Steward};
 use huiliu_mappings::value::FieldName;
 use serde_json::{Value, json};
@@ -55,17 +54,6 @@ pub struct Link {
     by: By,
 }
 
-/// Parts records from their golden record; they stay apart.
-#[derive(clap::Args)]
-#[command(after_help = "Examples:\n  huiliu split shop/customers/1001 --why 'father and son share the phone'")]
-pub struct Split {
-    /// The records that are parted, each as CONNECTION/STREAM/ID.
-    #[arg(required = true)]
-    records: Vec<LinkKey>,
-    #[command(flatten)]
-    by: By,
-}
-
 /// Fixes a value of a golden record: it wins until the pin is taken away.
 #[derive(clap::Args)]
 #[command(
@@ -100,19 +88,6 @@ pub fn link(folder: &Path, args: &Link, language: Language) -> Result<ExitCode, 
     let golden = review::link(&engine, args.a, args.b, args.by.steward()).map_err(|error| error.to_string())?;
     let text = say!(language, "both are golden record {golden} now", "两者现在是同一条主记录 {golden}");
     Ok(args.by.tell(&json!({ "golden": golden }), &text))
-}
-
-/// Splits.
-pub fn split(folder: &Path, args: &Split, language: Language) -> Result<ExitCode, String> {
-    let engine = deployment::open(folder)?.engine;
-    let done = review::split(&engine, &args.records, args.by.steward());
-    let (parted, rest) = done.map_err(|error| error.to_string())?;
-    let text = say!(
-        language,
-        "parted: golden record {parted}; the rest: golden record {rest}",
-        "拆出的记录：主记录 {parted}；其余：主记录 {rest}"
-    );
-    Ok(args.by.tell(&json!({ "parted": parted, "rest": rest }), &text))
 }
 
 /// Pins.

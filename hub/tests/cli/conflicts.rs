@@ -8,7 +8,7 @@ use crate::kit::Folder;
 use crate::operate::{deployment, till};
 
 /// Two customers about whose title the till and a file disagree.
-fn disagreeing() -> Folder {
+pub fn disagreeing() -> Folder {
     let buyers = json!([{"id": "1", "email": "li@example.com", "title": "经理"}, {"id": "2", "email": "han@example.com", "title": "A"}]);
     let buyers = Arc::new(Mutex::new(buyers.as_array().cloned().expect("a list")));
     let folder = deployment(till(&buyers));

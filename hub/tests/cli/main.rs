@@ -16,5 +16,6 @@ mod reconcile;
 mod record;
 mod rules;
 mod serve;
+mod split;
 mod terminal;
 mod webform;
