@@ -1,5 +1,6 @@
 //! What the import costs, beside what the machine itself can do; benches/README.md says how to read it.
 
+mod backfill;
 mod pages;
 mod people;
 mod phases;
@@ -31,6 +32,9 @@ struct Cli {
     /// Instead: import this many rows and print what each page of the console costs.
     #[arg(long)]
     pages: Option<u64>,
+    /// Instead: read so many records from scratch while people edit 200 a second, and look for a stale value.
+    #[arg(long)]
+    backfill: Option<u64>,
     /// Only write the file here.
     #[arg(long)]
     write: Option<PathBuf>,
@@ -86,6 +90,9 @@ fn execute(cli: &Cli) -> Result<(), String> {
         return write(path, cli.rows);
     }
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    if let Some(records) = cli.backfill {
+        return backfill::measure(records, folder.path());
+    }
     let file = folder.path().join("people.csv");
     match (cli.grow, cli.pages) {
         (Some(rows), _) => grow(&file, folder.path(), rows),

@@ -65,10 +65,11 @@ const TAGS: &[&str] = &["老客户", "vip", "展会", "线上", "批发", "样�
 const TRADES: &[&str] = &["科技", "贸易", "电子", "食品", "机械", "服饰", "物流", "建材"];
 
 /// SplitMix64: small, and the same everywhere.
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+    /// A number below `sides`.
+    pub fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut word = self.0;
         word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
