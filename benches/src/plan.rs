@@ -11,7 +11,7 @@ use huiliu_tests::{postgres, rules};
 #[derive(Parser)]
 struct Cli {
     /// Customers that both systems know; each stands for four to five values that become others.
-    #[arg(long, default_value_t = 22_000)]
+    #[arg(long, default_value_t = 22_500)]
     customers: usize,
     /// On Postgres in place of SQLite.
     #[arg(long)]

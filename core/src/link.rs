@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::connector::{ConnectionName, ExternalId, Version};
 use crate::engine::Engine;
 
-pub use copies::{Holds, found, shows_part, shows_write, written};
+pub use copies::{Holds, found, shows_over, shows_part, shows_write, written};
 
 /// Names a link: connection, lens, external id.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -153,8 +153,8 @@ pub struct LinkState {
     /// When our last write to it was answered, it was last found gone, or something new was last heard of a record that
     /// can be read alone, microseconds since 1970 UTC; 0: never. What was read before may show the record as it was then.
     pub fresh_us: i64,
-    /// When the last of our writes to it that arrived was planned, microseconds since 1970 UTC; 0: never. Whoever edits
-    /// the record after that has seen what was known then.
+    /// When the last of our writes to it that arrived, or may have before somebody edited it, was planned, microseconds
+    /// since 1970 UTC; 0: never. Whoever edits the record after that has seen what was known then.
     pub wrote_us: i64,
 }
 

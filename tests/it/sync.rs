@@ -24,7 +24,11 @@ struct Rig {
 
 fn rig(store: Store) -> Rig {
     let clock = Clock::manual(DAY_ONE_US);
-    let (a, b) = (Arc::new(Memory::new(false)), Arc::new(Memory::new(true)));
+    rig_with(store, clock, Memory::new(true))
+}
+
+fn rig_with(store: Store, clock: Clock, b: Memory) -> Rig {
+    let (a, b) = (Arc::new(Memory::new(false)), Arc::new(b));
     let mut connections =
         [kit::connection("a", &clock, Some(a.clone())), kit::connection("b", &clock, Some(b.clone()))];
     connections[1].creates.insert("customers".to_owned());

@@ -96,6 +96,26 @@ pub fn shows_part(
     stored.values().any(|value| !value.is_null()).then(|| lens.render(&stored))
 }
 
+/// The same for a record that shows none of what it held in the fields that were sent: ours in some of them perhaps, and
+/// what somebody put there in others. What it then stored of the write is taken to be what was sent.
+pub fn shows_over(
+    lens: &Lens,
+    fields: &Fields,
+    body: &serde_json::Value,
+    held: &Fields,
+    shown: &MappedRecord,
+) -> Option<serde_json::Value> {
+    let (mut sent, _) = written(lens, fields, body, None);
+    let stored = stored_of(&sent, shown);
+    let was = |field: &FieldName| held.get(field).unwrap_or(&serde_json::Value::Null);
+    let is_edited = |field: &FieldName| shown.fields.get(field).is_some_and(|value| value != was(field));
+    if sent.is_empty() || !sent.keys().all(|field| stored.contains_key(field) || is_edited(field)) {
+        return None;
+    }
+    sent.extend(stored);
+    Some(lens.render(&sent))
+}
+
 /// What a record shows of what was sent, in its own form.
 fn stored_of(sent: &Fields, shown: &MappedRecord) -> Fields {
     let theirs = |field: &FieldName| shown.fields.get(field).unwrap_or(&serde_json::Value::Null);

@@ -21,7 +21,7 @@ use crate::store::db::{Result, Tx};
 use crate::store::deliveries::doubt;
 use crate::store::inbox::{InboxItem, ItemKind};
 pub(crate) use crate::store::links::MEANING_LOCK;
-use crate::store::{Store, blocks, conflicts, goldens, inbox, links, replays, stewards, streams};
+use crate::store::{Store, blocks, conflicts, deliveries, goldens, inbox, links, replays, stewards, streams};
 
 use expand::Expanded;
 pub(crate) use expand::received;
@@ -256,6 +256,7 @@ pub(crate) fn write(tx: &mut Tx<'_>, batch: &mut Batch, settled: &Settled) -> Re
     for receipt in &batch.receipts {
         replays::keep(tx, receipt)?;
     }
+    deliveries::drop_pending(tx, batch.over.iter().copied())?;
     doubt::answered(tx, batch.receipts.iter().map(|receipt| receipt.delivery))?;
     stewards::put_homes(tx, &batch.homes)?;
     stewards::put_stays(tx, &batch.stays)?;

@@ -214,6 +214,15 @@ pub fn unsure(tx: &mut Tx<'_>, goldens: impl IntoIterator<Item = i64>) -> Result
     tx.query_keys(&sql, &Keys::ints(goldens), &[], read)
 }
 
+/// When the last attempt of each of these was over, microseconds since 1970 UTC; those of which an attempt is not over,
+/// or was cut off by the end of the program, are left out.
+pub fn ended(tx: &mut Tx<'_>, numbers: impl IntoIterator<Item = i64>) -> Result<BTreeMap<i64, i64>> {
+    let sql = "SELECT t.delivery, MAX(t.ended_us) FROM {keys:i} AS k CROSS JOIN attempt AS t WHERE t.delivery = k.k0
+               GROUP BY t.delivery HAVING COUNT(*) = COUNT(t.ended_us)";
+    let keys = Keys::ints(numbers);
+    Ok(tx.query_keys(sql, &keys, &[], |row| Ok((row.int(0)?, row.int(1)?)))?.into_iter().collect())
+}
+
 /// The last deliveries of a golden record, oldest first.
 pub fn of_golden(tx: &mut Tx<'_>, golden: i64, count: i64) -> Result<Vec<Planned>> {
     let sql = format!("{SELECT} delivery AS d WHERE d.golden = ?1 ORDER BY d.id DESC LIMIT ?2");

@@ -2,14 +2,16 @@
 
 use std::ops::ControlFlow;
 
+use huiliu_core::clock::Clock;
 use huiliu_core::connector::ConnectorError;
 use huiliu_core::pipeline::{plan, process, pull, push};
 use huiliu_core::replay::{self, Scope};
 use huiliu_core::store::{deliveries, links};
-use huiliu_tests::kit::on_both_stores;
+use huiliu_tests::kit::{DAY_ONE_US, on_both_stores};
+use huiliu_tests::memory::Memory;
 use serde_json::json;
 
-use super::{Rig, rig};
+use super::{Rig, rig, rig_with};
 
 impl Rig {
     /// Pulls from one system, and processes and plans what it shows.
@@ -90,6 +92,28 @@ fn a_copy_that_shows_up_before_the_retry_is_not_said() {
             (None, 0),
             "told again, it comes to the same: {told:?}"
         );
+    });
+}
+
+/// Found by the simulation: a clock that was ten minutes behind, and told nobody, had the write made again over the edit.
+#[test]
+fn who_edits_over_a_write_without_an_answer_has_seen_it() {
+    on_both_stores(|store| {
+        let clock = Clock::manual(DAY_ONE_US);
+        let rig = rig_with(store, clock.clone(), Memory::clocked(clock.clone(), -600_000_000, false));
+        rig.a.edit("1", &json!({"name": "李雷", "email": "li@example.com", "title": "a"}));
+        rig.settle();
+        rig.a.edit("1", &json!({"title": "b"}));
+        rig.hear("a");
+        rig.lose_answer();
+        assert_eq!(rig.b.get("made1")["title"], "b");
+        rig.b.edit("made1", &json!({"title": "c"}));
+        let writes = rig.settle();
+        assert_eq!((&rig.a.get("1")["title"], &rig.b.get("made1")["title"]), (&json!("c"), &json!("c")));
+        assert_eq!(writes, 1, "the edit travels, the write is not made again");
+        let everything = Scope { connection: None, stream: None, record: None };
+        let told = replay::look(&rig.engine, &everything, 3, &mut |_| ControlFlow::Continue(())).unwrap();
+        assert_eq!((told.report.outcomes.get("changed"), told.report.goldens), (None, 0), "{told:?}");
     });
 }
 

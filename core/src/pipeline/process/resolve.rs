@@ -70,8 +70,12 @@ pub(crate) struct Batch {
     pub again: Vec<(String, String, String, i64)>,
     /// Our writes that may have arrived, though no answer says so.
     unsure: Vec<Planned>,
+    /// When the last attempt of each was over, microseconds since 1970 UTC.
+    ended: BTreeMap<i64, i64>,
     /// Those that did.
     pub receipts: Vec<Receipt>,
+    /// Of those, the ones that somebody has edited since.
+    pub over: BTreeSet<i64>,
 }
 
 impl Batch {
@@ -92,7 +96,8 @@ impl Batch {
             .filter(|id| *id != 0)
             .collect();
         let unsure = deliveries::unsure(tx, golden_ids.iter().copied())?;
-        let mut batch = Self { unsure, ..Self::gather(tx, known, golden_ids)? };
+        let ended = deliveries::ended(tx, unsure.iter().map(|one| one.delivery.number))?;
+        let mut batch = Self { unsure, ended, ..Self::gather(tx, known, golden_ids)? };
         batch.waiting = waiting.into_iter().map(|review| (review.link, review)).collect();
         batch.near(candidates);
         Ok(batch)
@@ -197,7 +202,7 @@ impl Batch {
         }
         let before = (link.state.identities.clone(), link.state.references.clone(), link.version.clone(), link.open);
         let old_keys = block_keys(engine, link);
-        let copies = copies::of(&self.unsure, link, &arrival, &mapped);
+        let copies = copies::of(&self.unsure, &self.ended, link, &arrival, &mapped);
         copies::take(link, &arrival.lens, &copies);
         let at_us = said_at_us(&link.state, version.as_ref(), arrival.received_us, arrival.clock_offset_us);
         let heard = link.hear(engine, mapped, at_us);

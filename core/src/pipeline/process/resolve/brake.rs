@@ -149,7 +149,10 @@ impl Batch {
             // Who is handed over to somebody else is not gone.
             None if link.open && !self.is_taken_over(link, arrival, beside) => Effect::Counts(Kind::Missing),
             // Nor is a write of ours that nobody answered a change.
-            Some(shown) if link.state.is_news(shown) && copies::of(&self.unsure, link, arrival, shown).is_empty() => {
+            Some(shown)
+                if link.state.is_news(shown)
+                    && copies::of(&self.unsure, &self.ended, link, arrival, shown).is_empty() =>
+            {
                 Effect::Counts(Kind::Changing)
             }
             _ => Effect::Shows,

@@ -1,13 +1,15 @@
 //! Our own writes that arrived though no answer ever said so: a line was cut, or the hub died. What a record shows of
 //! them is held, never said; else a copy would win over an edit that was made since, and link records.
 
+use std::collections::BTreeMap;
+
 use huiliu_mappings::lens::Lens;
 use huiliu_mappings::value::MappedRecord;
 
 use super::super::expand::Arrival;
 use super::{Batch, said_at_us};
 use crate::engine::Engine;
-use crate::link::{Link, LinkState, shows_part, shows_write, written};
+use crate::link::{Link, LinkState, shows_over, shows_part, shows_write, written};
 use crate::store::deliveries::Planned;
 use crate::store::replays::Receipt;
 
@@ -16,15 +18,35 @@ pub(super) struct Copy {
     one: Planned,
     stored: serde_json::Value,
     receipt: Receipt,
+    /// Somebody edited it since, so that it must not be sent again.
+    is_over: bool,
 }
 
-/// The writes to this link, of those that may have arrived, that its record shows.
-pub(super) fn of(unsure: &[Planned], link: &Link, arrival: &Arrival, shown: &MappedRecord) -> Vec<Copy> {
+/// The writes to this link, of those that may have arrived, that its record shows; if there are none, those over which
+/// somebody seems to have written. `ended`: when the last attempt of each was over.
+pub(super) fn of(
+    unsure: &[Planned],
+    ended: &BTreeMap<i64, i64>,
+    link: &Link,
+    arrival: &Arrival,
+    shown: &MappedRecord,
+) -> Vec<Copy> {
     if unsure.is_empty() || !link.state.differs(shown) {
         return Vec::new();
     }
-    let to_it = unsure.iter().filter(|one| one.is_to(&link.key));
-    to_it.filter_map(|one| copy(one, link.number, arrival, shown)).collect()
+    let to_it = || unsure.iter().filter(|one| one.is_to(&link.key));
+    let copies: Vec<Copy> = to_it().filter_map(|one| copy(one, link.number, arrival, shown)).collect();
+    if !copies.is_empty() {
+        return copies;
+    }
+    // Whether the write arrived before that edit nobody can tell. Its author may have seen it, and is believed to have:
+    // else a clock that is behind would have the write made again over the edit.
+    let is_ended = |one: &Planned| ended.get(&one.delivery.number).is_some_and(|at_us| *at_us <= arrival.received_us);
+    let over = |one: &Planned| {
+        let stored = shows_over(&arrival.lens, &one.fields, &one.delivery.body, &link.state.held, shown)?;
+        Some(Copy { is_over: true, ..seen(one, link.number, arrival, stored) })
+    };
+    to_it().filter(|one| one.state != "sending" && is_ended(one)).filter_map(over).collect()
 }
 
 /// Whether a write to this link is under way and the record shows something else in its fields than is known: a target
@@ -61,7 +83,7 @@ fn seen(one: &Planned, link: i64, arrival: &Arrival, stored: serde_json::Value) 
     // It was written before it was seen: when this is told again, the write comes first.
     let (delivery, processed, at_us) = (one.delivery.number, arrival.position - 1, arrival.received_us);
     let receipt = Receipt { link, delivery, processed, stored: Some(stored.to_string()), at_us };
-    Copy { one: one.clone(), stored, receipt }
+    Copy { one: one.clone(), stored, receipt, is_over: false }
 }
 
 /// The record holds them.
@@ -97,6 +119,7 @@ impl Batch {
     pub(super) fn keep(&mut self, copies: Vec<Copy>) {
         for copy in copies {
             self.unsure.retain(|one| one.delivery.number != copy.receipt.delivery);
+            self.over.extend(copy.is_over.then_some(copy.receipt.delivery));
             self.receipts.push(copy.receipt);
         }
     }
