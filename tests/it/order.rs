@@ -310,3 +310,21 @@ fn what_is_certain_is_not_read_again() {
         assert_eq!(rig.visible(), BTreeMap::from([(1, 3)]));
     });
 }
+
+/// Found by the simulation: a list whose index was half a minute behind undid an edit for two hours.
+#[test]
+fn a_list_that_lags_behind_does_not_undo_the_second_of_two_edits_with_one_stamp() {
+    on_both_stores(|store| {
+        let rig = rig(store, Tells::OneStamp);
+        for (state, seen) in [(3, 3), (2, 3)] {
+            rig.engine.clock.advance_us(1_000_000);
+            let asked_us = rig.engine.clock.now_us();
+            rig.engine.clock.advance_us(1_000_000);
+            rig.think(&[rig.item(1, 0, state, asked_us)]);
+            assert_eq!(rig.visible(), BTreeMap::from([(1, seen)]));
+        }
+        rig.fetch();
+        assert_eq!(rig.visible(), BTreeMap::from([(1, 3)]));
+        assert_eq!(*rig.system.read.lock().expect("a count"), 1, "the record was asked for by itself");
+    });
+}

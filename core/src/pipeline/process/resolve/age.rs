@@ -37,7 +37,8 @@ pub(super) fn is_stale(link: &Link, arrival: &Arrival) -> bool {
 
 /// Whether a record is not as it is known, and nobody can tell whether this is news or what was replaced since: it was
 /// read before our last write was answered, before it was found gone or before what is known was heard, or it was told,
-/// late perhaps. A newer version proves the record to be fresh; an equal one does not, two edits may bear one stamp.
+/// late perhaps. A newer version proves the record to be fresh; an equal one does not: two edits may bear one stamp, and
+/// a list that lags behind shows the first of them.
 pub(super) fn is_overtaken(engine: &Engine, link: &Link, arrival: &Arrival) -> bool {
     let news = match &arrival.mapped {
         Some(shown) => !link.open || link.state.differs(shown),
@@ -46,9 +47,14 @@ pub(super) fn is_overtaken(engine: &Engine, link: &Link, arrival: &Arrival) -> b
     if !news || recency(link, arrival) == Some(Ordering::Greater) {
         return false;
     }
-    let is_told = arrival.source == Source::Told && arrival.mapped.is_some() && can_fetch(engine, arrival);
+    let is_late = match arrival.source {
+        Source::Told => true,
+        Source::Read => recency(link, arrival) == Some(Ordering::Equal),
+        Source::Asked => false,
+    };
+    let is_late = is_late && arrival.mapped.is_some() && can_fetch(engine, arrival);
     let said_us = if order(link.version.as_ref()).is_none() { link.state.said_us() } else { 0 };
-    is_told || arrival.received_us < link.state.fresh_us.max(said_us)
+    is_late || arrival.received_us < link.state.fresh_us.max(said_us)
 }
 
 /// Notes that a record was heard now: what was asked for before may show it as it was. Where no record can be read alone,
