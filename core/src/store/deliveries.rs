@@ -196,6 +196,9 @@ pub fn sent_to_make(tx: &mut Tx<'_>, golden: i64, connection: &str, lens: &str) 
     tx.query(sql, &params, |row| Ok(serde_json::from_str(&row.text(0)?)?))
 }
 
+/// An attempt `t` of which nobody knows what it did.
+const IN_DOUBT: &str = "(t.outcome IS NULL OR t.outcome IN ('unknown', 'pending', 'asked'))";
+
 /// Writes of these golden records that were sent and whose answer never came, oldest first: the target may hold them or
 /// not, and a person may have been asked (`pending` is what earlier versions wrote). What was answered later, or was
 /// seen since, is known. (The `CASE` keeps `SQLite` at what the golden record was owed since; it would walk over all that
@@ -204,7 +207,7 @@ pub fn unsure(tx: &mut Tx<'_>, goldens: impl IntoIterator<Item = i64>) -> Result
     let sql = format!(
         "{SELECT} {UNDONE} AND d.attempts > 0 AND d.operation <> 'delete'
          AND EXISTS (SELECT 1 FROM attempt AS t WHERE t.delivery = d.id
-             AND (t.outcome IS NULL OR t.outcome IN ('unknown', 'pending', 'asked')))
+             AND {IN_DOUBT})
          AND NOT EXISTS (SELECT 1 FROM receipt AS r WHERE r.delivery = d.id)
          AND NOT EXISTS (SELECT 1 FROM delivery AS n WHERE n.golden = d.golden AND n.id > d.id
              AND CASE WHEN n.state = 'done' AND n.connection = d.connection AND n.lens = d.lens
@@ -214,13 +217,15 @@ pub fn unsure(tx: &mut Tx<'_>, goldens: impl IntoIterator<Item = i64>) -> Result
     tx.query_keys(&sql, &Keys::ints(goldens), &[], read)
 }
 
-/// When the last attempt of each of these was over, microseconds since 1970 UTC; those of which an attempt is not over,
-/// or was cut off by the end of the program, are left out.
+/// When the last attempt of each of these of which nobody knows what it did was over, microseconds since 1970 UTC; those
+/// of which one is not over, or was cut off by the end of the program, are left out.
 pub fn ended(tx: &mut Tx<'_>, numbers: impl IntoIterator<Item = i64>) -> Result<BTreeMap<i64, i64>> {
-    let sql = "SELECT t.delivery, MAX(t.ended_us) FROM {keys:i} AS k CROSS JOIN attempt AS t WHERE t.delivery = k.k0
-               GROUP BY t.delivery HAVING COUNT(*) = COUNT(t.ended_us)";
+    let sql = format!(
+        "SELECT t.delivery, MAX(t.ended_us) FROM {{keys:i}} AS k CROSS JOIN attempt AS t WHERE t.delivery = k.k0
+         AND {IN_DOUBT} GROUP BY t.delivery HAVING COUNT(*) = COUNT(t.ended_us)"
+    );
     let keys = Keys::ints(numbers);
-    Ok(tx.query_keys(sql, &keys, &[], |row| Ok((row.int(0)?, row.int(1)?)))?.into_iter().collect())
+    Ok(tx.query_keys(&sql, &keys, &[], |row| Ok((row.int(0)?, row.int(1)?)))?.into_iter().collect())
 }
 
 /// The last deliveries of a golden record, oldest first.
@@ -246,8 +251,9 @@ pub fn states_of(tx: &mut Tx<'_>, numbers: impl IntoIterator<Item = i64>) -> Res
 /// Takes due deliveries of a connection to be sent, oldest first: they become `sending`, and the attempt is on record
 /// before anything leaves the machine.
 pub fn claim(tx: &mut Tx<'_>, connection: &str, now_us: i64, count: i64) -> Result<Vec<Planned>> {
+    // The plus keeps `SQLite` at the connection's own deliveries in their order; it would sort all that is due, each time.
     let sql = format!(
-        "{SELECT} delivery AS d WHERE d.state = 'pending' AND d.due_us <= ?2 AND d.connection = ?1 ORDER BY d.id LIMIT ?3"
+        "{SELECT} delivery AS d WHERE d.state = 'pending' AND +d.due_us <= ?2 AND d.connection = ?1 ORDER BY d.id LIMIT ?3"
     );
     let mut claimed = tx.query(&sql, &[Param::Text(connection), Param::Int(now_us), Param::Int(count)], read)?;
     let numbers = Keys::ints(claimed.iter().map(|one| one.delivery.number));
