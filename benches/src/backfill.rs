@@ -280,13 +280,13 @@ fn on_thread(run: &Arc<Run>, work: impl Fn(&Run) -> std::result::Result<(), Stri
 async fn live(run: &Arc<Run>, begun: Instant) -> std::result::Result<f64, String> {
     let mut readers = tokio::task::JoinSet::new();
     let mut fetchers = tokio::task::JoinSet::new();
-    for connection in run.engine.connections.values().cloned() {
+    for connection in run.engine.connections.values() {
         let (here, whose) = (run.clone(), connection.clone());
         readers.spawn(async move {
-            while pull::backfill(&here.engine, &connection, &"customers".into()).await.map_err(text)?.more {}
+            while pull::backfill(&here.engine, &whose, &"customers".into()).await.map_err(text)?.more {}
             Ok::<_, String>(())
         });
-        let here = run.clone();
+        let (here, whose) = (run.clone(), connection.clone());
         fetchers.spawn(async move {
             while !here.is_over.load(Ordering::SeqCst) {
                 if pull::fetches(&here.engine, &whose).await.map_err(text)? == 0 {
