@@ -197,7 +197,7 @@ pub fn sent_to_make(tx: &mut Tx<'_>, golden: i64, connection: &str, lens: &str) 
 }
 
 /// An attempt `t` of which nobody knows what it did.
-const IN_DOUBT: &str = "(t.outcome IS NULL OR t.outcome IN ('unknown', 'pending', 'asked'))";
+const IN_DOUBT: &str = "AND (t.outcome IS NULL OR t.outcome IN ('pending', 'unknown', 'asked'))";
 
 /// Writes of these golden records that were sent and whose answer never came, oldest first: the target may hold them or
 /// not, and a person may have been asked (`pending` is what earlier versions wrote). What was answered later, or was
@@ -206,8 +206,7 @@ const IN_DOUBT: &str = "(t.outcome IS NULL OR t.outcome IN ('unknown', 'pending'
 pub fn unsure(tx: &mut Tx<'_>, goldens: impl IntoIterator<Item = i64>) -> Result<Vec<Planned>> {
     let sql = format!(
         "{SELECT} {UNDONE} AND d.attempts > 0 AND d.operation <> 'delete'
-         AND EXISTS (SELECT 1 FROM attempt AS t WHERE t.delivery = d.id
-             AND {IN_DOUBT})
+         AND EXISTS (SELECT 1 FROM attempt AS t WHERE t.delivery = d.id {IN_DOUBT})
          AND NOT EXISTS (SELECT 1 FROM receipt AS r WHERE r.delivery = d.id)
          AND NOT EXISTS (SELECT 1 FROM delivery AS n WHERE n.golden = d.golden AND n.id > d.id
              AND CASE WHEN n.state = 'done' AND n.connection = d.connection AND n.lens = d.lens
@@ -222,7 +221,7 @@ pub fn unsure(tx: &mut Tx<'_>, goldens: impl IntoIterator<Item = i64>) -> Result
 pub fn ended(tx: &mut Tx<'_>, numbers: impl IntoIterator<Item = i64>) -> Result<BTreeMap<i64, i64>> {
     let sql = format!(
         "SELECT t.delivery, MAX(t.ended_us) FROM {{keys:i}} AS k CROSS JOIN attempt AS t WHERE t.delivery = k.k0
-         AND {IN_DOUBT} GROUP BY t.delivery HAVING COUNT(*) = COUNT(t.ended_us)"
+         {IN_DOUBT} GROUP BY t.delivery HAVING COUNT(*) = COUNT(t.ended_us)"
     );
     let keys = Keys::ints(numbers);
     Ok(tx.query_keys(&sql, &keys, &[], |row| Ok((row.int(0)?, row.int(1)?)))?.into_iter().collect())
