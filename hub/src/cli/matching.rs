@@ -3,6 +3,7 @@
 mod columns;
 mod cost;
 mod evaluate;
+mod model;
 mod scores;
 
 use std::collections::HashSet;
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use huiliu_file::delimited;
 use huiliu_file::read::{self, Kind as FileKind, Options};
-use huiliu_mappings::matching::linkage::{self, Found, Kind, STEPS, Settings, Table};
+use huiliu_mappings::matching::linkage::{self, Facts, Found, Kind, STEPS, Settings, Table};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
@@ -26,7 +27,9 @@ use cost::Cost;
 #[command(after_help = "Examples:
   huiliu match columns people.csv > columns.toml
   huiliu match run people.csv --columns columns.toml --out clusters.csv
-  huiliu match evaluate people.csv --columns columns.toml --truth truth.csv")]
+  huiliu match evaluate people.csv --columns columns.toml --truth truth.csv
+  huiliu match train people.csv --columns columns.toml --out model.json
+  huiliu match run others.csv --model model.json --out clusters.csv")]
 pub struct Args {
     #[command(subcommand)]
     action: Action,
@@ -36,6 +39,8 @@ pub struct Args {
 enum Action {
     /// Writes for each row the cluster that it belongs to.
     Run(Run),
+    /// Learns from the records and keeps what was learned, so that others are judged by it.
+    Train(model::Args),
     /// Prints what each column seems to be, in the form of --columns.
     Columns(Columns),
     /// Holds what `run` finds against a file that knows the truth.
@@ -71,6 +76,14 @@ struct Run {
     /// its column of the kind record_id, otherwise by its place in the file, from 1.
     #[arg(long, value_name = "CLUSTERS.csv")]
     out: PathBuf,
+    /// Judge by what `huiliu match train` learned instead of learning from these records. The model knows the columns by their
+    /// headers; where these differ, --columns says which they are.
+    #[arg(long, value_name = "MODEL.json", conflicts_with = "train")]
+    model: Option<PathBuf>,
+    /// With --model: take the records one after the other, as they would arrive; whatever their order, the customers are those
+    /// of a run over all of them.
+    #[arg(long, requires = "model")]
+    one_by_one: bool,
 }
 
 #[derive(clap::Args)]
@@ -83,6 +96,7 @@ struct Columns {
 pub fn run(args: &Args, language: Language) -> Result<ExitCode, String> {
     match &args.action {
         Action::Run(args) => cluster(args, language),
+        Action::Train(args) => model::train(args, language),
         Action::Columns(args) => propose(args, language),
         Action::Evaluate(args) => evaluate::run(args, language),
     }
@@ -96,9 +110,22 @@ fn propose(args: &Columns, language: Language) -> Result<ExitCode, String> {
 
 fn cluster(args: &Run, language: Language) -> Result<ExitCode, String> {
     let cost = Cost::begin();
-    let Loaded { ids, table } = load(&args.of, language)?;
-    let found = linkage::run(table, &settings(&args.of), &mut steps(language));
-    write(&args.out, &ids, &found)?;
+    let (ids, found) = match &args.model {
+        None => {
+            let Loaded { ids, table, .. } = load(&args.of, language)?;
+            (ids, linkage::run(table, &settings(&args.of), &mut steps(language)))
+        }
+        Some(path) => {
+            let settings = Settings::shipped();
+            let model = model::read(path, &settings)?;
+            if args.one_by_one {
+                return model::one_by_one(&model, settings, &args.of, &args.out, language);
+            }
+            let (ids, records) = model::records(&model, &args.of, language)?;
+            (ids, model.run(records, &Facts::default(), &settings, &mut steps(language)))
+        }
+    };
+    write(&args.out, ids.iter().map(String::as_str).zip(found.clusters.iter().copied()))?;
     eprintln!("{}", summary(&found, language));
     eprintln!("{}", cost.told(language));
     Ok(ExitCode::SUCCESS)
@@ -121,26 +148,45 @@ fn summary(found: &Found, language: Language) -> String {
     )
 }
 
-/// A file in memory: the names of its records, and what of them is compared.
+/// A file in memory: its headers, the names of its records, and what of them is compared.
 struct Loaded {
+    headers: Vec<String>,
     ids: Vec<String>,
     table: Table,
 }
 
 fn load(args: &Records, language: Language) -> Result<Loaded, String> {
-    let headers = read::headers(&args.file, Options::default())?;
-    let kinds = match &args.columns {
-        Some(file) => columns::read(file, &headers)?,
-        None => headers.iter().map(|header| Kind::guess(header)).collect(),
-    };
+    let (headers, kinds) = kinds(args)?;
     if let Some(told) = columns::left_out(&headers, &kinds, language) {
         eprintln!("{told}");
     }
     if !kinds.iter().any(|kind| !matches!(kind, Kind::RecordId | Kind::Source | Kind::Ignore)) {
         return Err(format!("{}: no column is compared; say with --columns what they are", args.file.display()));
     }
+    let mut table = Table::new(&kinds);
+    let ids = each(args, &headers, &kinds, &mut |_, cells| table.push(cells.iter().copied()))?;
+    Ok(Loaded { headers, ids, table })
+}
+
+/// The headers of the file and what they are.
+fn kinds(args: &Records) -> Result<(Vec<String>, Vec<Kind>), String> {
+    let headers = read::headers(&args.file, Options::default())?;
+    let kinds = match &args.columns {
+        Some(file) => columns::read(file, &headers)?,
+        None => headers.iter().map(|header| Kind::guess(header)).collect(),
+    };
+    Ok((headers, kinds))
+}
+
+/// Reads the rows of the file and hands the cells of each to `take`; returns the names of the records.
+fn each(
+    args: &Records,
+    headers: &[String],
+    kinds: &[Kind],
+    take: &mut dyn FnMut(&str, &[&str]),
+) -> Result<Vec<String>, String> {
     let id_at = kinds.iter().position(|kind| *kind == Kind::RecordId);
-    let mut loaded = Loaded { ids: Vec::new(), table: Table::new(&kinds) };
+    let mut ids: Vec<String> = Vec::new();
     let mut wrong: Option<String> = None;
     let place = args.file.display().to_string();
     let mut add = |line: u64, cells: Result<&mut dyn Iterator<Item = &str>, String>| {
@@ -152,8 +198,9 @@ fn load(args: &Records, language: Language) -> Result<Loaded, String> {
             }
         };
         let id = id_at.and_then(|at| cells.get(at)).filter(|id| !id.is_empty());
-        loaded.ids.push(id.map_or_else(|| (loaded.ids.len() + 1).to_string(), |id| (*id).to_owned()));
-        loaded.table.push(cells);
+        let id = id.map_or_else(|| (ids.len() + 1).to_string(), |id| (*id).to_owned());
+        take(&id, &cells);
+        ids.push(id);
         true
     };
     match FileKind::of(&args.file)? {
@@ -180,7 +227,7 @@ fn load(args: &Records, language: Language) -> Result<Loaded, String> {
     }
     match wrong {
         Some(told) => Err(told),
-        None => Ok(loaded),
+        None => Ok(ids),
     }
 }
 
@@ -193,12 +240,12 @@ fn text(value: Option<&Value>) -> String {
 }
 
 /// Plain CSV without a mark at its beginning, so that any program reads it.
-fn write(path: &Path, ids: &[String], found: &Found) -> Result<(), String> {
+fn write<'a>(path: &Path, clusters: impl Iterator<Item = (&'a str, u32)>) -> Result<(), String> {
     let cannot = |error: &dyn std::fmt::Display| format!("{}: cannot be written: {error}", path.display());
     let mut out = csv::Writer::from_path(path).map_err(|error| cannot(&error))?;
     out.write_record(["record_id", "cluster_id"]).map_err(|error| cannot(&error))?;
-    for (id, cluster) in ids.iter().zip(&found.clusters) {
-        out.write_record([id.as_str(), &cluster.to_string()]).map_err(|error| cannot(&error))?;
+    for (id, cluster) in clusters {
+        out.write_record([id, &cluster.to_string()]).map_err(|error| cannot(&error))?;
     }
     out.flush().map_err(|error| cannot(&error))
 }

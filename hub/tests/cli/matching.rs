@@ -102,6 +102,64 @@ fn a_mistake_has_a_place_and_a_hint() {
     assert!(said.err.contains("people.csv:5: 10 cells under 7 headers"), "{}", said.err);
 }
 
+/// Sixty households of two, each of whom stands twice in the file: with a slip, a gap, names in each other's place.
+fn many() -> String {
+    const GIVEN: [&str; 10] = ["Lei", "Mei", "Anna", "Bert", "Carla", "Dirk", "Emil", "Frieda", "Gustav", "Hedwig"];
+    let mut text = "id,first name,last name,born,email,street address\n".to_owned();
+    for at in 0..120 {
+        let (home, first) = (at / 2, GIVEN[(at * 7 + at / 10) % 10]);
+        let family = format!(
+            "{}{}",
+            ["Kra", "Som", "Win", "Vog", "Ber", "Hol"][home % 6],
+            ["nz", "mer", "ter", "tel", "gau"][home / 12]
+        );
+        let born = format!("19{}-{:02}-{:02}", 40 + at * 37 % 60, 1 + at * 5 % 12, 1 + at * 11 % 28);
+        let (mail, house) = (format!("{first}{at}@example.com"), home * 7 % 90 + 3);
+        let road = ["Harbour", "Mill", "Garden", "Station"][home % 4];
+        text.push_str(&format!("{at}a,{first},{family},{born},{mail},{house} {road} Road\n"));
+        text.push_str(&match at % 5 {
+            0 => format!("{at}b,{first},{family}e,{born},{mail},{house} {road} Road\n"),
+            1 => format!("{at}b,{family},{first},{born},,{house} {road} Road\n"),
+            2 => format!("{at}b,{first}i,{family},{born},,{house} {road} Rd\n"),
+            3 => format!("{at}b,{first},{family},,{mail},5 Hill Lane\n"),
+            _ => format!("{at}b,{first},{family},{born},x{mail},{house} {road} Road\n"),
+        });
+    }
+    text
+}
+
+#[test]
+fn a_model_is_learned_kept_and_judges_all_at_once_as_one_by_one() {
+    let folder = folder();
+    folder.write("many.csv", &many());
+    let said = run(&folder, &["match", "train", "@many.csv", "--columns", "@columns.toml", "--out", "@model.json"]);
+    assert!(said.fine && said.err.contains("learned from 240 records, 5 columns"), "{}", said.err);
+    // The model knows the columns by their headers, and is asked about records that it has not seen.
+    let told = run(&folder, &["match", "run", "@people.csv", "--model", "@model.json", "--out", "@clusters.csv"]);
+    assert!(told.fine, "{}", told.err);
+    let found = clusters(&folder.read("clusters.csv"));
+    assert!(found[0].contains(&"c".to_owned()) && found.last().unwrap() == &["d", "e"], "{found:?}");
+    let one = ["match", "run", "@people.csv", "--model", "@model.json", "--one-by-one", "--out", "@one.csv"];
+    let said = run(&folder, &one);
+    assert!(said.fine && said.err.contains("5 records one by one, "), "{}", said.err);
+    assert_eq!(clusters(&folder.read("one.csv")), clusters(&folder.read("clusters.csv")));
+    // Other headers, told by a file.
+    folder.write("others.csv", &PEOPLE.replacen("first name,last name,born", "rufname,nachname,geboren", 1));
+    folder.write("others.toml", "id = 'record_id'\nrufname = 'given_name'\nnachname = 'family_name'\n");
+    let others =
+        ["match", "run", "@others.csv", "--columns", "@others.toml", "--model", "@model.json", "--out", "@o.csv"];
+    let said = run(&folder, &others);
+    assert!(said.fine && said.err.contains("not in the file: born"), "{}", said.err);
+    folder.write("twice.csv", &PEOPLE.replacen("\nb,", "\na,", 1));
+    let twice = ["match", "run", "@twice.csv", "--model", "@model.json", "--one-by-one", "--out", "@one.csv"];
+    let said = run(&folder, &twice);
+    assert!(!said.fine && said.err.contains("two rows have the same record_id"), "{}", said.err);
+    let model = folder.read("model.json");
+    folder.write("model.json", &model.replacen("\"version\": 1", "\"version\": 7", 1));
+    let said = run(&folder, &[&["--lang", "zh"][..], &one].concat());
+    assert!(!said.fine && said.err.contains("模型的版本是 7"), "{}", said.err);
+}
+
 #[test]
 fn a_result_is_held_against_the_truth() {
     let folder = folder();

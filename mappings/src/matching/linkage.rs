@@ -10,22 +10,31 @@ mod choose;
 mod cluster;
 mod columns;
 mod compare;
+mod facts;
 mod features;
 mod forms;
+mod frozen;
+mod guard;
 mod model;
+mod resident;
 mod settings;
 mod similar;
+mod slots;
 mod table;
 
 pub use columns::Kind;
+pub use facts::{Facts, Finding};
+pub use frozen::{Frozen, MODEL_BYTES_MAX, Records, train};
+pub use resident::{CustomerId, Event, Resident};
 pub use settings::Settings;
 pub use table::Table;
 
 use block::row_of;
-use choose::{block_most, number};
-use cluster::Edge;
+use choose::number;
+use cluster::{Component, Edge};
 use compare::{COMPARISONS_MAX, Comparer, Outcome};
 use features::Features;
+use guard::Guards;
 use model::{Model, Pair, scrambled};
 
 /// What [`run`] found.
@@ -54,7 +63,55 @@ pub fn run(table: Table, settings: &Settings, progress: Progress<'_>) -> Found {
 }
 
 /// Clusters the rows of a table once for each of several bounds: bits by which a pair must be likelier one customer.
-pub fn at_links(mut table: Table, settings: &Settings, links: &[f64], progress: Progress<'_>) -> Vec<Found> {
+pub fn at_links(table: Table, settings: &Settings, links: &[f64], progress: Progress<'_>) -> Vec<Found> {
+    let rows = table.rows();
+    let found = learned(table, settings, progress, |learned, progress| {
+        let Learned { order, comparer, model, pairs, seen, rules } = learned;
+        let lowest = links.iter().copied().fold(f64::INFINITY, f64::min);
+        let edges = edges(model, comparer, pairs, seen, lowest);
+        progress(6, "form clusters");
+        let guards = Guards::of(comparer.features);
+        let mut out = [Outcome::SILENT; COMPARISONS_MAX];
+        let mut weigh = |a: u32, b: u32| {
+            let pair = compared(model, comparer, (a, b), &mut out);
+            model.bits(&pair).clamp(settings.clusters.low, settings.clusters.high)
+        };
+        let found = |link: &f64| {
+            let edges: Vec<Edge> = edges.iter().copied().filter(|edge| f64::from(edge.bits) >= *link).collect();
+            let linked = edges.len();
+            let mut all = Component { size: rows, edges, ..Component::default() };
+            if !guards.is_empty() {
+                all.guards = (0..rows).map(|row| guards.row(comparer.features, row)).collect();
+            }
+            let clusters = as_they_came(order, &cluster::clusters(&mut all, *link, &mut weigh));
+            Found { clusters, compared: pairs.len(), linked, rules: rules.len() }
+        };
+        links.iter().map(found).collect()
+    });
+    let nobody = || Found { clusters: (0..rows).map(number).collect(), compared: 0, linked: 0, rules: 0 };
+    found.map_or_else(|| vec![nobody(); links.len()], |(_, found)| found)
+}
+
+/// What was learned from a table, while its features are at hand.
+struct Learned<'a> {
+    /// Where each row was in the table.
+    order: &'a [u32],
+    comparer: &'a Comparer<'a>,
+    model: &'a Model,
+    pairs: &'a [u64],
+    /// Pairs that were looked at while learning, in the order of `pairs`.
+    seen: &'a [Pair],
+    /// The names of the parts of each blocking rule.
+    rules: &'a [Vec<block::Name>],
+}
+
+/// Learns from a table and hands what was learned to `use_it`; `None` if there is nothing to learn from.
+fn learned<T>(
+    mut table: Table,
+    settings: &Settings,
+    progress: Progress<'_>,
+    use_it: impl FnOnce(&Learned<'_>, Progress<'_>) -> T,
+) -> Option<(Features, T)> {
     let rows = table.rows();
     progress(1, "bring values into form");
     let order = table.put_in_order();
@@ -62,33 +119,27 @@ pub fn at_links(mut table: Table, settings: &Settings, links: &[f64], progress: 
     drop(table);
     let comparer = Comparer::new(&features, settings);
     if rows < 2 || comparer.comparisons.is_empty() {
-        let nobody = Found { clusters: (0..rows).map(number).collect(), compared: 0, linked: 0, rules: 0 };
-        return vec![nobody; links.len()];
+        return None;
     }
     progress(2, "learn what strangers have in common");
     let mut model = Model::new(&comparer, &settings.learning);
     progress(3, "choose blocking rules");
-    let parts = block::parts(&features);
+    let parts = block::parts(&features, rows);
     let rules = choose::choose(&parts, &comparer, &mut model, &settings.learning);
     progress(4, "find pairs");
-    let pairs = pairs(&parts, &rules, rows);
+    let pairs = match rows {
+        ..=ROWS_ALL_PAIRS => all_pairs(rows),
+        _ => pairs(&parts, rules.iter().map(|rule| rule.parts.as_slice()), rows, choose::block_most(rows)),
+    };
+    let names = |rule: &choose::Rule| rule.parts.iter().map(|part| parts[*part].name).collect();
+    let rules: Vec<Vec<block::Name>> = rules.iter().map(names).collect();
     drop(parts);
     progress(5, "compare pairs");
     let seen = learn(&mut model, &comparer, &pairs, settings);
-    let lowest = links.iter().copied().fold(f64::INFINITY, f64::min);
-    let edges = edges(&model, &comparer, &pairs, &seen, lowest);
-    progress(6, "form clusters");
-    let mut out = [Outcome::SILENT; COMPARISONS_MAX];
-    let mut weigh = |a: u32, b: u32| {
-        let pair = compared(&model, &comparer, (a, b), &mut out);
-        model.bits(&pair).clamp(settings.clusters.low, settings.clusters.high)
-    };
-    let found = |link: &f64| {
-        let mut linked: Vec<Edge> = edges.iter().copied().filter(|edge| f64::from(edge.bits) >= *link).collect();
-        let clusters = as_they_came(&order, &cluster::clusters(rows, &mut linked, *link, &mut weigh));
-        Found { clusters, compared: pairs.len(), linked: linked.len(), rules: rules.len() }
-    };
-    links.iter().map(found).collect()
+    let learned =
+        Learned { order: &order, comparer: &comparer, model: &model, pairs: &pairs, seen: &seen, rules: &rules };
+    let used = use_it(&learned, progress);
+    Some((features, used))
 }
 
 /// The clusters of the rows in the order in which these came, numbered by their first rows.
@@ -134,16 +185,22 @@ fn edges(model: &Model, comparer: &Comparer<'_>, pairs: &[u64], seen: &[Pair], l
 /// Of so few rows every pair is compared.
 const ROWS_ALL_PAIRS: usize = 300;
 
-/// All pairs of rows that share a key, each once.
-fn pairs(parts: &[block::Part<'_>], rules: &[choose::Rule], rows: usize) -> Vec<u64> {
-    if rows <= ROWS_ALL_PAIRS {
-        return (0..number(rows)).flat_map(|b| (0..b).map(move |a| u64::from(a) << 32 | u64::from(b))).collect();
-    }
+fn all_pairs(rows: usize) -> Vec<u64> {
+    (0..number(rows)).flat_map(|b| (0..b).map(move |a| u64::from(a) << 32 | u64::from(b))).collect()
+}
+
+/// All pairs of rows that share a key which `most` rows have at most, each once.
+fn pairs<'a>(
+    parts: &[block::Part<'_>],
+    rules: impl Iterator<Item = &'a [usize]>,
+    rows: usize,
+    most: usize,
+) -> Vec<u64> {
     let mut pairs = Vec::new();
     let mut blocks = block::Blocks::default();
     for rule in rules {
-        blocks.each(parts, &rule.parts, rows, |_, block| {
-            if block.len() > block_most(rows) {
+        blocks.each(parts, rule, rows, |_, block| {
+            if block.len() > most {
                 return;
             }
             for (at, a) in block.iter().enumerate() {

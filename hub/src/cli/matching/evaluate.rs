@@ -43,7 +43,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, language: Language) -> Result<ExitCode, String> {
     let cost = Cost::begin();
-    let Loaded { ids, table } = load(&args.of, language)?;
+    let Loaded { ids, table, .. } = load(&args.of, language)?;
     let truth = truth(&args.truth, &ids)?;
     let found = linkage::at_links(table, &settings(&args.of), &LINKS, &mut steps(language));
     let curve: Vec<(f64, Scores)> =

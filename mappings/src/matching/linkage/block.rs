@@ -9,8 +9,10 @@ use super::model::scrambled;
 use super::similar::sound;
 use super::table::{Feature, Id};
 use crate::chinese::company::Company;
-use crate::chinese::han::has_han;
 use crate::chinese::person;
+
+/// Feature, which of several, form.
+pub(super) type Name = (&'static str, usize, &'static str);
 
 /// Keys that one row has by one part, at most.
 const KEYS_MAX: usize = 4;
@@ -63,6 +65,8 @@ enum Order {
 
 /// A part of a key: a form of one or two features.
 pub(super) struct Part<'a> {
+    /// What it is called wherever a rule is kept.
+    pub name: Name,
     /// Parts of one group say the same thing and are not put together.
     pub group: u8,
     keys: Keys<'a>,
@@ -95,7 +99,7 @@ impl Part<'_> {
             Keys::Many(..) => Keys::Many(numbers, rows.iter().map(|row| self.of(*row)).collect()),
             _ => Keys::One(numbers, rows.iter().map(|row| self.of(*row)[0]).collect()),
         };
-        Part { group: self.group, keys }
+        Part { name: self.name, group: self.group, keys }
     }
 
     fn has_many(&self) -> bool {
@@ -251,7 +255,11 @@ pub(super) fn row_of(keyed: u64) -> u32 {
 }
 
 /// The parts under construction.
-struct Parts<'a>(Vec<Part<'a>>);
+struct Parts<'a> {
+    all: Vec<Part<'a>>,
+    /// The feature of the parts that are added, and which of several of its like it is.
+    of: (&'static str, usize),
+}
 
 /// Keys by value; `form` makes 0 of what is no key.
 fn by_value(feature: &Feature, form: impl Fn(&str) -> u64) -> Vec<Key> {
@@ -259,33 +267,37 @@ fn by_value(feature: &Feature, form: impl Fn(&str) -> u64) -> Vec<Key> {
 }
 
 impl<'a> Parts<'a> {
-    fn one(&mut self, group: u8, feature: &'a Feature, form: impl Fn(&str) -> u64) {
-        self.0.push(Part { group, keys: Keys::One(&feature.ids, by_value(feature, form)) });
+    fn push(&mut self, group: u8, form: &'static str, keys: Keys<'a>) {
+        self.all.push(Part { name: (self.of.0, self.of.1, form), group, keys });
     }
 
-    fn two(&mut self, group: u8, of: [&'a Feature; 2], order: Order, form: impl Fn(&str) -> u64) {
+    fn one(&mut self, group: u8, name: &'static str, feature: &'a Feature, form: impl Fn(&str) -> u64) {
+        self.push(group, name, Keys::One(&feature.ids, by_value(feature, form)));
+    }
+
+    fn two(&mut self, group: u8, name: &'static str, of: [&'a Feature; 2], order: Order, form: impl Fn(&str) -> u64) {
         let of = of.map(|feature| (feature.ids.as_slice(), by_value(feature, &form)));
-        self.0.push(Part { group, keys: Keys::Two(of, order) });
+        self.push(group, name, Keys::Two(of, order));
     }
 
-    fn name(&mut self, group: u8, names: &'a Spelled) {
+    fn name(&mut self, group: u8, names: &'a Spelled, in_pinyin: bool) {
         let feature = &names.feature;
-        self.one(group, feature, whole);
-        self.one(group, feature, sound_of(feature));
-        self.one(group, feature, |value| first(value, 3));
-        self.one(group, feature, |value| first(value, 1));
-        self.one(group, feature, sorted);
+        self.one(group, "whole", feature, whole);
+        self.one(group, "sound", feature, sound_of(in_pinyin));
+        self.one(group, "first3", feature, |value| first(value, 3));
+        self.one(group, "first1", feature, |value| first(value, 1));
+        self.one(group, "sorted", feature, sorted);
     }
 
     fn words(&mut self, group: u8, text: &'a Worded, rows: usize) {
         let solid = text.feature.values.iter().zip(&text.solid);
         let solid = solid.map(|(value, solid)| if value.is_empty() { 0 } else { short(*solid) }).collect();
-        self.0.push(Part { group, keys: Keys::One(&text.feature.ids, solid) });
+        self.push(group, "solid", Keys::One(&text.feature.ids, solid));
         let most = u32::try_from(rows / 20).unwrap_or(u32::MAX).max(20);
         let rare = |fits: &dyn Fn(u32) -> bool, form: &dyn Fn(&str) -> u64| {
             let of = |words: &[u32]| {
                 let mut words: Vec<u32> = words.iter().copied().filter(|word| fits(*word)).collect();
-                words.sort_by_key(|word| (text.counts[*word as usize], *word));
+                words.sort_by_key(|word| (text.counts[*word as usize], &text.texts[*word as usize]));
                 let mut keys = [0; KEYS_MAX];
                 for (key, word) in keys.iter_mut().zip(words) {
                     *key = short(form(&text.texts[word as usize]));
@@ -302,8 +314,9 @@ impl<'a> Parts<'a> {
             let own = text.companies.iter().map(|company| brand_keys(company.as_ref()));
             Keys::Many(&text.feature.ids, own.collect())
         });
-        for keys in [exact, begins].into_iter().chain(brands) {
-            self.0.push(Part { group, keys });
+        let named = [("words", exact), ("words3", begins)].into_iter().chain(brands.map(|brands| ("brand", brands)));
+        for (name, keys) in named {
+            self.push(group, name, keys);
         }
     }
 }
@@ -323,12 +336,8 @@ fn brand_keys(company: Option<&Company>) -> [Key; KEYS_MAX] {
 }
 
 /// How a name sounds; among Chinese names in pinyin, so that one in Latin letters finds one in characters.
-fn sound_of(names: &Feature) -> fn(&str) -> u64 {
-    if names.values.iter().any(has_han) {
-        |name| some(&person::sound(name).unwrap_or_else(|| sound(name)))
-    } else {
-        |name| some(&sound(name))
-    }
+fn sound_of(in_pinyin: bool) -> fn(&str) -> u64 {
+    if in_pinyin { |name| some(&person::sound(name).unwrap_or_else(|| sound(name))) } else { |name| some(&sound(name)) }
 }
 
 fn whole(value: &str) -> u64 {
@@ -368,94 +377,111 @@ fn long_begin(value: &str, count: usize) -> u64 {
     some(word.char_indices().nth(count).map_or(word, |(end, _)| &word[..end]))
 }
 
-/// All parts that the features allow.
-pub(super) fn parts(f: &Features) -> Vec<Part<'_>> {
-    let mut parts = Parts(Vec::new());
+/// All parts that the features allow; `rows` of how many words are rare in.
+pub(super) fn parts(f: &Features, rows: usize) -> Vec<Part<'_>> {
+    let mut parts = Parts { all: Vec::new(), of: ("", 0) };
     people(f, &mut parts);
     contacts(f, &mut parts);
     places(f, &mut parts);
     let mut group = 40;
-    for text in f.name.iter().chain(&f.texts) {
-        parts.words(group, text, f.rows);
+    let named = f.name.iter().map(|it| (("name", 0), it));
+    for (of, text) in named.chain(f.texts.iter().enumerate().map(|(at, it)| (("words", at), it))) {
+        parts.of = of;
+        parts.words(group, text, rows);
         group = (group + 1).min(120);
     }
-    parts.0
+    parts.all
 }
 
 fn people<'a>(f: &'a Features, parts: &mut Parts<'a>) {
     if let Some(names) = &f.given {
-        parts.name(1, names);
+        parts.of = ("given_name", 0);
+        parts.name(1, names, f.shape.in_pinyin[0]);
     }
     if let Some(names) = &f.family {
-        parts.name(2, names);
-        parts.one(2, &names.feature, |value| last(value.rsplit(' ').next().unwrap_or_default(), 4));
+        parts.of = ("family_name", 0);
+        parts.name(2, names, f.shape.in_pinyin[1]);
+        parts.one(2, "last4", &names.feature, |value| last(value.rsplit(' ').next().unwrap_or_default(), 4));
     }
     if let (Some(given), Some(family)) = (&f.given, &f.family) {
-        parts.two(3, [&given.feature, &family.feature], Order::Any, whole);
-        parts.two(3, [&given.feature, &family.feature], Order::Any, sound_of(&given.feature));
+        parts.of = ("names", 0);
+        parts.two(3, "whole", [&given.feature, &family.feature], Order::Any, whole);
+        parts.two(3, "sound", [&given.feature, &family.feature], Order::Any, sound_of(f.shape.in_pinyin[0]));
     }
     if let Some(names) = &f.middle {
-        parts.one(4, &names.feature, |value| first(value, 1));
+        parts.of = ("middle_name", 0);
+        parts.one(4, "first1", &names.feature, |value| first(value, 1));
     }
     if let Some((birth, _)) = &f.birth {
         let feature = &birth.feature;
-        parts.one(5, feature, whole);
-        parts.one(5, feature, |value| some(value.get(..6).unwrap_or_default()));
-        parts.one(5, feature, |value| some(value.get(4..).unwrap_or_default()));
-        parts.one(5, feature, |value| some(value.get(..4).unwrap_or_default()));
-        parts.one(5, feature, |value| mixed(first(value, 4), last(value, 2)));
-        parts.one(5, feature, sorted);
+        parts.of = ("birth_date", 0);
+        parts.one(5, "whole", feature, whole);
+        parts.one(5, "month", feature, |value| some(value.get(..6).unwrap_or_default()));
+        parts.one(5, "month_day", feature, |value| some(value.get(4..).unwrap_or_default()));
+        parts.one(5, "year", feature, |value| some(value.get(..4).unwrap_or_default()));
+        parts.one(5, "year_day", feature, |value| mixed(first(value, 4), last(value, 2)));
+        parts.one(5, "sorted", feature, sorted);
     }
-    for (at, it) in (70u8..100).zip(&f.identifiers) {
-        parts.one(at, &it.feature, whole);
-        parts.one(at, &it.feature, |value| last(value, 4));
-        parts.one(at, &it.feature, |value| first(value, 4));
-        parts.one(at, &it.feature, sorted);
+    for ((group, it), at) in (70u8..100).zip(&f.identifiers).zip(0..) {
+        parts.of = ("identifier", at);
+        parts.one(group, "whole", &it.feature, whole);
+        parts.one(group, "last4", &it.feature, |value| last(value, 4));
+        parts.one(group, "first4", &it.feature, |value| first(value, 4));
+        parts.one(group, "sorted", &it.feature, sorted);
     }
 }
 
 fn contacts<'a>(f: &'a Features, parts: &mut Parts<'a>) {
     if let Some((email, _)) = &f.email {
         let feature = &email.feature;
-        parts.one(6, feature, whole);
-        parts.one(6, feature, |value| some(value.split('@').next().unwrap_or_default()));
-        parts.one(6, feature, |value| some(value.split('@').nth(1).unwrap_or_default()));
-        parts.one(6, feature, |value| first(value, 5));
+        parts.of = ("email", 0);
+        parts.one(6, "whole", feature, whole);
+        parts.one(6, "mailbox", feature, |value| some(value.split('@').next().unwrap_or_default()));
+        parts.one(6, "domain", feature, |value| some(value.split('@').nth(1).unwrap_or_default()));
+        parts.one(6, "first5", feature, |value| first(value, 5));
     }
-    for (at, it) in (20u8..40).zip(&f.phones) {
-        parts.one(at, &it.feature, whole);
-        parts.one(at, &it.feature, |value| last(value, 4));
-        parts.one(at, &it.feature, |value| first(value, 5));
+    for ((group, it), at) in (20u8..40).zip(&f.phones).zip(0..) {
+        parts.of = ("phone", at);
+        parts.one(group, "whole", &it.feature, whole);
+        parts.one(group, "last4", &it.feature, |value| last(value, 4));
+        parts.one(group, "first5", &it.feature, |value| first(value, 5));
     }
     if let Some(host) = &f.host {
-        parts.one(7, host, whole);
+        parts.of = ("host", 0);
+        parts.one(7, "whole", host, whole);
     }
 }
 
 fn places<'a>(f: &'a Features, parts: &mut Parts<'a>) {
     if let Some(street) = &f.street {
-        parts.one(8, &street.feature, whole);
-        parts.one(8, &street.feature, |value| long_begin(value, 4));
+        parts.of = ("street", 0);
+        parts.one(8, "whole", &street.feature, whole);
+        parts.one(8, "word4", &street.feature, |value| long_begin(value, 4));
         if let Some(number) = &f.number {
-            parts.two(8, [&number.feature, &street.feature], Order::Kept, whole);
+            parts.of = ("place", 0);
+            parts.two(8, "whole", [&number.feature, &street.feature], Order::Kept, whole);
             let short = |value: &str| match value.as_bytes().first() {
                 Some(byte) if byte.is_ascii_digit() && !value.contains(' ') => hash(value),
                 _ => long_begin(value, 3),
             };
-            parts.two(8, [&number.feature, &street.feature], Order::Kept, short);
+            parts.two(8, "word3", [&number.feature, &street.feature], Order::Kept, short);
         }
     }
     if let Some(number) = &f.number {
-        parts.one(8, &number.feature, whole);
+        parts.of = ("street_number", 0);
+        parts.one(8, "whole", &number.feature, whole);
     }
     if let Some(po_box) = &f.po_box {
-        parts.one(8, po_box, whole);
+        parts.of = ("po_box", 0);
+        parts.one(8, "whole", po_box, whole);
     }
     if let Some(postcode) = &f.postcode {
-        parts.one(9, &postcode.feature, whole);
+        parts.of = ("postcode", 0);
+        parts.one(9, "whole", &postcode.feature, whole);
     }
     if let Some(city) = &f.city {
-        parts.one(9, &city.feature, whole);
-        parts.one(9, &city.feature, |value| first(value, 4));
+        parts.of = ("city", 0);
+        parts.one(9, "whole", &city.feature, whole);
+        parts.one(9, "first4", &city.feature, |value| first(value, 4));
     }
 }

@@ -1,49 +1,164 @@
 //! Clusters out of weighed pairs: the surest pair first, and two clusters join only if their records agree on the whole.
 
+use super::choose::number;
+
 /// Pairs across two clusters that are looked at before they join.
 const CROSS_MAX: usize = 64;
 
+/// Where too many records hang together, only pairs that are surer by so many bits count, step by step.
+pub(super) const STEPS: [f64; 7] = [0.0, 4.0, 8.0, 12.0, 16.0, 24.0, 32.0];
+
 /// A pair and the bits for one customer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Edge {
     pub a: u32,
     pub b: u32,
     pub bits: f32,
 }
 
-/// The cluster of each row. `bits` weighs any pair of rows.
-pub(super) fn clusters(rows: usize, edges: &mut [Edge], link: f64, mut bits: impl FnMut(u32, u32) -> f64) -> Vec<u32> {
-    edges.sort_unstable_by(|x, y| y.bits.total_cmp(&x.bits).then_with(|| (x.a, x.b).cmp(&(y.a, y.b))));
-    let mut of: Vec<u32> = (0..rows).map(super::choose::number).collect();
-    let mut members: Vec<Vec<u32>> = vec![Vec::new(); rows];
-    for edge in edges.iter() {
-        let (x, y) = (of[edge.a as usize] as usize, of[edge.b as usize] as usize);
+/// Records and what ties them, numbered from 0 in an order that is theirs whenever they came.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Component {
+    pub size: usize,
+    /// The smaller number first.
+    pub edges: Vec<Edge>,
+    /// Pairs that a steward found to be one customer, and two.
+    pub same: Vec<(u32, u32)>,
+    pub different: Vec<(u32, u32)>,
+    /// Of each record the identities of which one customer has one: which, and its value. Empty if there are none.
+    pub guards: Vec<Vec<(u8, u32)>>,
+}
+
+/// Clusters while they grow.
+struct Growing {
+    of: Vec<u32>,
+    /// Empty for a record that is alone.
+    members: Vec<Vec<u32>>,
+    guards: Vec<Vec<(u8, u32)>>,
+}
+
+impl Growing {
+    fn of(&self, record: u32) -> usize {
+        self.of[record as usize] as usize
+    }
+
+    fn open(&mut self, cluster: usize) {
+        if self.members[cluster].is_empty() {
+            self.members[cluster].push(number(cluster));
+        }
+    }
+
+    fn join(&mut self, big: usize, small: usize) {
+        let joining = std::mem::take(&mut self.members[small]);
+        for record in &joining {
+            self.of[*record as usize] = number(big);
+        }
+        self.members[big].extend(joining);
+        if !self.guards.is_empty() {
+            let guards = std::mem::take(&mut self.guards[small]);
+            self.guards[big].extend(guards);
+        }
+    }
+
+    /// Whether both have an identity of which one customer has one, and not the same.
+    fn clash(&self, x: usize, y: usize) -> bool {
+        let of = |cluster: usize| self.guards.get(cluster).map_or(&[][..], Vec::as_slice);
+        of(x).iter().any(|(at, value)| of(y).iter().any(|(other, its)| at == other && value != its))
+    }
+}
+
+/// The cluster of each record. `bits` weighs any pair of them, the smaller number first.
+pub(super) fn clusters(of: &mut Component, link: f64, mut bits: impl FnMut(u32, u32) -> f64) -> Vec<u32> {
+    of.edges.sort_unstable_by(|x, y| y.bits.total_cmp(&x.bits).then_with(|| (x.a, x.b).cmp(&(y.a, y.b))));
+    let mut growing = Growing {
+        of: (0..of.size).map(number).collect(),
+        members: vec![Vec::new(); of.size],
+        guards: std::mem::take(&mut of.guards),
+    };
+    of.same.sort_unstable();
+    for (a, b) in &of.same {
+        let (x, y) = (growing.of(*a), growing.of(*b));
+        if x != y {
+            for it in [x, y] {
+                growing.open(it);
+            }
+            growing.join(x, y);
+        }
+    }
+    for edge in &of.edges {
+        let (x, y) = (growing.of(edge.a), growing.of(edge.b));
         if x == y {
             continue;
         }
         for it in [x, y] {
-            if members[it].is_empty() {
-                members[it].push(super::choose::number(it));
-            }
+            growing.open(it);
         }
-        let (big, small) = if members[x].len() >= members[y].len() { (x, y) } else { (y, x) };
-        let across = members[big].len() * members[small].len();
-        let step = across.div_ceil(CROSS_MAX).max(1);
-        let (mut sum, mut looked) = (0.0, 0.0);
-        for at in (0..across).step_by(step) {
-            let (i, j) = (members[big][at / members[small].len()], members[small][at % members[small].len()]);
-            sum += bits(i.min(j), i.max(j));
-            looked += 1.0;
-        }
-        if sum / looked >= link {
-            let joining = std::mem::take(&mut members[small]);
-            for row in &joining {
-                of[*row as usize] = super::choose::number(big);
-            }
-            members[big].extend(joining);
+        let (big, small) = if growing.members[x].len() >= growing.members[y].len() { (x, y) } else { (y, x) };
+        if mean(&growing.members[big], &growing.members[small], &mut bits) >= link
+            && !growing.clash(x, y)
+            && !of.different.iter().any(|(a, b)| {
+                let between = (growing.of(*a), growing.of(*b));
+                between == (x, y) || between == (y, x)
+            })
+        {
+            growing.join(big, small);
         }
     }
-    of
+    growing.of
+}
+
+/// What the pairs across two clusters weigh on the mean, of many a sample.
+pub(super) fn mean(big: &[u32], small: &[u32], bits: &mut impl FnMut(u32, u32) -> f64) -> f64 {
+    let across = big.len() * small.len();
+    let step = across.div_ceil(CROSS_MAX).max(1);
+    let (mut sum, mut looked) = (0.0, 0.0);
+    for at in (0..across).step_by(step) {
+        let (i, j) = (big[at / small.len()], small[at % small.len()]);
+        sum += bits(i.min(j), i.max(j));
+        looked += 1.0;
+    }
+    sum / looked
+}
+
+/// Parts the records into components of at most `most`, by edges of at least `link` bits. What is larger is parted by surer
+/// edges alone, again and again; what is too large even then falls into what stewards tied. So what one record can
+/// change is bounded, and where it falls follows from the edges and nothing else.
+pub(super) fn pieces(rows: usize, edges: &[Edge], same: &[(u32, u32)], link: f64, most: usize) -> Vec<(Vec<u32>, f64)> {
+    let mut open: Vec<bool> = vec![true; rows];
+    let mut pieces = Vec::new();
+    for least in STEPS.into_iter().map(|step| link + step).chain([f64::INFINITY]) {
+        let mut roots: Vec<u32> = (0..rows).map(number).collect();
+        let sure = edges.iter().filter(|edge| f64::from(edge.bits) >= least).map(|edge| (edge.a, edge.b));
+        for (a, b) in sure.chain(same.iter().copied()).filter(|(a, b)| open[*a as usize] && open[*b as usize]) {
+            let (x, y) = (root(&mut roots, a), root(&mut roots, b));
+            roots[x.max(y) as usize] = x.min(y);
+        }
+        let mut members: Vec<Vec<u32>> = vec![Vec::new(); rows];
+        for row in (0..number(rows)).filter(|row| open[*row as usize]) {
+            members[root(&mut roots, row) as usize].push(row);
+        }
+        for piece in members.into_iter().filter(|it| !it.is_empty() && (it.len() <= most || least.is_infinite())) {
+            for row in &piece {
+                open[*row as usize] = false;
+            }
+            if piece.len() > 1 {
+                pieces.push((piece, least));
+            }
+        }
+        if !open.contains(&true) {
+            break;
+        }
+    }
+    pieces
+}
+
+fn root(roots: &mut [u32], row: u32) -> u32 {
+    let mut at = row;
+    while roots[at as usize] != at {
+        roots[at as usize] = roots[roots[at as usize] as usize];
+        at = roots[at as usize];
+    }
+    at
 }
 
 /// The same clusters, numbered from 0 in the order of their first rows.

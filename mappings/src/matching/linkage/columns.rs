@@ -78,6 +78,9 @@ kinds! {
     Contact = "contact" | "contact_name" | "director" | "manager" | "联系人";
     /// A number that one customer alone has: tax id, social security, card. Each column is compared by itself.
     Identifier = "identifier" | "ssn" | "soc_sec_id" | "tax_id" | "national_id" | "social_security_number" | "身份证" | "身份证号" | "统一社会信用代码" | "税号";
+    /// The same, but never mistaken and of which one customer has exactly one: records with different ones are never one
+    /// customer.
+    SoleIdentifier = "sole_identifier";
     /// A web address; its host is compared.
     Url = "url" | "website" | "web" | "homepage" | "网址";
     /// One of few values: a type, a class. Each column is compared by itself.

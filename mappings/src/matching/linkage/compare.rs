@@ -50,6 +50,8 @@ enum Look<'a> {
 
 /// One comparison, its levels and what is expected of them.
 pub(super) struct Comparison<'a> {
+    /// Its name in the settings.
+    pub name: &'static str,
     look: Look<'a>,
     /// What relatives may share.
     pub shared: bool,
@@ -98,7 +100,7 @@ impl<'a> Comparer<'a> {
             let expected = &settings.compare[name];
             // Beside a person's own names the name of an organisation is no more than where she belongs.
             let beside = name == "name" && f.given.is_some();
-            Comparison { look, shared: expected.shared || beside, expected: &expected.shares }
+            Comparison { name, look, shared: expected.shared || beside, expected: &expected.shares }
         };
         let comparisons = looks.into_iter().map(expected).collect();
         Self { features, settings, comparisons }

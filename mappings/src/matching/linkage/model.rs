@@ -80,6 +80,38 @@ pub(super) struct Model {
     /// Pairs of relatives that are expected.
     related: f64,
     space: Space,
+    /// What was settled before, in place of the counts above.
+    odds: Option<Odds>,
+}
+
+/// How likely a pair is to be one customer or relatives before anything of it is compared, bits.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Odds {
+    /// By the sources of the two, the smaller first.
+    pub same: BTreeMap<(u32, u32), f64>,
+    /// Of sources that nobody knows.
+    pub usual: f64,
+    pub related: f64,
+}
+
+/// What a model learned, apart from the rows that it learned from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Weights {
+    /// Log shares of the levels of each comparison among pairs of one customer and among strangers, the silent one left out.
+    pub levels: Vec<[Vec<f64>; 2]>,
+    pub shared: Vec<bool>,
+    pub odds: Odds,
+}
+
+impl Weights {
+    /// The same to six digits behind the point, as they are kept: so a model and its file judge alike.
+    pub(super) fn rounded(mut self) -> Self {
+        let round = |bits: &mut f64| *bits = (*bits * 1e6).round() / 1e6;
+        self.levels.iter_mut().flatten().flatten().for_each(round);
+        self.odds.same.values_mut().for_each(round);
+        [&mut self.odds.usual, &mut self.odds.related].into_iter().for_each(round);
+        self
+    }
 }
 
 /// How many pairs there are.
@@ -170,7 +202,70 @@ impl Model {
             priors: BTreeMap::new(),
             related: 0.2 * count(rows),
             space: Space::new(comparer.features.source.as_ref(), rows),
+            odds: None,
         }
+    }
+
+    /// What was learned. Pairs of sources are those that were seen.
+    pub(super) fn weights(&self, comparer: &Comparer<'_>) -> Weights {
+        let logs = |logs: &[f64; LEVELS], levels: usize| logs[1..=levels].to_vec();
+        let both = self.same.iter().zip(&self.strangers).zip(&comparer.comparisons);
+        let odds = |key: &(u32, u32)| self.prior(*key);
+        Weights {
+            levels: both
+                .map(|((same, strangers), it)| [same, strangers].map(|it_logs| logs(it_logs, it.levels())))
+                .collect(),
+            shared: self.shared.clone(),
+            odds: Odds {
+                same: self.priors.keys().map(|key| (*key, odds(key))).collect(),
+                usual: (self.priors.values().sum::<f64>().max(1.0) / self.space.all()).log2(),
+                related: self.related_prior(),
+            },
+        }
+    }
+
+    /// A model that was learned before; `sources` of the rows.
+    pub(super) fn known(weights: &Weights, sources: Vec<u32>) -> Self {
+        let logs = |at: usize| {
+            let of = |levels: &[Vec<f64>; 2]| {
+                let mut logs = [0.0; LEVELS];
+                logs[1..=levels[at].len()].copy_from_slice(&levels[at]);
+                logs
+            };
+            weights.levels.iter().map(of).collect()
+        };
+        Self {
+            same: logs(0),
+            strangers: logs(1),
+            shared: weights.shared.clone(),
+            priors: BTreeMap::new(),
+            related: 0.0,
+            space: Space { sources, sizes: BTreeMap::new(), rows: 0.0 },
+            odds: Some(weights.odds.clone()),
+        }
+    }
+
+    /// Tells the source of a row.
+    pub(super) fn place(&mut self, row: usize, source: u32) {
+        if row >= self.space.sources.len() {
+            self.space.sources.resize(row + 1, 0);
+        }
+        self.space.sources[row] = source;
+    }
+
+    /// Bits for one customer before anything is compared.
+    fn prior(&self, key: (u32, u32)) -> f64 {
+        if let Some(odds) = &self.odds {
+            return odds.same.get(&key).copied().unwrap_or(odds.usual);
+        }
+        let space = self.space.of(key);
+        let usual = 0.2 * self.space.rows * space / self.space.all();
+        let prior = if self.priors.is_empty() { usual } else { self.priors.get(&key).copied().unwrap_or(0.5) };
+        (prior / space).log2()
+    }
+
+    fn related_prior(&self) -> f64 {
+        self.odds.as_ref().map_or_else(|| (self.related / self.space.all()).log2(), |odds| odds.related)
     }
 
     /// Keeps what the model needs of a compared pair.
@@ -191,8 +286,6 @@ impl Model {
 
     fn verdict(&self, pair: &Pair) -> Verdict {
         let key = self.space.key(pair.a, pair.b);
-        let usual = 0.2 * self.space.rows * self.space.of(key) / self.space.all();
-        let prior = if self.priors.is_empty() { usual } else { self.priors.get(&key).copied().unwrap_or(0.5) };
         let (mut all, mut shared) = (0.0, 0.0);
         for (at, same) in self.same.iter().enumerate() {
             let level = pair.level(at);
@@ -202,8 +295,8 @@ impl Model {
                 shared += if self.shared[at] { bits } else { 0.0 };
             }
         }
-        let same = (prior / self.space.of(key)).log2() + all + f64::from(pair.rare);
-        let related = (self.related / self.space.all()).log2() + shared + f64::from(pair.rare_shared);
+        let same = self.prior(key) + all + f64::from(pair.rare);
+        let related = self.related_prior() + shared + f64::from(pair.rare_shared);
         let top = same.max(related).max(0.0);
         let chances = [same, related, 0.0].map(|bits| (bits - top).exp2());
         let sum: f64 = chances.iter().sum();

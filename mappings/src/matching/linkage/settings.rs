@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use crate::diagnose::Diagnostic;
@@ -39,12 +39,13 @@ pub(super) struct Learning {
     pub rounds: usize,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Bounds {
     pub link: f64,
     pub low: f64,
     pub high: f64,
+    pub component_most: u32,
 }
 
 #[derive(Deserialize)]

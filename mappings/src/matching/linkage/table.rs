@@ -1,6 +1,7 @@
 //! The rows of a file, column by column, each distinct cell kept once.
 
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 
 use super::block::{hash, mixed};
 use super::columns::Kind;
@@ -100,13 +101,27 @@ pub struct Table {
     pub(super) rows: usize,
     /// The column by which rows are put in order.
     lead: Option<usize>,
-    places: Vec<Place>,
+    pub(super) places: Vec<Place>,
+    /// How the columns are read where a model was learned before; then none is left out for being empty.
+    pub(super) shape: Option<Shape>,
+}
+
+/// What only many rows can show of how columns are to be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Shape {
+    /// The day stands before the month.
+    pub is_day_first: bool,
+    /// Of each column of telephone numbers, whether they are compared without area code.
+    pub without_area: Vec<bool>,
+    /// Whether given names and family names sound as in pinyin.
+    pub in_pinyin: [bool; 2],
 }
 
 /// Where a row stands in an order that its contents alone decide: rows with the same lead, which are the likeliest to be
 /// compared, stand together; rows that say the same are told apart by their own keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
+pub(super) struct Place {
     lead: u64,
     contents: u64,
     key: u64,
@@ -120,7 +135,7 @@ impl Table {
     pub fn new(kinds: &[Kind]) -> Self {
         let lead = LEADS.iter().find_map(|lead| kinds.iter().position(|kind| kind == lead));
         let columns = vec![Column::default(); kinds.len()];
-        Self { kinds: kinds.to_vec(), columns, rows: 0, lead, places: Vec::new() }
+        Self { kinds: kinds.to_vec(), columns, rows: 0, lead, places: Vec::new(), shape: None }
     }
 
     /// Adds a row. Cells that are missing at the end are empty; columns that are not compared are not kept.
@@ -165,7 +180,7 @@ impl Table {
 
     /// The columns of a kind that have something to say.
     pub(super) fn of(&self, kind: Kind) -> Vec<&Column> {
-        let filled = |column: &&Column| column.values.len() > 1;
+        let filled = |column: &&Column| column.values.len() > 1 || self.shape.is_some();
         self.kinds.iter().zip(&self.columns).filter(|(it, _)| **it == kind).map(|(_, it)| it).filter(filled).collect()
     }
 }
@@ -185,8 +200,8 @@ pub(super) struct Feature {
 }
 
 impl Feature {
-    /// A form of one column; each distinct cell is brought into form once, in the order of the rows. `None` if nothing is left.
-    pub(super) fn of(column: &Column, form: impl Fn(&str) -> String) -> Option<Self> {
+    /// A form of one column; each distinct cell is brought into form once, in the order of the rows.
+    pub(super) fn of(column: &Column, form: impl Fn(&str) -> String) -> Self {
         const OPEN: Id = Id::MAX;
         let mut forms = Column::default();
         let mut by_cell: Vec<Id> = vec![OPEN; column.values.len()];
@@ -203,7 +218,7 @@ impl Feature {
     }
 
     /// A form of whole rows.
-    pub(super) fn of_rows(rows: usize, form: impl Fn(usize) -> String) -> Option<Self> {
+    pub(super) fn of_rows(rows: usize, form: impl Fn(usize) -> String) -> Self {
         let mut forms = Column::default();
         for row in 0..rows {
             forms.push(&form(row));
@@ -215,21 +230,21 @@ impl Feature {
     pub(super) fn joined(rows: usize, columns: &[&Column], form: impl Fn(&str) -> String) -> Option<Self> {
         match columns {
             [] => None,
-            [one] => Self::of(one, form),
-            many => Self::of_rows(rows, |row| {
+            [one] => Some(Self::of(one, form)),
+            many => Some(Self::of_rows(rows, |row| {
                 let cells = many.iter().map(|column| column.get(row));
                 form(&cells.filter(|cell| !cell.is_empty()).collect::<Vec<_>>().join(" "))
-            }),
+            })),
         }
     }
 
-    fn counted(ids: Vec<Id>, values: Texts) -> Option<Self> {
+    fn counted(ids: Vec<Id>, values: Texts) -> Self {
         let mut counts = vec![0; values.len()];
         for id in &ids {
             counts[*id as usize] += 1;
         }
-        let filled = u32::try_from(ids.len()).ok()? - counts[0];
-        (filled > 0).then_some(Self { ids, values, counts, filled })
+        let filled = super::choose::number(ids.len()) - counts[0];
+        Self { ids, values, counts, filled }
     }
 
     pub(super) fn has(&self, row: usize) -> bool {

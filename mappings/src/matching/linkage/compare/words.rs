@@ -65,12 +65,12 @@ pub(super) fn compare(text: &Worded, x: usize, y: usize) -> u8 {
     let mut common = 0.0;
     let mut open = Vec::new();
     for word in mine {
-        match theirs.binary_search(word) {
-            Ok(at) => {
+        match theirs.iter().position(|it| it == word) {
+            Some(at) => {
                 taken |= 1 << at;
                 common += weight(*word);
             }
-            Err(_) => open.push(*word),
+            None => open.push(*word),
         }
     }
     for word in open {
@@ -110,8 +110,6 @@ fn level(dice: f64, cover: f64) -> u8 {
 
 /// 2 if one word that is not short is in both, else 3.
 pub(super) fn one_in_common(text: &Worded, x: usize, y: usize) -> u8 {
-    let common = text.words[x]
-        .iter()
-        .any(|word| text.texts[*word as usize].len() > 2 && text.words[y].binary_search(word).is_ok());
+    let common = text.words[x].iter().any(|word| text.texts[*word as usize].len() > 2 && text.words[y].contains(word));
     if common { 2 } else { 3 }
 }
