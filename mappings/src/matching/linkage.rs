@@ -129,7 +129,7 @@ fn learned<T>(
     progress(4, "find pairs");
     let pairs = match rows {
         ..=ROWS_ALL_PAIRS => all_pairs(rows),
-        _ => pairs(&parts, rules.iter().map(|rule| rule.parts.as_slice()), rows, choose::block_most(rows)),
+        _ => pairs(&parts, rules.iter().map(|rule| (rule.parts.as_slice(), rule.most)), rows, choose::NEIGHBOURS),
     };
     let names = |rule: &choose::Rule| rule.parts.iter().map(|part| parts[*part].name).collect();
     let rules: Vec<Vec<block::Name>> = rules.iter().map(names).collect();
@@ -189,22 +189,22 @@ fn all_pairs(rows: usize) -> Vec<u64> {
     (0..number(rows)).flat_map(|b| (0..b).map(move |a| u64::from(a) << 32 | u64::from(b))).collect()
 }
 
-/// All pairs of rows that share a key which `most` rows have at most, each once.
+/// All pairs of rows that share a key by one of the rules, each once; a rule is its parts and how many rows with one key are
+/// all compared with each other. Where there are more, each is compared with so many `neighbours`.
 fn pairs<'a>(
     parts: &[block::Part<'_>],
-    rules: impl Iterator<Item = &'a [usize]>,
+    rules: impl Iterator<Item = (&'a [usize], usize)>,
     rows: usize,
-    most: usize,
+    neighbours: usize,
 ) -> Vec<u64> {
     let mut pairs = Vec::new();
     let mut blocks = block::Blocks::default();
-    for rule in rules {
+    for (rule, most) in rules {
         blocks.each(parts, rule, rows, |_, block| {
-            if block.len() > most {
-                return;
-            }
+            let next = if block.len() > most { neighbours } else { block.len() };
             for (at, a) in block.iter().enumerate() {
-                pairs.extend(block[at + 1..].iter().map(|b| u64::from(row_of(*a)) << 32 | u64::from(row_of(*b))));
+                let others = block[at + 1..].iter().take(next);
+                pairs.extend(others.map(|b| u64::from(row_of(*a)) << 32 | u64::from(row_of(*b))));
             }
         });
     }

@@ -32,8 +32,9 @@ pub(super) fn mixed(one: u64, other: u64) -> u64 {
     (mixed ^ (mixed >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53)
 }
 
-#[allow(clippy::cast_possible_truncation)] // The better half of it.
-fn short(hash: u64) -> Key {
+/// The better half of a hash; 0 stays 0.
+#[allow(clippy::cast_possible_truncation)] // A half.
+pub(super) fn short(hash: u64) -> Key {
     if hash == 0 { 0 } else { ((hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as Key).max(1) }
 }
 
@@ -61,6 +62,14 @@ enum Keys<'a> {
 enum Order {
     Kept,
     Any,
+}
+
+/// The group of the parts that are made of given and family name.
+pub(super) const BOTH_NAMES: u8 = 3;
+
+/// Whether parts of one group say anything of the other.
+pub(super) fn says(group: u8, other: u8) -> bool {
+    group == other || (group == BOTH_NAMES && matches!(other, 1 | 2))
 }
 
 /// A part of a key: a form of one or two features.
@@ -145,6 +154,11 @@ impl Wanted {
             bits[at / 64] |= 1 << (at % 64);
         }
         Self(bits)
+    }
+
+    /// About how many keys there are in it.
+    pub(super) fn len(&self) -> u32 {
+        self.0.iter().map(|word| word.count_ones()).sum()
     }
 
     fn has(&self, key: Key) -> bool {
@@ -405,8 +419,8 @@ fn people<'a>(f: &'a Features, parts: &mut Parts<'a>) {
     }
     if let (Some(given), Some(family)) = (&f.given, &f.family) {
         parts.of = ("names", 0);
-        parts.two(3, "whole", [&given.feature, &family.feature], Order::Any, whole);
-        parts.two(3, "sound", [&given.feature, &family.feature], Order::Any, sound_of(f.shape.in_pinyin[0]));
+        parts.two(BOTH_NAMES, "whole", [&given.feature, &family.feature], Order::Any, whole);
+        parts.two(BOTH_NAMES, "sound", [&given.feature, &family.feature], Order::Any, sound_of(f.shape.in_pinyin[0]));
     }
     if let Some(names) = &f.middle {
         parts.of = ("middle_name", 0);

@@ -94,7 +94,9 @@ pub(super) fn clusters(of: &mut Component, link: f64, mut bits: impl FnMut(u32, 
             growing.open(it);
         }
         let (big, small) = if growing.members[x].len() >= growing.members[y].len() { (x, y) } else { (y, x) };
-        if mean(&growing.members[big], &growing.members[small], &mut bits) >= link
+        // Of two rows alone the pair itself tells all.
+        let alone = growing.members[x].len() == 1 && growing.members[y].len() == 1;
+        if (alone || mean(&growing.members[big], &growing.members[small], &mut bits) >= link)
             && !growing.clash(x, y)
             && !of.different.iter().any(|(a, b)| {
                 let between = (growing.of(*a), growing.of(*b));
