@@ -197,16 +197,19 @@ fn identities(evidence: &[Evidence]) -> BTreeSet<&Identity> {
     evidence.iter().flat_map(|it| &it.identities).collect()
 }
 
-/// The kinds of which a customer has one value, and both sides have values but none in common.
+/// The kinds of which a customer has one value in each scope, and both sides have values but none in common.
 fn conflicts<'a>(rules: &Rules, mine: &BTreeSet<&'a Identity>, theirs: &BTreeSet<&Identity>) -> BTreeSet<&'a str> {
-    let counted = |it: &&&'a Identity| rules.identity(it.kind.as_str()).is_some_and(|rule| rule.conflicts);
-    let mut agreeing: BTreeMap<&str, bool> = BTreeMap::new();
-    for identity in mine.iter().filter(counted) {
-        if theirs.iter().any(|their| their.kind == identity.kind) {
-            *agreeing.entry(identity.kind.as_str()).or_default() |= theirs.contains(identity);
+    let mut agreeing: BTreeMap<(&str, &str), bool> = BTreeMap::new();
+    for identity in mine.iter().filter(|identity| rules.is_only_one(identity)) {
+        let (kind, scope) = (identity.kind.as_str(), rules.scope(identity));
+        let comparable =
+            |their: &&&Identity| their.kind == identity.kind && rules.scope(their) == scope && rules.is_only_one(their);
+        let mut others = theirs.iter().filter(comparable).peekable();
+        if others.peek().is_some() {
+            *agreeing.entry((kind, scope)).or_default() |= others.any(|their| rules.same(their, identity));
         }
     }
-    agreeing.into_iter().filter(|(_, agree)| !agree).map(|(kind, _)| kind).collect()
+    agreeing.into_iter().filter(|(_, agree)| !agree).map(|((kind, _), _)| kind).collect()
 }
 
 /// The best agreement of any link of one side with any link of the other.

@@ -129,6 +129,18 @@ fn mistakes_name_file_line_and_the_right_word() {
     }
 }
 
+#[test]
+fn an_id_of_one_app_needs_its_scope() {
+    let file = |rule: &str| format!("[customers]\nentity = \"customer\"\n[customers.identities]\n{rule}\n");
+    let told = |rule: &str| Lens::parse_file("m.toml", &file(rule), &Model::shipped()).err();
+    for kind in ["openid", "external_userid"] {
+        let wrong = told(&format!("{kind} = \"/id\"")).expect(kind)[0].to_string();
+        assert!(wrong.starts_with("m.toml:4:") && wrong.contains("write `scope`"), "{wrong}");
+        assert!(told(&format!("{kind} = {{ from = \"/id\", scope = \"/app\" }}")).is_none(), "{kind}");
+    }
+    assert!(told("unionid = \"/id\"").is_none());
+}
+
 const ERP: &str = r#"
 [partners]
 entity = "customer"

@@ -156,7 +156,7 @@ fn a_name_alone_is_nobody() {
     check("birth_date=1990-01-31, company=Alpha Ltd.", "birth_date=1990-01-31, company=Alpha Limited", "review");
     let whole = "display_name=李雷, birth_date=1990-01-31, company=甲乙丙";
     check(whole, whole, "link");
-    check("#openid=o1, display_name=李雷", "#openid=o1, display_name=李雷", "link");
+    check("#openid=app1:o1, display_name=李雷", "#openid=app1:o1, display_name=李雷", "link");
 }
 
 #[test]
@@ -217,6 +217,46 @@ fn names_agree_by_level() {
     check_names("John", "John Smith", "partial");
     check_names("Li Lei", "Li Li", "different");
     check_names("John Smith", "Jane Smith", "different");
+}
+
+#[test]
+fn an_id_is_compared_inside_its_scope_only() {
+    let named = |id: &str| format!("{id}, display_name=李雷");
+    check("#external_userid=corp1:x", "#external_userid=corp2:x", "create");
+    check("#external_userid=corp1:suite7:x", "#external_userid=corp1:x", "create");
+    check(&named("#openid=app1:o1"), &named("#openid=app1:o1"), "link");
+    check(&named("#openid=app1:o1"), &named("#openid=app2:o1"), "create");
+    // Without its scope the value is no evidence, however equal it is.
+    check(&named("#openid=o1"), &named("#openid=o1"), "create");
+    check("#external_userid=x", "#external_userid=x", "create");
+    check_blocks("#external_userid=x", "#external_userid=x", false);
+    // One person has a unionid in each account: two of them contradict each other in one account only.
+    check("#unionid=acct1:u1, #email=a@example.com", "#unionid=acct1:u2, #email=a@example.com", "review");
+    check("#unionid=acct1:u1, #email=a@example.com", "#unionid=acct2:u2, #email=a@example.com", "link");
+    check("#unionid=acct1:u1", "#unionid=acct2:u1", "create");
+    check("#unionid=acct1:u1, #openid=app1:o1", "#unionid=acct1:u1, #openid=app2:o2", "link");
+}
+
+#[test]
+fn numbers_are_one_in_their_old_and_new_forms() {
+    let code = "91110108D2143569X0";
+    check(&format!("#tax_id={code}"), "#tax_id=110108D2143569X", "link");
+    check(&format!("#tax_id={code}"), "#tax_id=D2143569X", "link");
+    check_blocks(&format!("#tax_id={code}"), "#tax_id=110108D2143569X", true);
+    check("#resident_id=110105491231002", "#resident_id=11010519491231002X", "link");
+    let mail = "#email=a@example.com";
+    check(
+        &format!("{mail}, #resident_id=11010519491231002X"),
+        &format!("{mail}, #resident_id=440524188001010014"),
+        "review",
+    );
+    // A wrong check character proves neither one customer nor two.
+    check("#resident_id=110105194912310021", "#resident_id=110105194912310021", "create");
+    check(
+        &format!("{mail}, #resident_id=110105194912310021"),
+        &format!("{mail}, #resident_id=11010519491231002X"),
+        "link",
+    );
 }
 
 #[test]
@@ -318,7 +358,7 @@ const STORED: i64 = -573_475_430_378_854_217;
 
 #[test]
 fn strong_identities_are_the_last_to_be_left_out() {
-    let mut row: Vec<String> = (0..20).map(|at| format!("#openid=o{at}")).collect();
+    let mut row: Vec<String> = (0..20).map(|at| format!("#openid=app1:o{at}")).collect();
     row.push("#unionid=u1".to_owned());
     let keys = block_keys(&Rules::shipped(), "customer", &evidence(&row.join(", ")));
     assert_eq!(keys.len(), BLOCKS_MAX);
@@ -355,7 +395,7 @@ const PARTS: &[&str] = &[
     "#phone=+8657188157808",
     "#unionid=u1",
     "#unionid=u2",
-    "#openid=o1",
+    "#openid=app1:o1",
     "#tax_id=DE123456789",
     "display_name=李雷",
     "display_name=韩梅梅",

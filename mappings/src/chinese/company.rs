@@ -32,20 +32,7 @@ pub struct Company {
 }
 
 /// Legal forms, longest first.
-const FORMS: &[&str] = &[
-    "集团股份有限公司",
-    "集团有限责任公司",
-    "集团有限公司",
-    "股份有限公司",
-    "有限责任公司",
-    "有限公司",
-    "股份公司",
-    "集团公司",
-    "总公司",
-    "合伙企业",
-    "个体工商户",
-    "公司",
-];
+const FORMS: &[&str] = &["股份有限公司", "有限责任公司", "有限公司", "股份公司", "总公司", "合伙企业", "公司"];
 
 /// What ends the name of a company before the name of a part of it begins.
 const ENDS: &[&str] =
@@ -138,9 +125,12 @@ impl Company {
         let end = ENDS.iter().filter_map(|end| Some(text[..before].rfind(end)? + end.len())).max();
         let at = match end {
             Some(end) if end > "公司".len() => end,
-            // 国联杭州分公司: the last place begins the branch.
-            _ if sure => last_place(&text[..before]).unwrap_or(before),
-            _ => return,
+            // 国联杭州分公司, 国联化工杭州营业部: the last place begins the branch.
+            _ => match last_place(&text[..before]) {
+                Some(at) => at,
+                None if sure => before,
+                None => return,
+            },
         };
         if at > 0 {
             self.branch = Some(branch_key(&text[at..]));
@@ -151,7 +141,6 @@ impl Company {
     fn strip_form(&mut self, text: &mut String) {
         if let Some(rest) = FORMS.iter().find_map(|form| text.strip_suffix(form)).filter(|rest| !rest.is_empty()) {
             self.is_full = true;
-            self.is_group |= text[rest.len()..].contains("集团");
             let rest = rest.len();
             text.truncate(rest);
         }
@@ -172,8 +161,11 @@ impl Company {
         while let Some(found) = place::at_start(text) {
             let rest = &text[found.length..];
             // 平安 and 长安 are counties too: a county without the word for its rank is a place behind a place only.
-            let places: Vec<Place> =
-                found.places.iter().copied().filter(|place| found.is_whole || self.may_begin(*place)).collect();
+            let last = self.regions.last();
+            // What stands behind a place is in it, or begins the 字号.
+            let inside = |place: &Place| last.is_none_or(|above| above.iter().any(|above| place.is_within(*above)));
+            let meant = |place: &Place| inside(place) && (found.is_whole || self.may_begin(*place));
+            let places: Vec<Place> = found.places.iter().copied().filter(meant).collect();
             if places.is_empty() || !has_brand(rest) {
                 break;
             }
@@ -202,10 +194,10 @@ impl Company {
     /// Whether a name of a place without its rank is meant as one at the front of a company's name.
     fn may_begin(&self, place: Place) -> bool {
         match place.rank() {
-            Rank::Province | Rank::City => !WORDS.contains(&place.stem()),
+            Rank::Province | Rank::City => !is_word(place),
             Rank::County => {
                 let inside = self.regions.iter().flatten().any(|above| place.is_within(*above) && place != *above);
-                inside || (place.name().ends_with(['市', '县']) && !WORDS.contains(&place.stem()))
+                inside || (place.name().ends_with(['市', '县']) && !is_word(place))
             }
         }
     }
@@ -226,12 +218,13 @@ impl Company {
 }
 
 /// Names of places that are words too: a company that begins with one is called so.
-const WORDS: &[&str] = &[
-    "东方", "平安", "长安", "和平", "光明", "永安", "安国", "太平", "大同", "新华", "新民", "金山", "宝丰", "永清",
-    "正安", "安康", "吉安", "德兴", "金沙", "建德", "泰和", "永和", "同心", "大方", "新和", "新安", "宁强", "永兴",
-    "兴隆", "新兴", "永新", "安福", "永丰", "兴国", "大名", "广平", "成安", "宁远", "金川", "康乐", "和顺", "永康",
-    "永胜", "永德", "富源", "大丰", "玉山", "天长", "瑞丰", "富锦", "资源", "兴业", "同仁", "中和", "信丰", "富民",
-];
+const WORDS: &str = "东方 平安 长安 和平 光明 永安 安国 太平 大同 新华 新民 金山 宝丰 永清 正安 安康 吉安 德兴 金沙 \
+    建德 泰和 永和 同心 大方 新和 新安 宁强 永兴 兴隆 新兴 永新 安福 永丰 兴国 大名 广平 成安 宁远 \
+    金川 康乐 和顺 永康 永胜 永德 富源 大丰 玉山 天长 瑞丰 富锦 资源 兴业 同仁 中和 信丰 富民";
+
+fn is_word(place: Place) -> bool {
+    WORDS.split(' ').any(|word| word == place.stem())
+}
 
 /// Half-width, simplified, lower case, letters and digits; and what stood in brackets.
 fn plain(raw: &str) -> (String, Vec<String>) {
@@ -462,6 +455,7 @@ mod tests {
         check("杭州甲乙丙信息技术有限公司宁波分公司", "杭州", "甲乙丙", "信息技术", "宁波分公司");
         check("甲乙丙银行股份有限公司杭州西湖支行", "", "甲乙丙", "银行", "杭州西湖支行");
         check("甲乙丙银行杭州分行", "", "甲乙丙", "银行", "杭州分行");
+        check("甲乙丙化工杭州营业部", "", "甲乙丙", "化工", "杭州营业部");
         check("甲乙丙超市（朝阳店）", "", "甲乙丙", "超市", "朝阳店");
         check("中国平安保险（集团）股份有限公司", "", "平安", "保险", "");
         check("東方甲乙貿易有限公司", "", "东方甲乙", "贸易", "");

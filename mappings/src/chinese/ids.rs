@@ -90,13 +90,17 @@ pub fn resident(code: &str) -> Option<String> {
     fine.then_some(whole)
 }
 
+/// Whether this is a credit code or the number of a resident's card, and its check character is right.
+pub fn is_known(code: &str) -> bool {
+    is_credit_code(code) || resident(code).is_some()
+}
+
 /// Whether this looks like one of the two numbers of eighteen characters, and its check character is wrong.
 pub fn is_mistaken(code: &str) -> bool {
     code.len() == 18
         && code.bytes().take(17).filter(u8::is_ascii_digit).count() >= 8
         && code.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
-        && !is_credit_code(code)
-        && resident(code).is_none()
+        && !is_known(code)
 }
 
 /// How two different numbers are related.

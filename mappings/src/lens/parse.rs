@@ -20,6 +20,8 @@ pub(super) const LENS_KEYS: &[&str] =
     &["entity", "stream", "create", "only", "heir", "identities", "fields", "references"];
 /// The keys of an identity.
 pub(super) const IDENTITY_KEYS: &[&str] = &["from", "item", "scope", "normalize", "region", "nothing"];
+/// Kinds of identities whose value another app or corp may give to somebody else.
+const SCOPED: &[&str] = &["openid", "external_userid"];
 /// The keys of a reference to a record; the first two are needed.
 pub(super) const RECORD_KEYS: &[&str] = &["lens", "from", "nothing"];
 /// How many of [`RECORD_KEYS`] are needed.
@@ -165,6 +167,11 @@ impl Parser<'_> {
                 self.wrong(&value.span(), format!("identity `{kind}`: write a JSON pointer, or a table with `from`"));
                 return None;
             }
+        }
+        if SCOPED.contains(&kind) && rule.scope.is_none() {
+            let message =
+                format!("identity `{kind}` means something in one app or corp only: write `scope` with its place");
+            self.wrong(&value.span(), message);
         }
         Some(rule)
     }

@@ -81,7 +81,11 @@ pub fn block_keys(rules: &Rules, entity: &str, evidence: &Evidence) -> Vec<i64> 
             Strength::Medium => 1,
             Strength::Weak => continue,
         };
-        ranked.push((rank, hash(&[entity, rules.base(identity.kind.as_str()), &identity.value])));
+        let kind = rules.base(identity.kind.as_str());
+        ranked.push((rank, hash(&[entity, kind, &identity.value])));
+        // Another form of the same number is found by what they have in common.
+        let number = rules.number(identity).filter(|number| *number != identity.value);
+        ranked.extend(number.map(|number| (rank, hash(&[entity, kind, &number]))));
     }
     if entity == CUSTOMER {
         let values = Values::of(rules, evidence);

@@ -8,6 +8,7 @@ use toml::Spanned;
 use super::Evidence;
 use super::blocks::Block;
 use super::features::line_type;
+use crate::chinese::ids;
 use crate::diagnose::Diagnostic;
 use crate::value::Identity;
 
@@ -31,6 +32,17 @@ pub(super) struct IdentityRule {
     #[serde(default)]
     pub claim: bool,
     pub of: Option<String>,
+    pub scope: Option<Scope>,
+}
+
+/// Whether a value means something only inside of an account, a corp or an app, which stands before its first colon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Scope {
+    /// Without it the value is no evidence.
+    Needed,
+    /// Values without it are of one account.
+    Optional,
 }
 
 /// What is compared.
@@ -258,14 +270,45 @@ impl Rules {
         self.identity(kind).and_then(|rule| rule.of.as_deref()).unwrap_or(kind)
     }
 
-    /// Whether two identities name the same, claimed or not.
+    /// Whether two identities name the same, claimed or not; an organisation has one number in several forms.
     pub(super) fn same(&self, a: &Identity, b: &Identity) -> bool {
-        a.value == b.value && (a.kind == b.kind || self.base(a.kind.as_str()) == self.base(b.kind.as_str()))
+        let kinds = a.kind == b.kind || self.base(a.kind.as_str()) == self.base(b.kind.as_str());
+        kinds && (a.value == b.value || self.number(a).is_some_and(|number| self.number(b) == Some(number)))
+    }
+
+    /// What the forms of one number have in common: the organisation code in a tax number, the newer form of the number of a
+    /// resident's card. `None` for other kinds, and for numbers with a wrong check character.
+    pub(super) fn number(&self, identity: &Identity) -> Option<String> {
+        match self.base(identity.kind.as_str()) {
+            "tax_id" => ids::organization(&ids::clean(&identity.value)).map(str::to_owned),
+            "resident_id" => ids::resident(&ids::clean(&identity.value)),
+            _ => None,
+        }
+    }
+
+    /// What stands before the colon of a value that has a scope; empty where none is told.
+    pub(super) fn scope<'a>(&self, identity: &'a Identity) -> &'a str {
+        let is_scoped = self.identity(identity.kind.as_str()).is_some_and(|rule| rule.scope.is_some());
+        identity.value.split_once(':').filter(|_| is_scoped).map_or("", |(scope, _)| scope)
+    }
+
+    /// Whether this is a number with a wrong check character: mistyped or made up, and no evidence.
+    fn is_mistaken(&self, identity: &Identity) -> bool {
+        let kind = self.base(identity.kind.as_str());
+        matches!(kind, "tax_id" | "resident_id") && ids::is_mistaken(&ids::clean(&identity.value))
+    }
+
+    /// Whether a customer has only one value of this kind, and this is a right one.
+    pub(super) fn is_only_one(&self, identity: &Identity) -> bool {
+        self.identity(identity.kind.as_str()).is_some_and(|rule| rule.conflicts) && !self.is_mistaken(identity)
     }
 
     /// The strength of an identity in the mouth of this evidence, which may tell what kind of line a phone is.
     pub(super) fn strength(&self, identity: &Identity, evidence: &Evidence) -> Strength {
         let Some(rule) = self.identities.get(identity.kind.as_str()) else { return Strength::Weak };
+        if self.is_mistaken(identity) || (rule.scope == Some(Scope::Needed) && self.scope(identity).is_empty()) {
+            return Strength::Weak;
+        }
         match self.base(identity.kind.as_str()) {
             "email" if self.is_shared_mailbox(&identity.value) => Strength::Weak,
             "phone" => match line_type(evidence, &identity.value) {

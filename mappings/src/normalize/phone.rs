@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::Problem;
 use super::text::half_width;
+use crate::chinese::phone::without_extension;
 
 /// `{"number": "+8613800138000", "type": "mobile"}`. Types: `mobile`, `landline`, `toll_free` (and other hotlines),
 /// `voip`, `unknown`; `virtual` for a platform's stand-in (`18877771111-123`), `masked` for `138****1234`: these two
@@ -29,7 +30,9 @@ pub fn canonical(raw: &str, region: &str) -> Result<Value, Problem> {
     if let Some(mobile) = cn_mobile(&text, region) {
         return Ok(typed(format!("+86{mobile}"), "mobile"));
     }
-    let parsed = phonenumber::parse(region.parse().ok(), &text).map_err(|_| bad())?;
+    // Behind a landline the extension is a desk of the same line.
+    let line = if region == "CN" { without_extension(&text).0 } else { &text };
+    let parsed = phonenumber::parse(region.parse().ok(), line).map_err(|_| bad())?;
     if !parsed.is_valid() {
         return Err(bad());
     }
@@ -103,7 +106,7 @@ pub fn national(number: &str, region: &str) -> String {
 }
 
 /// Eleven digits, 13 to 19 at the front: the mobile ranges of the Chinese numbering plan.
-fn is_cn_mobile(digits: &str) -> bool {
+pub(crate) fn is_cn_mobile(digits: &str) -> bool {
     digits.len() == 11
         && digits.bytes().all(|b| b.is_ascii_digit())
         && digits.starts_with('1')
@@ -168,6 +171,15 @@ mod tests {
         for (raw, region, number, kind) in [
             ("400-820-8820", "CN", "+864008208820", "toll_free"),
             ("(010) 6552 9988", "CN", "+861065529988", "landline"),
+            ("021-5888 8888", "CN", "+862158888888", "landline"),
+            ("0571-88157808-801", "CN", "+8657188157808", "landline"),
+            ("(0571)88157808 转 801", "CN", "+8657188157808", "landline"),
+            ("057188157808分机801", "CN", "+8657188157808", "landline"),
+            ("+86 571 8815 7808", "CN", "+8657188157808", "landline"),
+            ("0086-571-88157808", "CN", "+8657188157808", "landline"),
+            ("０５７１－８８１５７８０８", "CN", "+8657188157808", "landline"),
+            ("800-810-8888", "CN", "+868008108888", "toll_free"),
+            ("４００－８２０－８８２０", "CN", "+864008208820", "toll_free"),
             ("07400 123456", "GB", "+447400123456", "mobile"),
             ("+1 201 555 0123", "CN", "+12015550123", "unknown"),
             ("+86 138 0013 8000", "GB", "+8613800138000", "mobile"),

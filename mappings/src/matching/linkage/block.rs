@@ -9,7 +9,7 @@ use super::model::scrambled;
 use super::similar::sound;
 use super::table::{Feature, Id};
 use crate::chinese::company::Company;
-use crate::chinese::person;
+use crate::chinese::{ids, person};
 
 /// Feature, which of several, form.
 pub(super) type Name = (&'static str, usize, &'static str);
@@ -436,8 +436,12 @@ fn people<'a>(f: &'a Features, parts: &mut Parts<'a>) {
         parts.one(5, "year_day", feature, |value| mixed(first(value, 4), last(value, 2)));
         parts.one(5, "sorted", feature, sorted);
     }
-    for ((group, it), at) in (70u8..100).zip(&f.identifiers).zip(0..) {
+    for (((group, it), checked), at) in (70u8..100).zip(&f.identifiers).zip(&f.shape.checked).zip(0..) {
         parts.of = ("identifier", at);
+        if *checked {
+            let organization = |value: &str| ids::organization(&ids::clean(value)).map_or(0, hash);
+            parts.one(group, "organization", &it.feature, organization);
+        }
         parts.one(group, "whole", &it.feature, whole);
         parts.one(group, "last4", &it.feature, |value| last(value, 4));
         parts.one(group, "first4", &it.feature, |value| first(value, 4));

@@ -8,6 +8,7 @@ use super::features::{Features, Spelled, Worded};
 use super::forms::Date;
 use super::settings::Settings;
 use super::table::Feature;
+use crate::chinese::ids::{self, Relation};
 
 /// What one comparison shows of a pair.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -37,6 +38,8 @@ enum Look<'a> {
     Middle(&'a Spelled),
     Birth(&'a Spelled, &'a [Date]),
     Identifier(&'a Spelled),
+    /// Numbers with a check character.
+    Checked(&'a Spelled),
     Email(&'a Spelled, &'a super::similar::Spelling),
     Phone(&'a Spelled),
     Address(address::Address<'a>),
@@ -84,7 +87,11 @@ impl<'a> Comparer<'a> {
         looks.extend(f.family.iter().map(|it| ("family_name", Look::Family(it))));
         looks.extend(f.middle.iter().map(|it| ("middle_name", Look::Middle(it))));
         looks.extend(f.birth.iter().map(|(it, dates)| ("birth_date", Look::Birth(it, dates))));
-        looks.extend(f.identifiers.iter().map(|it| ("identifier", Look::Identifier(it))));
+        let identifiers = f.identifiers.iter().zip(&f.shape.checked);
+        looks.extend(
+            identifiers
+                .map(|(it, checked)| ("identifier", if *checked { Look::Checked(it) } else { Look::Identifier(it) })),
+        );
         looks.extend(f.email.iter().map(|(it, locals)| ("email", Look::Email(it, locals))));
         looks.extend(f.name.iter().map(|it| ("name", Look::Name(it))));
         looks.extend(f.phones.iter().map(|it| ("phone", Look::Phone(it))));
@@ -122,16 +129,13 @@ impl<'a> Comparer<'a> {
     fn look(&self, look: &Look<'_>, a: usize, b: usize) -> Outcome {
         match look {
             Look::Given(names) => {
-                equal_or(&names.feature, a, b, |x, y| names::given(names, x, names, y, &self.settings.nicknames))
+                names::equal_or(names, a, b, |x, y| names::given(names, x, names, y, &self.settings.nicknames))
             }
-            Look::Family(names) => equal_or(&names.feature, a, b, |x, y| names::family(names, x, names, y)),
+            Look::Family(names) => names::equal_or(names, a, b, |x, y| names::family(names, x, names, y)),
             Look::Middle(names) => equal_or(&names.feature, a, b, |x, y| names::middle(names, x, y)),
             Look::Birth(birth, dates) => equal_or(&birth.feature, a, b, |x, y| date(birth, dates, x, y)),
-            Look::Identifier(it) => equal_or(&it.feature, a, b, |x, y| match it.letters(x).edits(it.letters(y), 2) {
-                0 | 1 => 2,
-                2 => 3,
-                _ => 4,
-            }),
+            Look::Identifier(it) => equal_or(&it.feature, a, b, |x, y| slips(it, x, y)),
+            Look::Checked(it) => checked(it, a, b),
             Look::Email(email, locals) => equal_or(&email.feature, a, b, |x, y| mailbox(email, locals, x, y)),
             Look::Phone(phone) => {
                 equal_or(
@@ -160,6 +164,30 @@ fn equal_or(feature: &Feature, a: usize, b: usize, other: impl FnOnce(usize, usi
         None => Outcome::SILENT,
         Some((x, y)) if x == y => Outcome::equal(1, feature.share(x)),
         Some((x, y)) => Outcome::of(other(x as usize, y as usize)),
+    }
+}
+
+fn slips(it: &Spelled, x: usize, y: usize) -> u8 {
+    match it.letters(x).edits(it.letters(y), 2) {
+        0 | 1 => 2,
+        2 => 3,
+        _ => 4,
+    }
+}
+
+/// Two numbers that are right and differ are no slips of each other, and one organisation has several. An equal number with
+/// a wrong check character was copied or made up: it says nothing.
+fn checked(it: &Spelled, a: usize, b: usize) -> Outcome {
+    let Some((x, y)) = it.feature.pair(a, b) else { return Outcome::SILENT };
+    let code = |id: u32| ids::clean(&it.feature.values[id as usize]);
+    if x == y {
+        let share = it.feature.share(x);
+        return if ids::is_mistaken(&code(x)) { Outcome::SILENT } else { Outcome::equal(1, share) };
+    }
+    match ids::relation(&code(x), &code(y)) {
+        Some(Relation::Same) => Outcome::equal(1, it.feature.share(x)),
+        Some(Relation::Different) => Outcome::of(4),
+        None => Outcome::of(slips(it, x as usize, y as usize)),
     }
 }
 

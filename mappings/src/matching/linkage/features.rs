@@ -9,8 +9,10 @@ use super::columns::Kind;
 use super::forms::{self, Date};
 use super::similar::{Letters, Spelling};
 use super::table::{Column, Feature, Id, Shape, Table, Texts};
+use crate::chinese::address::Address;
 use crate::chinese::company::Company;
 use crate::chinese::han::has_han;
+use crate::chinese::ids;
 
 /// A feature whose values are compared letter by letter.
 pub(super) struct Spelled {
@@ -154,6 +156,8 @@ pub(super) struct Features {
     pub po_box: Option<Feature>,
     /// House number and street together.
     pub place: Option<Feature>,
+    /// Addresses written in Chinese, with the region and the city before them, and taken apart.
+    pub chinese: Option<(Feature, Vec<Option<Address>>)>,
     pub city: Option<Spelled>,
     pub region: Option<Spelled>,
     pub postcode: Option<Spelled>,
@@ -187,9 +191,17 @@ impl Features {
         let identifiers: Vec<(Feature, bool)> = identifiers
             .flat_map(|(kind, is_sole)| each(kind, &identifier).into_iter().map(move |it| (it, is_sole)))
             .collect();
+        let numbers: Vec<&Feature> = identifiers.iter().map(|(it, _)| it).collect();
+        let (checked, chinese) = (checked(table, &numbers), chinese_addresses(table));
         let mut features = Self {
             rows,
-            shape: Shape { is_day_first, without_area, in_pinyin: in_pinyin(table, [&given, &family]) },
+            shape: Shape {
+                is_day_first,
+                without_area,
+                in_pinyin: in_pinyin(table, [&given, &family]),
+                checked,
+                is_chinese: chinese.is_some(),
+            },
             source: joined(Kind::Source, &forms::folded),
             given: given.map(Spelled::of),
             middle: middle.map(Spelled::of),
@@ -207,10 +219,11 @@ impl Features {
             number: number.map(Spelled::of),
             street: street.map(Spelled::of),
             unit,
+            chinese,
             po_box: joined(Kind::PoBox, &forms::digits),
             place,
-            city: spelled(Kind::City, &forms::folded),
-            region: spelled(Kind::Region, &forms::folded),
+            city: spelled(Kind::City, &forms::city),
+            region: spelled(Kind::Region, &forms::city),
             postcode: spelled(Kind::Postcode, &postcode),
             host: joined(Kind::Url, &forms::host),
             categories: each(Kind::Category, &forms::folded).into_iter().map(Worded::of).collect(),
@@ -277,6 +290,36 @@ fn address(table: &Table, streets: &BTreeMap<String, String>) -> [Option<Feature
             (own, split) => own.or(split),
         }
     })
+}
+
+/// Addresses written in Chinese; none at all where no cell has one.
+fn chinese_addresses(table: &Table) -> Option<(Feature, Vec<Option<Address>>)> {
+    let lines = table.of(Kind::Address);
+    let learned = || lines.iter().any(|column| column.values.iter().any(has_han));
+    if !table.shape.as_ref().map_or_else(learned, |shape| shape.is_chinese) {
+        return None;
+    }
+    let above: Vec<&Column> = [Kind::Region, Kind::City].into_iter().flat_map(|kind| table.of(kind)).collect();
+    let cells = |columns: &[&Column], row: usize| columns.iter().map(|column| column.get(row)).collect::<String>();
+    let whole = Feature::of_rows(table.rows, |row| match cells(&lines, row) {
+        line if has_han(&line) => cells(&above, row) + &line,
+        _ => String::new(),
+    });
+    let parsed = whole.values.iter().map(Address::parse).collect();
+    Some((whole, parsed))
+}
+
+/// Which columns of identifiers are numbers with a check character.
+fn checked(table: &Table, numbers: &[&Feature]) -> Vec<bool> {
+    let learned = || numbers.iter().map(|it| are_checked(it)).collect();
+    table.shape.as_ref().map_or_else(learned, |shape| shape.checked.clone())
+}
+
+/// Whether most of the numbers of eighteen characters have the check character that such Chinese numbers have.
+fn are_checked(numbers: &Feature) -> bool {
+    let long: Vec<String> = numbers.values.iter().filter(|it| it.len() == 18).map(ids::clean).collect();
+    let right = long.iter().filter(|code| ids::is_known(code)).count();
+    right > 0 && 2 * right >= long.len()
 }
 
 /// Two features as one: equal where both are. Its values have no texts.
@@ -353,9 +396,14 @@ fn without_area(phone: &Feature) -> Feature {
     })
 }
 
-/// Letters and digits; too short ones tell nothing.
+/// Letters and digits; too short ones tell nothing. The older number of a resident's card becomes the newer one.
 fn identifier(cell: &str) -> String {
     let solid = forms::solid(cell);
+    if solid.len() == 15
+        && let Some(card) = ids::resident(&solid)
+    {
+        return card.to_lowercase();
+    }
     if solid.chars().count() < 3 { String::new() } else { solid }
 }
 

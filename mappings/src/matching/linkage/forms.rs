@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-use crate::chinese::han;
+use crate::chinese::address::Address;
 use crate::chinese::person::{self, Person};
+use crate::chinese::{han, phone, place};
 
 /// Cells are cut here: what follows tells no two customers apart.
 const CELL_CHARS_MAX: usize = 400;
@@ -64,9 +65,9 @@ pub(super) fn digits(raw: &str) -> String {
     raw.chars().filter(char::is_ascii_digit).collect()
 }
 
-/// The last ten digits at most; empty for what is no number of a telephone.
+/// The digits without country code and extension, eleven at most; empty for what is no number of a telephone.
 pub(super) fn phone(raw: &str) -> String {
-    let all = digits(raw);
+    let all = phone::national(raw).unwrap_or_else(|| digits(raw));
     let national = all.strip_prefix('1').filter(|rest| rest.len() == 10).unwrap_or(&all);
     let filler = national.bytes().all(|digit| Some(&digit) == national.as_bytes().first());
     if national.len() < 5 || filler {
@@ -135,8 +136,22 @@ pub(super) fn street(folded: &str, short: &BTreeMap<String, String>) -> String {
     words.join(" ")
 }
 
-/// House number, street and unit of a whole line.
+/// The words of [`folded`], Chinese divisions without the word for their rank.
+pub(super) fn city(raw: &str) -> String {
+    let folded = folded(raw);
+    if !han::has_han(&folded) {
+        return folded;
+    }
+    folded.split(' ').map(place::bare).collect::<Vec<_>>().join(" ")
+}
+
+/// House number, street and unit of a whole line; of a Chinese one that names no street, its building and its estate.
 pub(super) fn address(raw: &str, short: &BTreeMap<String, String>) -> [String; 3] {
+    if let Some(address) = Address::parse(raw) {
+        let door = address.door();
+        let number = if address.number.is_empty() { address.building } else { address.number };
+        return [number, if address.road.is_empty() { address.estate } else { address.road }, door];
+    }
     let line = street(&folded(raw), short);
     let (mut number, mut rest, mut unit) = (String::new(), Vec::new(), String::new());
     let mut words = line.split(' ').peekable();

@@ -5,6 +5,7 @@ use super::forms::Date;
 use super::frozen::Frequencies;
 use super::similar::Spelling;
 use super::table::{Feature, Texts};
+use crate::chinese::address::Address;
 use crate::chinese::company::Company;
 
 /// The name of a feature, and which of several of its like it is.
@@ -18,13 +19,14 @@ pub(super) enum Slot<'a> {
     Mailbox(&'a mut Spelled, &'a mut Spelling),
     Worded(&'a mut Worded),
     Numbered(&'a mut Feature, &'a mut Vec<f64>),
+    Addressed(&'a mut Feature, &'a mut Vec<Option<Address>>),
 }
 
 impl Slot<'_> {
     /// The feature itself.
     pub(super) fn feature(&mut self) -> &mut Feature {
         match self {
-            Self::Plain(feature) | Self::Numbered(feature, _) => feature,
+            Self::Plain(feature) | Self::Numbered(feature, _) | Self::Addressed(feature, _) => feature,
             Self::Spelled(spelled) | Self::Dated(spelled, _) | Self::Mailbox(spelled, _) => &mut spelled.feature,
             Self::Worded(worded) => &mut worded.feature,
         }
@@ -65,6 +67,7 @@ impl Slot<'_> {
         match self {
             Self::Plain(_) => {}
             Self::Numbered(_, numbers) => numbers.push(value.parse().unwrap_or_default()),
+            Self::Addressed(_, parsed) => parsed.push(Address::parse(value)),
             Self::Spelled(spelled) => spelled.letters.push(value),
             Self::Dated(spelled, dates) => {
                 spelled.letters.push(value);
@@ -93,6 +96,7 @@ impl Slot<'_> {
         match self {
             Self::Plain(_) => {}
             Self::Numbered(_, numbers) => numbers.clear(),
+            Self::Addressed(_, parsed) => parsed.clear(),
             Self::Spelled(spelled) => spelled.letters = Spelling::default(),
             Self::Dated(spelled, dates) => {
                 spelled.letters = Spelling::default();
@@ -161,6 +165,8 @@ impl Features {
         slots.extend(spelled);
         slots.extend(self.birth.iter_mut().map(|(it, dates)| (("birth_date", 0), Slot::Dated(it, dates))));
         slots.extend(self.email.iter_mut().map(|(it, locals)| (("email", 0), Slot::Mailbox(it, locals))));
+        let chinese = self.chinese.iter_mut();
+        slots.extend(chinese.map(|(it, parsed)| (("chinese_address", 0), Slot::Addressed(it, parsed))));
         slots.extend(self.name.iter_mut().map(|it| (("name", 0), Slot::Worded(it))));
         slots.extend(self.phones.iter_mut().enumerate().map(|(at, it)| (("phone", at), Slot::Spelled(it))));
         slots.extend(self.identifiers.iter_mut().enumerate().map(|(at, it)| (("identifier", at), Slot::Spelled(it))));
@@ -182,6 +188,7 @@ impl Features {
         }
         self.birth = self.birth.take().filter(|(it, _)| stays("birth_date", &it.feature));
         self.email = self.email.take().filter(|(it, _)| stays("email", &it.feature));
+        self.chinese = self.chinese.take().filter(|(it, _)| stays("chinese_address", it));
         self.name = self.name.take().filter(|it| stays("name", &it.feature));
     }
 }

@@ -116,6 +116,10 @@ pub(super) struct Shape {
     pub without_area: Vec<bool>,
     /// Whether given names and family names sound as in pinyin.
     pub in_pinyin: [bool; 2],
+    /// Of each column of identifiers, whether they are numbers with a check character that is right as a rule.
+    pub checked: Vec<bool>,
+    /// Whether any address is written in Chinese.
+    pub is_chinese: bool,
 }
 
 /// Where a row stands in an order that its contents alone decide: rows with the same lead, which are the likeliest to be

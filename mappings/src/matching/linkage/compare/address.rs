@@ -4,6 +4,7 @@
 use super::super::features::{Features, Spelled};
 use super::super::table::Feature;
 use super::Outcome;
+use crate::chinese::address::{self, Agreement};
 
 /// House number, street, unit, post office box.
 pub(super) struct Address<'a> {
@@ -25,7 +26,31 @@ impl<'a> Address<'a> {
         features.street.as_ref().map(|street| Self { features, street })
     }
 
+    /// Two addresses written in Chinese, by their levels.
+    fn chinese(&self, a: usize, b: usize) -> Option<Outcome> {
+        let (feature, parsed) = self.features.chinese.as_ref()?;
+        let (x, y) = feature.pair(a, b)?;
+        let (mine, theirs) = (parsed[x as usize].as_ref()?, parsed[y as usize].as_ref()?);
+        let place = self.features.place.as_ref().filter(|place| place.ids[a] != 0);
+        let street = || self.street.feature.share(self.street.feature.ids[a]);
+        let house = || place.map_or_else(street, |place| place.share(place.ids[a]));
+        Some(match address::compare(mine, theirs) {
+            Agreement::Room => Outcome::equal(1, house()),
+            Agreement::House => Outcome::equal(2, house()),
+            Agreement::HouseAlike => Outcome::of(4),
+            Agreement::Road => Outcome::equal(5, street()),
+            Agreement::RoadAlike => Outcome::of(6),
+            Agreement::County => Outcome::of(9),
+            // Two doors in one road are two places: the road in common is no evidence for one.
+            Agreement::OtherRoom | Agreement::OtherHouse | Agreement::Different => Outcome::of(10),
+            Agreement::Silent => Outcome::SILENT,
+        })
+    }
+
     pub(super) fn compare(&self, a: usize, b: usize) -> Outcome {
+        if let Some(outcome) = self.chinese(a, b) {
+            return outcome;
+        }
         let of = self.features;
         let same = |feature: Option<&Feature>| feature.and_then(|it| it.pair(a, b)).map(|(x, y)| x == y);
         let number = same(of.number.as_ref().map(|it| &it.feature));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::features::Spelled;
 use super::super::similar::Letters;
 use super::Outcome;
-use crate::chinese::han::is_han;
+use crate::chinese::han::{has_han, is_han};
 use crate::chinese::person::{self, Likeness};
 
 const SAME: u8 = 1;
@@ -44,6 +44,27 @@ fn spelled(x: Letters<'_>, y: Letters<'_>) -> u8 {
         DIFFERENT
     }
 }
+
+/// No part of a Chinese name is taken for rarer than this. A file does not show how common a name is in a city of ten
+/// millions, where many bear the same two or three characters.
+const SHARE_LEAST: f64 = 1.0 / 64.0;
+
+/// 1 for equal values, else what `other` says of them; of Chinese ones with a bound on how telling that is.
+pub(super) fn equal_or(names: &Spelled, a: usize, b: usize, other: impl FnOnce(usize, usize) -> u8) -> Outcome {
+    let outcome = super::equal_or(&names.feature, a, b, other);
+    if !has_han(names.feature.get(a)) && !has_han(names.feature.get(b)) {
+        return outcome;
+    }
+    match outcome.level {
+        SAME => Outcome::equal(SAME, outcome.share.max(SHARE_LEAST)),
+        PART | ALIKE => Outcome::equal(outcome.level, SHARE_WEAK),
+        _ => outcome,
+    }
+}
+
+/// A name that only sounds or looks like the other counts as if one stranger of so many had it, however rare that is in the
+/// file: a sound never decides.
+const SHARE_WEAK: f64 = 0.02;
 
 /// The level of two names of which one is Chinese. What cannot be compared is silent.
 fn chinese(likeness: Likeness) -> u8 {
