@@ -13,6 +13,16 @@ fn main() {
     list(&mut text, &root, "MAPPINGS", mappings);
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo says where"));
     std::fs::write(out.join("shipped.rs"), text).expect("the output folder can be written");
+    fold_code();
+}
+
+/// What generic code becomes is often the same for several types: it is kept once, a tenth of the program. Rust links with
+/// LLD for this target; other linkers do not know the word.
+fn fold_code() {
+    let is = |name: &str, value: &str| std::env::var(name).is_ok_and(|it| it == value);
+    if is("TARGET", "x86_64-unknown-linux-gnu") && is("PROFILE", "release") {
+        println!("cargo::rustc-link-arg-bins=-Wl,--icf=all");
+    }
 }
 
 /// The names in a folder, sorted; cargo runs this again when one comes or goes.
