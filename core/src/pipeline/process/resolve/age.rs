@@ -49,7 +49,8 @@ pub(super) fn is_overtaken(engine: &Engine, link: &Link, arrival: &Arrival) -> b
     }
     let is_late = match arrival.source {
         Source::Told => true,
-        Source::Read => recency(link, arrival) == Some(Ordering::Equal),
+        // Whether a record that is gone is back is asked elsewhere.
+        Source::Read => link.open && recency(link, arrival) == Some(Ordering::Equal),
         Source::Asked => false,
     };
     let is_late = is_late && arrival.mapped.is_some() && can_fetch(engine, arrival);
