@@ -23,6 +23,7 @@ use huiliu_core::link::LinkKey;
 use huiliu_core::manifest::Manifest;
 use huiliu_core::pipeline::intake::Intake;
 use huiliu_core::pipeline::{plan, process, pull};
+use huiliu_core::store::db::Tx;
 use huiliu_core::store::inbox::{InboxItem, ItemKind};
 use huiliu_core::store::{Store, console, goldens, inbox, links, streams};
 use huiliu_mappings::lens::Lens;
@@ -311,8 +312,11 @@ async fn live(run: &Arc<Run>, begun: Instant) -> std::result::Result<f64, String
         read.map_err(text)??;
     }
     let seconds = begun.elapsed().as_secs_f64();
-    // People go on until what was read is processed: a page is one arrival, and so is a call.
-    while waiting(&run.engine.store)? > EDITS / 10 {
+    // People go on until what was read is processed.
+    let store = &run.engine.store;
+    let read = |tx: &mut Tx<'_>| Ok(inbox::progress(tx, process::POSITION)? + inbox::backlog(tx, process::POSITION)?);
+    let last = store.read(read).map_err(text)?;
+    while store.read(|tx| inbox::progress(tx, process::POSITION)).map_err(text)? < last {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     run.is_read.store(true, Ordering::SeqCst);
