@@ -321,9 +321,8 @@ pub(crate) fn writes(
     owed: &[Planned],
     members: &BTreeMap<i64, Vec<Link>>,
 ) -> Result<Vec<Write>> {
-    let of = |one: &Planned| members.get(&one.golden)?.iter().find(|link| one.is_to(&link.key));
-    let folded = fold(engine, tx, owed.iter().filter_map(of))?;
-    let shown = |one: &Planned| match folded.get(&of(one)?.number) {
+    let folded = fold(engine, tx, owed.iter().filter_map(|one| one.link(members)))?;
+    let shown = |one: &Planned| match folded.get(&one.link(members)?.number) {
         Some(Folded::Anew { shown, .. }) => Some(shown),
         _ => None,
     };

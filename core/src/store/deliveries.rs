@@ -9,7 +9,7 @@ use huiliu_mappings::value::Fields;
 use super::db::{Col, Insert, Keys, Param, Result, Row, Tx};
 use super::traffic;
 use crate::connector::{Delivery, Operation, Version};
-use crate::link::LinkKey;
+use crate::link::{Link, LinkKey};
 
 /// A delivery as stored.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +42,11 @@ impl Planned {
     /// Whether it writes to the record of this link.
     pub fn is_to(&self, key: &LinkKey) -> bool {
         self.delivery.id.as_ref() == Some(&key.id) && self.is_through(key)
+    }
+
+    /// The link of the record that it changes, of the links of each golden record.
+    pub fn link<'a>(&self, members: &'a BTreeMap<i64, Vec<Link>>) -> Option<&'a Link> {
+        members.get(&self.golden)?.iter().find(|link| self.is_to(&link.key))
     }
 
     /// Whether it makes a record, and this may be the one.

@@ -87,8 +87,9 @@ impl World {
             }
             assert!(
                 begun.elapsed() < PATIENCE,
-                "{what}: never; they show\n{}\n{}\n{}",
+                "{what}: never; they show\n{}\n{}\n{}\n{}",
                 self.shown(),
+                self.stories(),
                 self.program.folder.run(&["status", "--json"]).out,
                 self.program.log()
             );
@@ -181,6 +182,21 @@ impl World {
         let mut goldens = told.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
         let found = goldens.find(|golden| golden["fields"].to_string().contains(email));
         found.unwrap_or_else(|| panic!("nobody has {email}: {told}"))["id"].to_string()
+    }
+
+    /// What the hub tells of every golden record and of each of its records: a day that fails by chance is not seen again.
+    fn stories(&self) -> String {
+        let told = self.program.folder.run(&["export"]).out;
+        let goldens = told.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let story = |golden: Value| {
+            let id = golden["id"].to_string();
+            let shown = self.program.folder.run(&["show", &id, "--json"]).out;
+            let links = serde_json::from_str::<Value>(&shown).map(|mut it| it["links"].take()).unwrap_or_default();
+            let records = links.as_array().into_iter().flatten().filter_map(|it| it["record"].as_str());
+            let whys = records.map(|record| self.program.folder.run(&["why", record]).out);
+            self.program.folder.run(&["show", &id]).out + &whys.collect::<String>()
+        };
+        goldens.map(story).collect()
     }
 
     /// How often the hub wrote to each system.

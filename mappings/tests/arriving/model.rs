@@ -77,6 +77,10 @@ fn a_damaged_model_says_what_is_wrong_with_it() {
         (with(&|file| file["priors"][0][1] = 77.into()), "there are no sources"),
         (with(&|file| file["features"][0]["values"]["usual"] = 0.into()), "has a count of 0"),
         (Frozen::parse("record_id,cluster_id\n", &Settings::shipped()).unwrap_err(), "this is not a model"),
+        (
+            Frozen::parse(&learned()[..2000], &Settings::shipped()).unwrap_err(),
+            "the model is damaged: EOF while parsing",
+        ),
     ];
     for (error, expected) in told {
         assert!(error.contains(expected), "{error}: {expected}");

@@ -14,8 +14,7 @@ use serde_json::{Map, Value};
 use crate::engine::Engine;
 use crate::link::Link;
 use crate::replay;
-use crate::store::db::Result;
-use crate::store::db::Tx;
+use crate::store::db::{Result, Tx};
 use crate::store::deliveries::Planned;
 
 /// Puts own words into patches: three queries for all of them, none where no word comes back.
@@ -27,7 +26,7 @@ pub(super) fn spell(
 ) -> Result<()> {
     let mut wanted: BTreeMap<i64, (&Link, BTreeSet<FieldName>)> = BTreeMap::new();
     for one in planned.iter().filter(|one| one.delivery.id.is_some()) {
-        let Some(link) = link_of(one, members) else { continue };
+        let Some(link) = one.link(members) else { continue };
         let said = |(field, value): &(&FieldName, &Value)| {
             !value.is_null() && link.state.said.get(*field).is_some_and(|said| said.value == **value)
         };
@@ -41,7 +40,7 @@ pub(super) fn spell(
     }
     let words = replay::own_words(engine, tx, wanted.into_values())?;
     for one in planned.iter_mut().filter(|one| one.delivery.id.is_some()) {
-        let Some(number) = link_of(one, members).map(|link| link.number) else { continue };
+        let Some(number) = one.link(members).map(|link| link.number) else { continue };
         let Some(lens) = engine.connections.get(&one.connection).and_then(|it| it.lens(&one.lens)) else { continue };
         for (field, value) in &one.fields {
             if let Some(shown) = words.get(&(number, field.clone()))
@@ -52,10 +51,6 @@ pub(super) fn spell(
         }
     }
     Ok(())
-}
-
-fn link_of<'a>(one: &Planned, members: &'a BTreeMap<i64, Vec<Link>>) -> Option<&'a Link> {
-    members.get(&one.golden)?.iter().find(|link| one.is_to(&link.key))
 }
 
 /// A patch of one field as a record showed it, if it can be written there so and reads the same.

@@ -150,6 +150,7 @@ impl Frozen {
             format: String,
             version: u32,
         }
+        let damaged = |what: String| format!("the model is damaged: {what}; `huiliu match train` makes a new one");
         match serde_json::from_str::<Head>(text) {
             Ok(head) if head.format == FORMAT && head.version == VERSION => {}
             Ok(head) if head.format == FORMAT => {
@@ -158,9 +159,10 @@ impl Frozen {
                     "the model has version {version}, this program reads {VERSION}; `huiliu match train` makes a new one"
                 ));
             }
+            // Cut off, or edited by hand.
+            Err(error) if text.contains(FORMAT) => return Err(damaged(error.to_string())),
             _ => return Err("this is not a model; `huiliu match train` makes one".to_owned()),
         }
-        let damaged = |what: String| format!("the model is damaged: {what}; `huiliu match train` makes a new one");
         let file: File = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
         let frozen = file.checked().map_err(damaged)?;
         frozen.fits(settings).map_err(damaged)?;
