@@ -25,7 +25,7 @@ use crate::engine::Engine;
 use crate::link::Link;
 use crate::manifest::Ability;
 use crate::pipeline::process::{self, of_all};
-use crate::pipeline::push::doubt;
+use crate::pipeline::push::{doubt, taken};
 use crate::store::db::{Result, Tx};
 use crate::store::deliveries::{self, Planned};
 use crate::store::goldens::{self, Golden};
@@ -249,6 +249,7 @@ fn owed_to(
     let sending: BTreeSet<_> = open.iter().filter(|one| one.state == "sending" || one.restores()).map(target).collect();
     let departed = departed(engine, tx, records, members)?;
     let unsure = deliveries::unsure(tx, records.iter().map(|golden| golden.id))?;
+    let taken = deliveries::doubt::all_taken(tx, records.iter().map(|golden| golden.id))?;
     let vanished = vanished(engine, tx)?;
     let mut next = tx.max("id", "delivery")?;
     let mut planned = Vec::new();
@@ -267,9 +268,9 @@ fn owed_to(
                     continue;
                 }
                 one.delivery.number = next + 1;
-                one.delivery.idempotency_key = idempotency_key(&one, next + 1);
+                one.delivery.idempotency_key = key(&one, next + 1, &unsure, &taken);
                 // Nor what a person has to look for first.
-                if doubt::is_asked(connection, &unsure, &one) {
+                if doubt::is_asked(connection, &unsure, &one) || taken::is_known(connection, &taken, &one) {
                     continue;
                 }
                 next += 1;
@@ -413,16 +414,29 @@ fn planned(connection: &Connection, lens: &Lens, golden: &Golden, link: Option<&
     }
 }
 
+/// The idempotency key of what is owed. What may have made the record already may have been sent for a golden record that
+/// became one with this one since; and what ended at somebody else's record is not to end there again.
+fn key(one: &Planned, number: i64, unsure: &[Planned], taken: &[Planned]) -> String {
+    let is_it = |it: &&Planned| it.delivery.operation == Operation::Create && target(it) == target(one);
+    match unsure.iter().find(is_it) {
+        Some(sent) => sent.delivery.idempotency_key.clone(),
+        None => {
+            let is_new = one.delivery.operation != Operation::Create || taken.iter().any(|it| taken::is_there(it, one));
+            idempotency_key(one, is_new.then_some(number))
+        }
+    }
+}
+
 /// A create keeps its key as long as the golden record has no record there: a plan that replaces it after a crash must
-/// not make a second one. An update's key is its own.
-pub(crate) fn idempotency_key(one: &Planned, number: i64) -> String {
+/// not make a second one. An update's key is its own, by its number.
+pub(crate) fn idempotency_key(one: &Planned, number: Option<i64>) -> String {
     let mut hash = Sha256::new();
     hash.update(one.connection.as_bytes());
     hash.update([0]);
     hash.update(one.lens.as_bytes());
     hash.update([0]);
     hash.update(one.golden.to_be_bytes());
-    if one.delivery.operation != Operation::Create {
+    if let Some(number) = number {
         hash.update(number.to_be_bytes());
     }
     hex::encode(&hash.finalize()[..16])

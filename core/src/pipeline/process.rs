@@ -258,6 +258,8 @@ pub(crate) fn write(tx: &mut Tx<'_>, batch: &mut Batch, settled: &Settled) -> Re
     }
     deliveries::drop_pending(tx, batch.over.iter().copied())?;
     doubt::answered(tx, batch.receipts.iter().map(|receipt| receipt.delivery))?;
+    let absorbed = settled.goldens.iter().filter_map(|it| Some([it.id, it.merged_into?]));
+    doubt::carry(tx, &absorbed.collect::<Vec<_>>())?;
     stewards::put_homes(tx, &batch.homes)?;
     stewards::put_stays(tx, &batch.stays)?;
     stewards::put_reviews(tx, batch.reviews.values())?;

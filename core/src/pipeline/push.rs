@@ -1,6 +1,7 @@
 //! Push: deliveries are carried out, and what the target stored becomes held.
 
 pub(crate) mod doubt;
+pub(crate) mod taken;
 
 use std::collections::BTreeSet;
 
@@ -273,11 +274,15 @@ fn close(
     let end = |state, error, due_us| Outcome { state, error, due_us, is_unknown, now_us };
     match result {
         Ok(receipt) => {
+            if let Some(other) = taken::by(tx, connection, one, &receipt)? {
+                return taken::close(engine, tx, connection, one, &receipt, other);
+            }
             deliveries::finish(tx, &one.delivery, &end("done", None, now_us))?;
             if one.is_action() {
                 return firings::made(tx, one.delivery.number, receipt.id.as_str());
             }
             stored(tx, connection, one, &receipt, now_us)?;
+            taken::settle(tx, one)?;
             replan(engine, tx, connection, one)
         }
         Err(error) => {

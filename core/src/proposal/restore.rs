@@ -344,7 +344,7 @@ fn delivery(engine: &Engine, row: &Overwritten, link: &Link, back: &[(String, Va
             attempt: 0,
         },
     };
-    one.delivery.idempotency_key = plan::idempotency_key(&one, number);
+    one.delivery.idempotency_key = plan::idempotency_key(&one, Some(number));
     one
 }
 

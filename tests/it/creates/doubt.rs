@@ -22,7 +22,7 @@ fn lost() -> ConnectorError {
 }
 
 impl Rig {
-    fn wait(&self, seconds: i64) {
+    pub(super) fn wait(&self, seconds: i64) {
         self.engine.clock.advance_us(seconds * 1_000_000);
     }
 
@@ -43,7 +43,7 @@ impl Rig {
         }
     }
 
-    fn letters(&self) -> Vec<DeadLetter> {
+    pub(super) fn letters(&self) -> Vec<DeadLetter> {
         self.engine.store.read(|tx| inbox::dead_letters(tx, 10)).unwrap()
     }
 

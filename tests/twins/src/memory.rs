@@ -76,6 +76,17 @@ struct State {
     merged: BTreeMap<String, (i64, String, Telling)>,
     /// A create that is tried again finds what was made.
     finds: bool,
+    /// A field of which no two records have the same value.
+    unique: Option<String>,
+}
+
+impl State {
+    /// The record that this one is taken for.
+    fn same(&self, body: &Value) -> Option<String> {
+        let value = body.get(self.unique.as_ref()?)?;
+        let is_same = |(_, it): &(i64, Value)| self.unique.as_ref().and_then(|field| it.get(field)) == Some(value);
+        self.records.iter().find(|(_, it)| is_same(it)).map(|(id, _)| id.clone())
+    }
 }
 
 /// How a system lets know that it made one record of two.
@@ -231,6 +242,11 @@ impl Memory {
         self.state().finds = true;
     }
 
+    /// From now on a create whose value in this field some record has writes over that record.
+    pub fn tell_apart_by(&self, field: &str) {
+        self.state().unique = Some(field.to_owned());
+    }
+
     /// A record as it stands.
     pub fn get(&self, id: &str) -> Value {
         self.state().records.get(id).map(|(_, body)| body.clone()).unwrap_or_default()
@@ -322,6 +338,7 @@ impl Connector for Memory {
             (Some(id), Operation::Update) => id.as_str().to_owned(),
             _ => match state.made.get(&delivery.idempotency_key) {
                 Some(known) if !self.forgets => known.clone(),
+                _ if let Some(same) = state.same(&delivery.body) => same,
                 _ => format!("made{}", state.records.keys().filter(|id| id.starts_with("made")).count() + 1),
             },
         };

@@ -257,7 +257,11 @@ impl Batch {
         let creates = arrival.lens.creates_golden();
         // All that a new link has is its record's own evidence, whose blocks are known.
         let mut blocks = std::mem::take(&mut arrival.blocks);
-        let (golden, outcome) = match self.decide(engine, number, &blocks) {
+        let decided = match shown.as_ref().and_then(|shown| self.maker(&arrival, shown)) {
+            Some(golden) => Decision::Link { golden: vec![golden], why: Explanation::default() },
+            None => self.decide(engine, number, &blocks),
+        };
+        let (golden, outcome) = match decided {
             Decision::Link { golden, .. } => {
                 if let Some(shown) = shown
                     && self.is_made(engine, number, &golden, &arrival, shown)
@@ -407,6 +411,7 @@ impl Batch {
             if let Some(record) = self.goldens.get_mut(&lost) {
                 record.merged_into = Some(survivor);
             }
+            self.unsure.iter_mut().filter(|one| one.golden == lost).for_each(|one| one.golden = survivor);
             for known in self.blocks.values_mut() {
                 if known.remove(&lost) {
                     known.insert(survivor);

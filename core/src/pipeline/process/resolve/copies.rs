@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use huiliu_mappings::lens::Lens;
-use huiliu_mappings::value::MappedRecord;
+use huiliu_mappings::value::{FieldName, MappedRecord};
+use serde_json::Value;
 
 use super::super::expand::Arrival;
 use super::{Batch, said_at_us};
@@ -16,7 +17,7 @@ use crate::store::replays::Receipt;
 /// A write that a record shows.
 pub(super) struct Copy {
     one: Planned,
-    stored: serde_json::Value,
+    stored: Value,
     receipt: Receipt,
     /// Somebody edited it since, so that it must not be sent again.
     is_over: bool,
@@ -74,12 +75,24 @@ fn made(unsure: &[Planned], goldens: &[i64], number: i64, arrival: &Arrival, sho
     whole.or_else(|| unsure.iter().filter(mine).find_map(part)).into_iter().collect()
 }
 
+/// Whether a record shows all that this create sent, and nothing beside by which it could be told to be somebody else's.
+fn is_whole(one: &Planned, arrival: &Arrival, shown: &MappedRecord) -> bool {
+    let (sent, _) = arrival.lens.map(&one.delivery.body);
+    let is_ours = |(field, value): (&FieldName, &Value)| value.is_null() || sent.fields.contains_key(field);
+    let is_told = if sent.identities.is_empty() {
+        shown.identities.is_empty() && shown.fields.iter().all(is_ours)
+    } else {
+        shown.identities.iter().all(|it| sent.identities.contains(it))
+    };
+    is_told && shows_write(&arrival.lens, &one.fields, &one.delivery.body, shown).is_some()
+}
+
 fn copy(one: &Planned, link: i64, arrival: &Arrival, shown: &MappedRecord) -> Option<Copy> {
     let stored = shows_write(&arrival.lens, &one.fields, &one.delivery.body, shown)?;
     Some(seen(one, link, arrival, stored))
 }
 
-fn seen(one: &Planned, link: i64, arrival: &Arrival, stored: serde_json::Value) -> Copy {
+fn seen(one: &Planned, link: i64, arrival: &Arrival, stored: Value) -> Copy {
     // It was written before it was seen: when this is told again, the write comes first.
     let (delivery, processed, at_us) = (one.delivery.number, arrival.position - 1, arrival.received_us);
     let receipt = Receipt { link, delivery, processed, stored: Some(stored.to_string()), at_us };
@@ -96,6 +109,13 @@ pub(super) fn take(link: &mut Link, lens: &Lens, copies: &[Copy]) {
 }
 
 impl Batch {
+    /// The golden record for which a create of ours, of which no answer told, made this record that is seen for the first
+    /// time. Whatever became known of either since, it is no other's: what it shows is not its own word.
+    pub(super) fn maker(&self, arrival: &Arrival, shown: &MappedRecord) -> Option<i64> {
+        let is_maker = |one: &&Planned| one.may_make(&arrival.key) && is_whole(one, arrival, shown);
+        self.unsure.iter().find(is_maker).map(|one| one.golden)
+    }
+
     /// Whether a create of ours made this record, which then says only what it does not have from us.
     pub(super) fn is_made(
         &mut self,
