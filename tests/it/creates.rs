@@ -192,6 +192,42 @@ fn what_was_made_is_a_copy_though_the_customer_was_corrected_meanwhile() {
     });
 }
 
+/// By the new address the record would not be found, and a second one made.
+#[test]
+fn what_may_have_been_made_is_sent_again_as_it_was() {
+    on_both_stores(|store| {
+        let rig = rig(store);
+        rig.b.tell_apart_by("email");
+        rig.made_unheard(&person());
+        rig.a.edit("c1", &json!({ "email": "new@example.com" }));
+        rig.pull("a");
+        rig.wait(60);
+        rig.push("b");
+        assert_eq!((rig.b.ids(), &rig.b.get("made1")["email"]), (vec!["made1".to_owned()], &json!("c1@example.com")));
+        rig.settle();
+        assert_eq!((rig.b.ids(), &rig.b.get("made1")["email"]), (vec!["made1".to_owned()], &json!("new@example.com")));
+        rig.replays();
+    });
+}
+
+/// The words of the first attempt are refused by now, and those of today are not.
+#[test]
+fn what_is_refused_when_it_is_sent_again_is_sent_as_it_is_now() {
+    on_both_stores(|store| {
+        let rig = rig(store);
+        rig.a.edit("c1", &json!({ "name": "C1", "email": "c1@example.com" }));
+        rig.pull("a");
+        rig.b.fail_next_write(ConnectorError::transient("lost"));
+        rig.push("b");
+        rig.b.require("title");
+        rig.a.edit("c1", &json!({ "title": "ceo" }));
+        rig.pull("a");
+        rig.settle();
+        assert_eq!((rig.b.ids(), &rig.b.get("made1")["title"]), (vec!["made1".to_owned()], &json!("CEO")));
+        assert_eq!(rig.letters().len(), 0, "nobody needs to look");
+    });
+}
+
 /// Two who share a mailbox, in a system that knows people by it: the second is asked about once, and the first keeps its
 /// record.
 #[test]

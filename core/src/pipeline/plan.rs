@@ -140,17 +140,20 @@ pub(crate) const PLAN_LOCK: i64 = 0x706c_616e_0001;
 
 /// Queues deliveries in place of the pending ones that they replace.
 pub fn queue(engine: &Engine, tx: &mut Tx<'_>, planned: &[Planned]) -> Result<()> {
-    let targets: BTreeSet<(&str, &str, i64, Option<&str>)> = planned.iter().map(target).collect();
+    let targets: BTreeSet<Target<'_>> = planned.iter().map(target).collect();
     let open = deliveries::open_of(tx, planned.iter().map(|one| one.golden).collect::<BTreeSet<_>>())?;
-    let replaced: Vec<&Planned> =
+    let mut replaced: Vec<&Planned> =
         open.iter().filter(|one| one.state == "pending" && !one.restores() && targets.contains(&target(one))).collect();
+    let kept = in_doubt(tx, &replaced)?;
+    replaced.retain(|one| !kept.contains_key(&one.delivery.number));
+    let kept: BTreeSet<Target<'_>> = kept.into_values().collect();
     deliveries::drop_pending(tx, replaced.iter().map(|one| one.delivery.number))?;
     // What was tried before, under whatever number, may have reached the target, or a part of it: its successor looks
     // first, and finishes what was begun.
     let begun: BTreeSet<_> = replaced.iter().filter(|one| one.delivery.attempt > 0).map(|one| target(one)).collect();
     let creates = planned.iter().filter(|one| one.delivery.operation == Operation::Create);
     let tried = deliveries::tried_creates(tx, creates.map(|one| one.golden).collect::<BTreeSet<_>>())?;
-    let mut planned = planned.to_vec();
+    let mut planned: Vec<Planned> = planned.iter().filter(|one| !kept.contains(&target(one))).cloned().collect();
     let now_us = engine.clock.now_us();
     for one in &mut planned {
         let tried_us = tried.get(&one.delivery.idempotency_key).copied();
@@ -163,7 +166,24 @@ pub fn queue(engine: &Engine, tx: &mut Tx<'_>, planned: &[Planned]) -> Result<()
     deliveries::put(tx, &planned, now_us)
 }
 
-fn target(one: &Planned) -> (&str, &str, i64, Option<&str>) {
+/// A record as a delivery names it: connection, lens, golden record, id.
+type Target<'a> = (&'a str, &'a str, i64, Option<&'a str>);
+
+/// Creates that wait to be sent again and may have arrived, by number, with their targets. They are sent as they were: by other words the
+/// record would not be found, nor would a repeat be one to its system. What changed since follows the answer.
+fn in_doubt<'a>(tx: &mut Tx<'_>, waiting: &[&'a Planned]) -> Result<BTreeMap<i64, Target<'a>>> {
+    let tried = |one: &&&Planned| one.delivery.operation == Operation::Create && one.delivery.attempt > 0;
+    let creates: Vec<&&Planned> = waiting.iter().filter(tried).collect();
+    if creates.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let unsure = deliveries::unsure(tx, creates.iter().map(|one| one.golden).collect::<BTreeSet<_>>())?;
+    let unsure: BTreeSet<i64> = unsure.iter().map(|one| one.delivery.number).collect();
+    let kept = creates.into_iter().filter(|one| unsure.contains(&one.delivery.number));
+    Ok(kept.map(|one| (one.delivery.number, target(one))).collect())
+}
+
+fn target(one: &Planned) -> Target<'_> {
     (&one.connection, &one.lens, one.golden, one.delivery.id.as_ref().map(crate::connector::ExternalId::as_str))
 }
 

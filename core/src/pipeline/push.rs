@@ -333,7 +333,8 @@ fn close(
                     if let ConnectorError::Rejected { at, .. } = &error {
                         drift::refused(engine, tx, connection, one, at)?;
                     }
-                    bury(tx, one, &text, now_us)
+                    bury(tx, one, &text, now_us)?;
+                    doubt::go_on(engine, tx, one)
                 }
             }
         }

@@ -242,7 +242,7 @@ impl Memory {
         self.state().finds = true;
     }
 
-    /// From now on a create whose value in this field some record has writes over that record.
+    /// From now on a create whose value in this field some record has writes over that record, and no other tells a repeat.
     pub fn tell_apart_by(&self, field: &str) {
         self.state().unique = Some(field.to_owned());
     }
@@ -337,7 +337,7 @@ impl Connector for Memory {
         let id = match (&delivery.id, delivery.operation) {
             (Some(id), Operation::Update) => id.as_str().to_owned(),
             _ => match state.made.get(&delivery.idempotency_key) {
-                Some(known) if !self.forgets => known.clone(),
+                Some(known) if !self.forgets && state.unique.is_none() => known.clone(),
                 _ if let Some(same) = state.same(&delivery.body) => same,
                 _ => format!("made{}", state.records.keys().filter(|id| id.starts_with("made")).count() + 1),
             },

@@ -9,7 +9,7 @@ use crate::connection::Connection;
 use crate::connector::Operation;
 use crate::engine::Engine;
 use crate::manifest::Ability;
-use crate::pipeline::process;
+use crate::pipeline::{plan, process};
 use crate::store::db::{Result, Tx};
 use crate::store::deliveries::{Planned, doubt};
 use crate::store::streams::StreamState;
@@ -94,4 +94,16 @@ pub(super) fn known(tx: &mut Tx<'_>, connection: &str, creates: &[Planned]) -> R
     let here: BTreeSet<i64> =
         links.iter().filter(|it| it.key.connection.as_str() == connection).map(|it| it.golden).collect();
     Ok(alive.into_iter().filter(|(_, alive)| here.contains(alive)).map(|(golden, _)| golden).collect())
+}
+
+/// A create that was sent again as it was, and was refused: what the golden record became meanwhile may be taken.
+pub(super) fn go_on(engine: &Engine, tx: &mut Tx<'_>, one: &Planned) -> Result<()> {
+    if one.delivery.operation != Operation::Create || one.is_action() || one.delivery.attempt < 2 {
+        return Ok(());
+    }
+    let golden = goldens::alive(tx, one.golden)?;
+    let mut planned = plan::plan(engine, tx, &BTreeSet::from([golden]), None)?;
+    let is_it = |it: &Planned| (&it.connection, &it.lens, &it.delivery.id) == (&one.connection, &one.lens, &None);
+    planned.retain(|it| is_it(it) && it.fields != one.fields);
+    plan::queue(engine, tx, &planned)
 }

@@ -58,6 +58,7 @@ pub(super) fn settle(tx: &mut Tx<'_>, one: &Planned) -> Result<()> {
     if one.delivery.operation != Operation::Create {
         return Ok(());
     }
+    doubt::answered(tx, [one.delivery.number])?;
     let taken = doubt::all_taken(tx, [one.golden])?;
     doubt::settle(tx, taken.iter().filter(|it| is_there(it, one)).map(|it| it.delivery.number))
 }
