@@ -1,5 +1,7 @@
 //! How alike two short texts are. Plain slices, no allocation: they are asked millions of times.
 
+use crate::chinese::han::has_han;
+
 /// Longer texts are cut before they are compared letter by letter.
 pub(super) const LETTERS_MAX: usize = 64;
 
@@ -7,8 +9,17 @@ pub(super) const LETTERS_MAX: usize = 64;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Spelling {
     chars: Vec<char>,
-    ends: Vec<usize>,
-    masks: Vec<u64>,
+    spans: Vec<Span>,
+    has_han: bool,
+}
+
+/// What is asked of a text before its letters are, side by side: most questions end there.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    mask: u64,
+    start: u32,
+    len: u8,
+    has_han: bool,
 }
 
 impl Spelling {
@@ -16,14 +27,21 @@ impl Spelling {
         let start = self.chars.len();
         self.chars.extend(text.chars().filter(|c| *c != ' ').take(LETTERS_MAX));
         let mask = self.chars[start..].iter().fold(0, |mask, c| mask | 1 << (u32::from(*c) % 64));
-        self.ends.push(self.chars.len());
-        self.masks.push(mask);
+        let len = u8::try_from(self.chars.len() - start).expect("at most LETTERS_MAX");
+        let has_han = has_han(text);
+        self.has_han |= has_han;
+        self.spans.push(Span { mask, start: u32::try_from(start).expect("fewer than 2³² letters"), len, has_han });
     }
 
     /// The text of this number.
     pub(super) fn at(&self, at: usize) -> Letters<'_> {
-        let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
-        Letters { chars: &self.chars[start..self.ends[at]], mask: self.masks[at] }
+        let Span { mask, start, len, has_han } = self.spans[at];
+        Letters { chars: &self.chars[start as usize..start as usize + usize::from(len)], mask, has_han }
+    }
+
+    /// Whether any of them has a Chinese character.
+    pub(super) fn has_han(&self) -> bool {
+        self.has_han
     }
 }
 
@@ -41,11 +59,17 @@ pub(super) struct Letters<'a> {
     chars: &'a [char],
     /// One bit a letter that occurs.
     mask: u64,
+    has_han: bool,
 }
 
 impl Letters<'_> {
     pub(super) fn len(self) -> usize {
         self.chars.len()
+    }
+
+    /// Whether it has a Chinese character.
+    pub(super) fn has_han(self) -> bool {
+        self.has_han
     }
 
     pub(super) fn first(self) -> Option<char> {
@@ -68,7 +92,13 @@ impl Letters<'_> {
 
     /// Edits that turn one into the other; two neighbours that changed places are one. `most + 1` for more than `most`.
     pub(super) fn edits(self, other: Letters<'_>, most: usize) -> usize {
-        edits(self.chars, other.chars, most)
+        // Each letter that the other has not takes an edit of its own.
+        let foreign = (self.mask & !other.mask).count_ones().max((other.mask & !self.mask).count_ones());
+        if foreign as usize > most || self.len().abs_diff(other.len()) > most {
+            return most + 1;
+        }
+        let (a, b) = without_ends(self.chars, other.chars);
+        edits(a, b, most)
     }
 
     /// Jaro's measure with Winkler's bonus for an equal beginning, 0 to 1.
@@ -93,6 +123,14 @@ impl Letters<'_> {
 /// A count of letters as a float.
 fn small(count: usize) -> f64 {
     f64::from(u16::try_from(count).unwrap_or(u16::MAX))
+}
+
+/// What is left of two texts without the beginning and the end that they share: no edit is needed there.
+fn without_ends<'a>(a: &'a [char], b: &'a [char]) -> (&'a [char], &'a [char]) {
+    let begin = a.iter().zip(b).take_while(|(x, y)| x == y).count();
+    let (a, b) = (&a[begin..], &b[begin..]);
+    let end = a.iter().rev().zip(b.iter().rev()).take_while(|(x, y)| x == y).count();
+    (&a[..a.len() - end], &b[..b.len() - end])
 }
 
 /// Only cells that few enough edits can reach are filled.

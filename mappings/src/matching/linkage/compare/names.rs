@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::features::Spelled;
 use super::super::similar::Letters;
 use super::Outcome;
-use crate::chinese::han::{has_han, is_han};
+use crate::chinese::han::is_han;
 use crate::chinese::person::{self, Likeness};
 
 const SAME: u8 = 1;
@@ -52,7 +52,8 @@ const SHARE_LEAST: f64 = 1.0 / 64.0;
 /// 1 for equal values, else what `other` says of them; of Chinese ones with a bound on how telling that is.
 pub(super) fn equal_or(names: &Spelled, a: usize, b: usize, other: impl FnOnce(usize, usize) -> u8) -> Outcome {
     let outcome = super::equal_or(&names.feature, a, b, other);
-    if !has_han(names.feature.get(a)) && !has_han(names.feature.get(b)) {
+    let is_chinese = |row: usize| names.letters(names.feature.ids[row] as usize).has_han();
+    if !names.letters.has_han() || (!is_chinese(a) && !is_chinese(b)) {
         return outcome;
     }
     match outcome.level {
@@ -95,7 +96,9 @@ pub(super) fn given(
         return SAME;
     }
     let (mine_text, their_text) = (&mine.feature.values[x], &theirs.feature.values[y]);
-    if let Some(likeness) = person::given(mine_text, their_text) {
+    if (a.has_han() || b.has_han())
+        && let Some(likeness) = person::given(mine_text, their_text)
+    {
         return chinese(likeness);
     }
     let known = |name: &str| nicknames.get(name).map_or(&[][..], Vec::as_slice);
@@ -115,7 +118,9 @@ pub(super) fn family(mine: &Spelled, x: usize, theirs: &Spelled, y: usize) -> u8
         return SAME;
     }
     let (mine_text, their_text) = (&mine.feature.values[x], &theirs.feature.values[y]);
-    if let Some(likeness) = person::family(mine_text, their_text) {
+    if (a.has_han() || b.has_han())
+        && let Some(likeness) = person::family(mine_text, their_text)
+    {
         return chinese(likeness);
     }
     if a.len() > 1 && b.len() > 1 && shares_word(mine_text, their_text) {
