@@ -164,6 +164,12 @@ pub fn comparison(t: Language, name: &str) -> String {
         "identity" => identity(t, kind),
         "companions" => t.comparison_companions(identity(t, kind)),
         "kind" => t.field_kind().to_owned(),
+        "given_name" | "family_name" => field(t, what),
+        "email" | "phone" => identity(t, what),
+        "address" => t.comparison_address().to_owned(),
+        "chance" => t.comparison_chance().to_owned(),
+        "relatives" => t.comparison_relatives().to_owned(),
+        // What reviews that wait since earlier versions hold.
         "name" => t.comparison_name().to_owned(),
         "birth_date" => t.field_birth_date().to_owned(),
         "company" => t.field_company().to_owned(),
@@ -189,14 +195,28 @@ fn identity(t: Language, kind: &str) -> String {
 /// The level that a comparison reached.
 pub fn level(t: Language, level: &str) -> String {
     let known = match level {
-        "same" => t.level_same(),
-        "similar" => t.level_similar(),
-        "partial" => t.level_partial(),
-        "different" => t.level_different(),
+        "same" | "equal" | "same_letters" => t.level_same(),
+        "similar" | "alike" | "nearly_all" | "place_alike" | "street_alike" | "city_alike" => t.level_similar(),
+        "partial" | "part" | "contained" | "most" | "some" => t.level_partial(),
+        "month_or_day" | "day_and_month" | "year" | "number" => t.level_partial(),
+        "different" | "few" => t.level_different(),
         "conflict" => t.level_conflict(),
         "strong" => t.level_strong(),
         "medium" => t.level_medium(),
-        other => return other.to_owned(),
+        "rare" => t.level_rare(),
+        "shared" => t.level_shared(),
+        "nickname" => t.level_nickname(),
+        "initial" => t.level_initial(),
+        "slip" | "postcode_slip" => t.level_slip(),
+        "swapped" => t.level_swapped(),
+        "same_mailbox" => t.level_same_mailbox(),
+        "place" | "place_and_unit" => t.level_place(),
+        "other_unit" | "other_number" => t.level_other_door(),
+        "street" => t.level_street(),
+        "postcode" | "postcode_other_city" => t.level_postcode(),
+        "city" | "city_postcode_slip" | "city_other_postcode" => t.level_city(),
+        "region" => t.level_region(),
+        other => other,
     };
     known.to_owned()
 }

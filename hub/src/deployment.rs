@@ -17,11 +17,12 @@ use huiliu_core::secrets::{Secret, TokenVault};
 use huiliu_core::store::{Store, streams};
 use huiliu_mappings::diagnose::{Diagnostic, suggest};
 use huiliu_mappings::lens::Lens;
+use huiliu_mappings::matching::{self, Subject, linkage};
 use huiliu_mappings::model::Model;
-use huiliu_mappings::{automation, matching, merge};
+use huiliu_mappings::{automation, merge};
 
 use crate::config::{self, Config};
-use crate::connectors;
+use crate::{connectors, model_file};
 
 /// An opened deployment.
 pub struct Deployment {
@@ -131,11 +132,22 @@ fn rules(folder: &Path, model: &Model) -> Result<(matching::Rules, merge::Rules)
         Some((file, text)) => matching::Rules::parse(&file, &text).map_err(|told| lines(&told))?,
         None => matching::Rules::shipped(),
     };
+    let matching = Subject::ALL.into_iter().try_fold(matching, |rules, subject| own_model(folder, rules, subject))?;
     let survive = match own("survive.toml") {
         Some((file, text)) => merge::Rules::parse(&file, &text, model).map_err(|told| lines(&told))?,
         None => merge::Rules::shipped(),
     };
     Ok((matching, survive))
+}
+
+/// The rules with the model that the deployment has of its own, if it has one.
+fn own_model(folder: &Path, rules: matching::Rules, subject: Subject) -> Result<matching::Rules, String> {
+    let path = folder.join("rules").join(format!("{}.model.json", subject.word()));
+    if !path.is_file() {
+        return Ok(rules);
+    }
+    let model = model_file::read(&path, &linkage::Settings::shipped())?;
+    rules.with_model(subject, model).map_err(|told| format!("{}: {told}", path.display()))
 }
 
 /// The engine with the deployment's automation rules.
@@ -230,4 +242,31 @@ fn cx(
         },
         offset: Arc::default(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deployment_judges_by_the_model_that_lies_beside_its_rules() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let loaded = || own_model(folder.path(), matching::Rules::shipped(), Subject::Person);
+        let shipped = loaded().expect("no model of its own").model(Subject::Person).rows();
+        std::fs::create_dir(folder.path().join("rules")).expect("a folder");
+        let path = folder.path().join("rules/person.model.json");
+        std::fs::write(&path, "{}").expect("write");
+        let told = loaded().expect_err("no model");
+        assert!(told.starts_with(&path.display().to_string()) && told.contains("this is not a model"), "{told}");
+
+        let mut table = linkage::Table::new(&[linkage::Kind::FullName, linkage::Kind::Phone]);
+        for at in 0..90 {
+            table.push([format!("Anna Berg{}", at % 30).as_str(), format!("0170{}", 10_000 + at % 45).as_str()]);
+        }
+        let headers = ["full_name", "phone"].map(str::to_owned);
+        let model = linkage::train(table, &headers, &linkage::Settings::shipped(), &mut |_, _| ()).expect("a model");
+        std::fs::write(&path, model.to_json()).expect("write");
+        let rules = loaded().expect("a model of its own");
+        assert!(shipped > 5_000 && rules.model(Subject::Person).rows() == 90, "{shipped}");
+    }
 }

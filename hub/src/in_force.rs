@@ -138,7 +138,8 @@ fn copied(folder: &Path, digest: &str) -> Result<Texts, String> {
     ))
 }
 
-/// Every file that says how the hub works: huiliu.toml, model.toml, rules, mappings, manifests.
+/// Every file that says how the hub works: huiliu.toml, model.toml, rules and the models of who is who among them, mappings,
+/// manifests.
 fn texts(folder: &Path) -> Result<Texts, String> {
     let mut names: BTreeSet<String> = ["huiliu.toml", "model.toml"].map(str::to_owned).into();
     for of in FOLDERS {
@@ -150,7 +151,9 @@ fn texts(folder: &Path) -> Result<Texts, String> {
     let config = config::read(folder)?;
     names.extend(config.connections.into_values().filter_map(|it| it.mapping).filter(|name| is_inside(name)));
     let mut texts = Texts::new();
-    for name in names.into_iter().filter(|name| Path::new(name).extension().is_some_and(|it| it == "toml")) {
+    let ends = |name: &String, with: &str| Path::new(name).extension().is_some_and(|it| it == with);
+    let says = |name: &String| ends(name, "toml") || (ends(name, "json") && name.contains(".model."));
+    for name in names.into_iter().filter(says) {
         let path = folder.join(&name);
         if path.is_file() {
             let text = std::fs::read_to_string(&path);
@@ -192,8 +195,10 @@ mod tests {
         write(at, "own/a.toml", "first");
         write(at, "rules/survive.toml", "one");
         write(at, "rules/notes.txt", "no rule");
+        write(at, "rules/person.model.json", "learned");
         let former = files(at);
         keep(at, &former).expect("copies");
+        write(at, "rules/person.model.json", "learned anew");
         write(at, "rules/survive.toml", "two");
         write(at, "mappings/shop.toml", "new");
         let applied = files(at);
@@ -201,7 +206,8 @@ mod tests {
         keep(at, &applied).expect("copies");
         // A stop left one of them put back.
         write(at, "rules/survive.toml", "one");
-        assert_eq!(put_back(at, &applied.digest, &former.digest).expect("back"), ["mappings/shop.toml"]);
+        let back = ["mappings/shop.toml", "rules/person.model.json"];
+        assert_eq!(put_back(at, &applied.digest, &former.digest).expect("back"), back);
         assert_eq!(files(at), former);
         assert!(put_back(at, &applied.digest, &former.digest).expect("nothing to do").is_empty());
 

@@ -27,6 +27,7 @@ pub mod language;
 pub mod live;
 pub mod logs;
 pub mod metrics;
+pub mod model_file;
 pub mod rules_file;
 pub mod run;
 pub mod show;

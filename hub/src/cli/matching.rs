@@ -19,7 +19,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
 use crate::language::Language;
-use crate::say;
+use crate::{model_file, say};
 use cost::Cost;
 
 /// Finds the rows of a file that are the same customer; needs no deployment.
@@ -117,7 +117,7 @@ fn cluster(args: &Run, language: Language) -> Result<ExitCode, String> {
         }
         Some(path) => {
             let settings = Settings::shipped();
-            let model = model::read(path, &settings)?;
+            let model = model_file::read(path, &settings)?;
             if args.one_by_one {
                 return model::one_by_one(&model, settings, &args.of, &args.out, language);
             }

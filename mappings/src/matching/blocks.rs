@@ -1,8 +1,10 @@
 //! Stable hashes under which records worth comparing find each other.
 
-use super::features::{Features, birth_date, company, is_organization, name};
+use super::features::{birth_date, company, family, is_organization, name, organization};
 use super::rules::{BlockField, Rules, Strength};
+use super::subject::{Subject, line};
 use super::{CUSTOMER, Evidence};
+use crate::chinese::person;
 use crate::value::Identity;
 
 /// A record names at most this many blocks: enough for every identity kind and rule, few enough to bound a lookup.
@@ -30,6 +32,8 @@ impl Block {
                 BlockField::BirthDate => ("birth_date", &values.birth_date),
                 BlockField::Company => ("company", &values.company),
                 BlockField::Organization => ("organization", &values.organization),
+                BlockField::Surname => ("surname", &values.surname),
+                BlockField::House => ("house", &values.house),
             };
             hash = feed(feed(hash, word), value.as_deref()?);
         }
@@ -48,26 +52,49 @@ struct Values {
     birth_date: Option<String>,
     company: Option<String>,
     organization: Option<String>,
+    surname: Option<String>,
+    house: Option<String>,
 }
 
 impl Values {
     fn of(rules: &Rules, evidence: &Evidence) -> Self {
         let mut values = Self::default();
         if is_organization(evidence) {
-            values.organization = Features::organization(evidence).map(|name| name.key().to_owned());
+            values.organization = organization(evidence).map(|name| name.key().to_owned());
         }
         // Also of an organization: a record that does not say what it is may be compared with it by its other fields.
         values.birth_date = birth_date(rules, evidence).map(str::to_owned);
         values.company = company(evidence).map(|name| name.key().to_owned());
-        // The name is the dearest to normalize: only where a block could use it.
-        let useful = rules.blocks.iter().any(|block| {
-            block.uses(BlockField::Name)
-                && (values.birth_date.is_some() || !block.uses(BlockField::BirthDate))
-                && (values.company.is_some() || !block.uses(BlockField::Company))
-        });
-        values.name = if useful { name(evidence).map(|name| name.key()) } else { None };
+        let used = |field: BlockField| rules.blocks.iter().any(|block| block.uses(field));
+        values.house = if used(BlockField::House) { house(rules, evidence) } else { None };
+        // Names are the dearest to bring into form: only where a block could use them.
+        let useful = |field: BlockField| {
+            rules.blocks.iter().any(|block| {
+                block.uses(field)
+                    && (values.birth_date.is_some() || !block.uses(BlockField::BirthDate))
+                    && (values.company.is_some() || !block.uses(BlockField::Company))
+                    && (values.house.is_some() || !block.uses(BlockField::House))
+            })
+        };
+        let (is_name, is_surname) = (useful(BlockField::Name), useful(BlockField::Surname));
+        values.name = if is_name { name(evidence).map(|name| name.key()) } else { None };
+        values.surname = if is_surname { surname(evidence) } else { None };
         values
     }
+}
+
+/// How the family name sounds, in whatever script it is written; as it is spelled where it has no sound.
+fn surname(evidence: &Evidence) -> Option<String> {
+    let [_, _, family] = Subject::spoken(evidence);
+    let sound = person::sound(&family).unwrap_or(family);
+    (!sound.is_empty()).then_some(sound)
+}
+
+/// House number and street.
+fn house(rules: &Rules, evidence: &Evidence) -> Option<String> {
+    let mut lines = family(evidence, "addresses.", "addresses/").map(|address| line(address));
+    let [number, street] = lines.find_map(|line| rules.judge(Subject::Person).house(&line))?;
+    Some(format!("{number} {street}"))
 }
 
 /// Stable hashes under which records worth comparing find each other: every identity that is not weak, strong ones

@@ -15,6 +15,7 @@ mod features;
 mod forms;
 mod frozen;
 mod guard;
+mod judge;
 mod model;
 mod resident;
 mod settings;
@@ -24,7 +25,9 @@ mod table;
 
 pub use columns::Kind;
 pub use facts::{Facts, Finding};
+pub(super) use forms::{folded, full_name};
 pub use frozen::{Frozen, MODEL_BYTES_MAX, Records, train};
+pub(super) use judge::{Judge, Says, Sheet, Weighed};
 pub use resident::{CustomerId, Event, Resident};
 pub use settings::Settings;
 pub use table::Table;

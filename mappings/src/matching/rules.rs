@@ -1,6 +1,7 @@
 //! `rules/match.toml`, checked and compiled to tables.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, OnceLock};
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -8,8 +9,10 @@ use toml::Spanned;
 use super::Evidence;
 use super::blocks::Block;
 use super::features::line_type;
+use super::linkage::{Frozen, Judge, Settings};
+use super::subject::Subject;
 use crate::chinese::ids;
-use crate::diagnose::Diagnostic;
+use crate::diagnose::{Diagnostic, suggest};
 use crate::value::Identity;
 
 /// How far an equal identity goes.
@@ -45,32 +48,20 @@ pub(super) enum Scope {
     Optional,
 }
 
-/// What is compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "snake_case")]
+/// What the rules weigh themselves; everything else is weighed by what was learned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Measure {
     Identity,
     Kind,
-    Name,
-    BirthDate,
-    Company,
-    Organization,
-    City,
 }
 
 impl Measure {
-    pub(super) const ALL: [Self; 7] =
-        [Self::Identity, Self::Kind, Self::Name, Self::BirthDate, Self::Company, Self::Organization, Self::City];
+    const ALL: [Self; 2] = [Self::Identity, Self::Kind];
 
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Identity => "identity",
             Self::Kind => "kind",
-            Self::Name => "name",
-            Self::BirthDate => "birth_date",
-            Self::Company => "company",
-            Self::Organization => "organization",
-            Self::City => "city",
         }
     }
 
@@ -79,22 +70,15 @@ impl Measure {
         match self {
             Self::Identity => &[Level::Strong, Level::Medium, Level::Conflict],
             Self::Kind => &[Level::Different],
-            Self::Name => &[Level::Same, Level::Similar, Level::Partial, Level::Different],
-            Self::BirthDate | Self::Company | Self::Organization => &[Level::Same, Level::Similar, Level::Different],
-            Self::City => &[Level::Same, Level::Different],
         }
     }
 }
 
-/// How well two values agree, from the weakest up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "snake_case")]
+/// What the rules say of an identity or a kind, from the weakest up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Level {
     Conflict,
     Different,
-    Partial,
-    Similar,
-    Same,
     Medium,
     Strong,
 }
@@ -104,9 +88,6 @@ impl Level {
         match self {
             Self::Conflict => "conflict",
             Self::Different => "different",
-            Self::Partial => "partial",
-            Self::Similar => "similar",
-            Self::Same => "same",
             Self::Medium => "medium",
             Self::Strong => "strong",
         }
@@ -124,7 +105,8 @@ struct File {
     dates: Dates,
     #[serde(default, rename = "block")]
     blocks: Vec<BlockFile>,
-    compare: BTreeMap<Measure, Spanned<BTreeMap<Level, f64>>>,
+    compare: BTreeMap<String, Spanned<BTreeMap<String, f64>>>,
+    expected: Expected,
     thresholds: Thresholds,
 }
 
@@ -161,6 +143,17 @@ pub(super) enum BlockField {
     BirthDate,
     Company,
     Organization,
+    /// The sound of the family name: of one in characters and one in pinyin it is the same.
+    Surname,
+    /// House number and street of the first address.
+    House,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Expected {
+    people: Spanned<u32>,
+    organizations: Spanned<u32>,
 }
 
 #[derive(Deserialize)]
@@ -168,6 +161,20 @@ pub(super) enum BlockField {
 struct Thresholds {
     link: Spanned<f64>,
     review: Spanned<f64>,
+}
+
+/// The models that ship with the hub, in the order of [`Subject::ALL`], read once.
+fn shipped_judges() -> &'static [Judge; 2] {
+    static SHIPPED: OnceLock<[Judge; 2]> = OnceLock::new();
+    SHIPPED.get_or_init(|| {
+        let texts =
+            [include_str!("../../rules/person.model.json"), include_str!("../../rules/organization.model.json")];
+        let [person, organization] = texts.map(|text| Frozen::parse(text, &Settings::shipped()));
+        [(person, Subject::Person), (organization, Subject::Organization)].map(|(model, subject)| {
+            let judge = model.and_then(|model| Judge::new(model, subject.columns()));
+            judge.expect("the shipped files are tested")
+        })
+    })
 }
 
 /// Matching rules, compiled.
@@ -178,9 +185,13 @@ pub struct Rules {
     phones: Phones,
     pub(super) unknown_dates: BTreeSet<String>,
     pub(super) blocks: Vec<Block>,
-    weights: [[f64; 7]; 7],
+    weights: [[f64; 4]; 2],
+    /// How many customers are expected, in the order of [`Subject::ALL`].
+    customers: [u32; 2],
     pub(super) link: f64,
     pub(super) review: f64,
+    /// Models of the deployment's own, in place of those that ship.
+    own: [Option<Arc<Judge>>; 2],
 }
 
 impl Rules {
@@ -193,9 +204,11 @@ impl Rules {
             phones: Phones { landline: Strength::Weak, toll_free: Strength::Weak },
             unknown_dates: BTreeSet::new(),
             blocks: Vec::new(),
-            weights: [[0.0; 7]; 7],
+            weights: [[0.0; 4]; 2],
+            customers: [1, 1],
             link: f64::INFINITY,
             review: f64::INFINITY,
+            own: [None, None],
         })
     }
 
@@ -209,15 +222,25 @@ impl Rules {
         let mut wrong = |place: std::ops::Range<usize>, message: String| {
             mistakes.push(Diagnostic::at(file, text, &place, message));
         };
-        let mut weights = [[0.0; 7]; 7];
+        let mut weights = [[0.0; 4]; 2];
         for measure in Measure::ALL {
-            let Some(levels) = parsed.compare.get(&measure) else {
+            let Some(levels) = parsed.compare.get(measure.word()) else {
                 wrong(0..0, format!("`[compare.{}]` is missing: give each level its weight", measure.word()));
                 continue;
             };
             for message in weigh(measure, levels.get_ref(), &mut weights[measure as usize]) {
                 wrong(levels.span(), message);
             }
+        }
+        let known = |word: &str| Measure::ALL.iter().any(|it| it.word() == word);
+        for (word, table) in parsed.compare.iter().filter(|(word, _)| !known(word)) {
+            let words = Measure::ALL.iter().map(|it| it.word());
+            let message = if LEARNED.contains(&word.as_str()) {
+                format!("the weights of `{word}` are learned and stand in the model: take this table out")
+            } else {
+                format!("nothing called `{word}` is weighed here{}", suggest(word, words))
+            };
+            wrong(table.span(), message);
         }
         for (kind, rule) in &parsed.identities {
             // A claim of a claim would be compared with nothing.
@@ -234,6 +257,11 @@ impl Rules {
             let message = "`review` must be a number not above `link`, or nothing would ever be reviewed";
             wrong(parsed.thresholds.review.span(), message.to_owned());
         }
+        let expected = [&parsed.expected.people, &parsed.expected.organizations];
+        for none in expected.iter().filter(|it| *it.get_ref() == 0) {
+            wrong(none.span(), "a number of customers is 1 at least".to_owned());
+        }
+        let customers = expected.map(|it| *it.get_ref());
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
@@ -244,9 +272,34 @@ impl Rules {
             unknown_dates: parsed.dates.unknown,
             blocks: parsed.blocks.into_iter().map(|block| Block::new(block.fields.into_inner())).collect(),
             weights,
+            customers,
             link,
             review,
+            own: [None, None],
         })
+    }
+
+    /// The same that judge by another model, one that was learned from a deployment's own customers.
+    ///
+    /// # Errors
+    /// The model compares a column that is not one of [`Subject::columns`].
+    pub fn with_model(mut self, subject: Subject, model: Frozen) -> Result<Self, String> {
+        self.own[subject as usize] = Some(Arc::new(Judge::new(model, subject.columns())?));
+        Ok(self)
+    }
+
+    /// The model of people or of organizations.
+    pub fn model(&self, subject: Subject) -> &Frozen {
+        self.judge(subject).model()
+    }
+
+    /// Bits for one customer before anything of a pair is compared, and for relatives.
+    pub(super) fn chances(&self, subject: Subject) -> [f64; 2] {
+        self.judge(subject).chances(self.customers[subject as usize])
+    }
+
+    pub(super) fn judge(&self, subject: Subject) -> &Judge {
+        self.own[subject as usize].as_deref().unwrap_or_else(|| &shipped_judges()[subject as usize])
     }
 
     /// Whether the rules name this kind of identity. Others are never evidence, which is worth a warning to whoever
@@ -331,16 +384,20 @@ impl Rules {
     }
 }
 
-fn weigh(measure: Measure, given: &BTreeMap<Level, f64>, weights: &mut [f64; 7]) -> Vec<String> {
+/// Comparisons of which older files told the weights.
+const LEARNED: [&str; 5] = ["name", "birth_date", "company", "organization", "city"];
+
+fn weigh(measure: Measure, given: &BTreeMap<String, f64>, weights: &mut [f64; 4]) -> Vec<String> {
     let name = measure.word();
     let words: Vec<&str> = measure.levels().iter().map(|level| level.word()).collect();
     let mut wrong = Vec::new();
-    for level in given.keys().filter(|level| !measure.levels().contains(level)) {
-        wrong.push(format!("`{name}` never reaches the level `{}`; its levels are {}", level.word(), words.join(", ")));
+    for level in given.keys().filter(|level| !words.contains(&level.as_str())) {
+        let hint = suggest(level, words.iter().copied());
+        wrong.push(format!("`{name}` never reaches the level `{level}`{hint}; its levels are {}", words.join(", ")));
     }
     let mut above = f64::INFINITY;
     for &level in measure.levels() {
-        match given.get(&level) {
+        match given.get(level.word()) {
             None => wrong.push(format!(
                 "`{name}` lacks a weight for the level `{}`; its levels are {}",
                 level.word(),

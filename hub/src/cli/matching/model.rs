@@ -1,12 +1,11 @@
 //! `huiliu match train`, and records that are judged by what it learned.
 
 use std::collections::{HashMap, HashSet};
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use huiliu_mappings::matching::linkage::{self, Frozen, Kind, MODEL_BYTES_MAX, Records as Judged, Resident, Settings};
+use huiliu_mappings::matching::linkage::{self, Frozen, Kind, Records as Judged, Resident, Settings};
 
 use super::cost::Cost;
 use super::{Loaded, Records, each, kinds, load, settings, steps, write};
@@ -46,19 +45,6 @@ pub(super) fn train(args: &Args, language: Language) -> Result<ExitCode, String>
     );
     eprintln!("{}", cost.told(language));
     Ok(ExitCode::SUCCESS)
-}
-
-/// Reads a model.
-pub(super) fn read(path: &Path, settings: &Settings) -> Result<Frozen, String> {
-    let place = path.display();
-    let cannot = |error: std::io::Error| format!("{place}: cannot be read: {error}");
-    let mut text = String::new();
-    let mut file = std::fs::File::open(path).map_err(cannot)?.take(MODEL_BYTES_MAX + 1);
-    file.read_to_string(&mut text).map_err(cannot)?;
-    if text.len() as u64 > MODEL_BYTES_MAX {
-        return Err(format!("{place}: a model has {} MiB at most", MODEL_BYTES_MAX >> 20));
-    }
-    Frozen::parse(&text, settings).map_err(|told| format!("{place}: {told}"))
 }
 
 /// The records of a file in the columns of a model, and their names.

@@ -16,7 +16,7 @@ const CELL_CHARS_MAX: usize = 400;
 const NOTHING: &[&str] = &["na", "n a", "null", "none", "nan", "nil", "unknown", "undefined", "无", "未知"];
 
 /// Lower case, half-width, no accents, letters and digits separated by single blanks; empty for words that mean nothing.
-pub(super) fn folded(raw: &str) -> String {
+pub(in crate::matching) fn folded(raw: &str) -> String {
     // Most cells are what they become.
     if !raw.is_empty()
         && raw.len() < CELL_CHARS_MAX
@@ -169,7 +169,7 @@ pub(super) fn address(raw: &str, short: &BTreeMap<String, String>) -> [String; 3
 }
 
 /// Given, middle and family name of a whole name: "Li, Lei", "Anna Maria Berg", 欧阳娜娜, "Wang Xiaoming".
-pub(super) fn full_name(raw: &str) -> [String; 3] {
+pub(in crate::matching) fn full_name(raw: &str) -> [String; 3] {
     if let Some((family, rest)) = raw.split_once([',', '，']) {
         let rest = folded(rest);
         let (given, middle) = rest.split_once(' ').unwrap_or((&rest, ""));

@@ -70,6 +70,7 @@ impl Pair {
 }
 
 /// Learned weights. All logarithms are to the base of two.
+#[derive(Debug)]
 pub(super) struct Model {
     /// Log shares of the levels among pairs of one customer, and among strangers.
     same: Vec<[f64; LEVELS]>,
@@ -115,6 +116,7 @@ impl Weights {
 }
 
 /// How many pairs there are.
+#[derive(Debug)]
 pub(super) struct Space {
     sources: Vec<u32>,
     sizes: BTreeMap<u32, f64>,
@@ -273,15 +275,28 @@ impl Model {
         let mut pair = Pair { a, b, levels: 0, rare: 0.0, rare_shared: 0.0 };
         for (at, outcome) in outcomes.iter().enumerate().take(self.same.len()) {
             pair.levels |= u64::from(outcome.level) << (4 * at);
-            if outcome.share > 0.0 {
-                let usual = self.strangers[at][usize::from(outcome.level)];
-                #[allow(clippy::cast_possible_truncation)] // Within the bounds of a few bits.
-                let bits = (usual - outcome.share.log2()).clamp(-RARITY_MOST, RARITY_MOST) as f32;
-                pair.rare += bits;
-                pair.rare_shared += if self.shared[at] { bits } else { 0.0 };
-            }
+            #[allow(clippy::cast_possible_truncation)] // Within the bounds of a few bits.
+            let bits = self.rarity(at, *outcome) as f32;
+            pair.rare += bits;
+            pair.rare_shared += if self.shared[at] { bits } else { 0.0 };
         }
         pair
+    }
+
+    /// Bits by which an equal value is rarer than usual; 0 where none is equal.
+    fn rarity(&self, at: usize, outcome: Outcome) -> f64 {
+        if outcome.share > 0.0 {
+            let usual = self.strangers[at][usize::from(outcome.level)];
+            (usual - outcome.share.log2()).clamp(-RARITY_MOST, RARITY_MOST)
+        } else {
+            0.0
+        }
+    }
+
+    /// Bits by which what one comparison shows is likelier of one customer than of strangers; 0 where it is silent.
+    pub(super) fn weigh(&self, at: usize, outcome: Outcome) -> f64 {
+        let level = usize::from(outcome.level);
+        if level == 0 { 0.0 } else { self.same[at][level] - self.strangers[at][level] + self.rarity(at, outcome) }
     }
 
     fn verdict(&self, pair: &Pair) -> Verdict {
