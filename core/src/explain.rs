@@ -2,6 +2,7 @@
 //! stages keep, nothing is stored for it.
 
 pub mod called;
+pub mod pair;
 pub mod timeline;
 
 use std::collections::BTreeMap;

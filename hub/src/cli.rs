@@ -155,7 +155,7 @@ fn command(cli: Cli, language: Language) -> Result<ExitCode, String> {
         Command::Connector(args) => connector::run(folder, &args, language),
         Command::Console(args) => console::run(folder, &args, language),
         Command::Map(args) => map::run(folder, &args, language),
-        Command::Match(args) => matching::run(&args, language),
+        Command::Match(args) => matching::run(folder, &args, language),
         Command::Webform(args) => webform::run(folder, &args, language),
         Command::Schema(args) => Ok(schema::run(&args)),
     }

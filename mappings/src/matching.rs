@@ -19,11 +19,13 @@ mod names;
 mod rules;
 mod subject;
 mod verdict;
+mod why;
 
 pub use blocks::{BLOCKS_MAX, block_keys, hash, identity_hash};
 pub use features::compares;
 pub use rules::Rules;
 pub use subject::Subject;
+pub use why::compare;
 
 use rules::{Level, Measure};
 use verdict::{Bench, Judged, Verdict};

@@ -108,6 +108,29 @@ fn duplicates_are_found_and_households_stay_apart() {
 }
 
 #[test]
+fn without_labels_the_estimates_are_near_the_truth() {
+    let (rows, truth) = people(800, 40);
+    let mut table = Table::new(&KINDS);
+    for row in &rows {
+        table.push(row.iter().map(String::as_str));
+    }
+    let profile = linkage::profile(table, &Settings::shipped(), &mut |_, _| ()).unwrap();
+    assert_eq!(profile.found.clusters, run(&rows).clusters, "it looks at the run itself");
+    let (right, said, real) = pairs(&profile.found.clusters, &truth);
+    let count = |pairs: usize| f64::from(u32::try_from(pairs).unwrap());
+    let share = |part: usize, all: usize| count(part) / count(all);
+    assert!((profile.together - count(said)).abs() < 1e-6, "{} pairs of {said}", profile.together);
+    assert!((profile.precision() - share(right, said)).abs() < 0.02, "precision {}", profile.precision());
+    assert!((profile.recall() - share(right, real)).abs() < 0.04, "recall {}", profile.recall());
+    let customers: std::collections::BTreeSet<usize> = truth.iter().copied().collect();
+    assert!(profile.customers().abs_diff(customers.len()) < 20, "{} customers", profile.customers());
+    assert_eq!(profile.repeats(), rows.len() - profile.customers());
+    assert_eq!(profile.bits.iter().sum::<usize>(), profile.found.compared);
+    let far: Vec<f64> = profile.doubts.iter().map(|it| it.bits.abs()).collect();
+    assert!(!far.is_empty() && far.is_sorted(), "the greatest doubt first: {far:?}");
+}
+
+#[test]
 fn where_nobody_is_twice_nobody_is_linked() {
     let (rows, truth) = people(1000, 0);
     let (_, said, _) = pairs(&run(&rows).clusters, &truth);

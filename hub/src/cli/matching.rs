@@ -3,6 +3,7 @@
 mod columns;
 mod cost;
 mod evaluate;
+mod explain;
 mod model;
 mod scores;
 
@@ -22,14 +23,15 @@ use crate::language::Language;
 use crate::{model_file, say};
 use cost::Cost;
 
-/// Finds the rows of a file that are the same customer; needs no deployment.
+/// Finds the rows of a file that are the same customer, which needs no deployment, and tells why two are or not.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   huiliu match columns people.csv > columns.toml
   huiliu match run people.csv --columns columns.toml --out clusters.csv
   huiliu match evaluate people.csv --columns columns.toml --truth truth.csv
   huiliu match train people.csv --columns columns.toml --out model.json
-  huiliu match run others.csv --model model.json --out clusters.csv")]
+  huiliu match run others.csv --model model.json --out clusters.csv
+  huiliu match explain people.csv 17 23 --columns columns.toml")]
 pub struct Args {
     #[command(subcommand)]
     action: Action,
@@ -45,6 +47,8 @@ enum Action {
     Columns(Columns),
     /// Holds what `run` finds against a file that knows the truth.
     Evaluate(evaluate::Args),
+    /// Tells why two are one customer or not, comparison by comparison, and what would have to be otherwise.
+    Explain(explain::Args),
 }
 
 /// A file and what its columns are.
@@ -93,12 +97,13 @@ struct Columns {
 }
 
 /// Clusters a file, or says what its columns are.
-pub fn run(args: &Args, language: Language) -> Result<ExitCode, String> {
+pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, String> {
     match &args.action {
         Action::Run(args) => cluster(args, language),
         Action::Train(args) => model::train(args, language),
         Action::Columns(args) => propose(args, language),
         Action::Evaluate(args) => evaluate::run(args, language),
+        Action::Explain(args) => explain::run(folder, args, language),
     }
 }
 

@@ -168,13 +168,46 @@ fn a_result_is_held_against_the_truth() {
     assert!(told.contains("precision  recall  F1\n") && told.contains("1.0000     1.0000  1.0000\n"), "{told}");
     let chinese = run(&folder, &[&["--lang", "zh"][..], &args[..]].concat()).out();
     assert!(chinese.contains("精确率") && chinese.contains("5 条记录"), "{chinese}");
+    let plot = [&args[..], &["--plot", "@curve.svg"][..]].concat();
+    assert!(run(&folder, &plot).fine);
+    let drawn = folder.read("curve.svg");
+    assert!(drawn.starts_with("<svg ") && drawn.matches("<polyline ").count() == 3, "{drawn}");
+    assert!(drawn.contains(">precision<") && drawn.trim_end().ends_with("</svg>"), "{drawn}");
     // A truth that says otherwise: d and e are two.
     folder.write("truth.csv", &TRUTH.replacen("e,3", "e,4", 1));
     let found = run(&folder, &[&args[..], &["--json"][..]].concat()).json();
     assert_eq!(found["scores"]["pairwise"]["precision"], serde_json::json!(0.5), "{found}");
     assert_eq!(found["mixed"], serde_json::json!([["d", "e"]]), "{found}");
     assert!(found["curve"].as_array().unwrap().len() > 5, "{found}");
+    let told = run(&folder, &args).out();
+    assert!(told.contains("\n  d e\n    huiliu match explain "), "the worst error leads to its reasons: {told}");
     folder.write("truth.csv", "record_id,cluster_id\na,1\n");
     let told = run(&folder, &args).err();
     assert!(told.contains("truth.csv: no row for the record `b`"), "{told}");
+}
+
+#[test]
+fn without_the_truth_a_file_has_a_profile() {
+    let folder = folder();
+    folder.write("many.csv", &many());
+    let args = ["match", "evaluate", "@many.csv", "--columns", "@columns.toml"];
+    let told = run(&folder, &args).out();
+    for word in [
+        "are another one's repeat",
+        "estimates of the model",
+        "pairs compared",
+        "greatest doubt",
+        "huiliu match explain ",
+    ] {
+        assert!(told.contains(word), "{word} is not in\n{told}");
+    }
+    let chinese = run(&folder, &[&["--lang", "zh"][..], &args[..]].concat()).out();
+    assert!(chinese.contains("条记录") && chinese.contains("模型的估计（无标注）"), "{chinese}");
+    let json = run(&folder, &[&args[..], &["--json"][..]].concat()).json();
+    assert_eq!(json["records"], 240, "{json}");
+    let (customers, repeats) = (json["customers"].as_u64().unwrap(), json["repeats"].as_u64().unwrap());
+    assert!(customers + repeats == 240 && (100..=140).contains(&customers), "120 people are there: {json}");
+    assert!(json["estimated"]["precision"].as_f64().unwrap() > 0.9, "{json}");
+    let said = run(&folder, &[&args[..], &["--plot", "@curve.svg"][..]].concat());
+    assert!(said.err().contains("--truth"), "a curve needs the truth");
 }

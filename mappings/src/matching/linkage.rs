@@ -10,6 +10,7 @@ mod choose;
 mod cluster;
 mod columns;
 mod compare;
+mod explain;
 mod facts;
 mod features;
 mod forms;
@@ -17,6 +18,7 @@ mod frozen;
 mod guard;
 mod judge;
 mod model;
+mod profile;
 mod resident;
 mod settings;
 mod similar;
@@ -24,10 +26,12 @@ mod slots;
 mod table;
 
 pub use columns::Kind;
+pub use explain::{Apart, Hop, Otherwise, Weighed, Why, comparisons, explain, levels};
 pub use facts::{Facts, Finding};
 pub(super) use forms::{folded, full_name};
 pub use frozen::{Frozen, MODEL_BYTES_MAX, Records, train};
-pub(super) use judge::{Judge, Says, Sheet, Weighed};
+pub(super) use judge::{Judge, Said, Says, Sheet};
+pub use profile::{BITS, Doubt, Profile, profile};
 pub use resident::{CustomerId, Event, Resident};
 pub use settings::Settings;
 pub use table::Table;
@@ -73,26 +77,30 @@ pub fn at_links(table: Table, settings: &Settings, links: &[f64], progress: Prog
         let lowest = links.iter().copied().fold(f64::INFINITY, f64::min);
         let edges = edges(model, comparer, pairs, seen, lowest);
         progress(6, "form clusters");
-        let guards = Guards::of(comparer.features);
-        let mut out = [Outcome::SILENT; COMPARISONS_MAX];
-        let mut weigh = |a: u32, b: u32| {
-            let pair = compared(model, comparer, (a, b), &mut out);
-            model.bits(&pair).clamp(settings.clusters.low, settings.clusters.high)
-        };
         let found = |link: &f64| {
             let edges: Vec<Edge> = edges.iter().copied().filter(|edge| f64::from(edge.bits) >= *link).collect();
-            let linked = edges.len();
-            let mut all = Component { size: rows, edges, ..Component::default() };
-            if !guards.is_empty() {
-                all.guards = (0..rows).map(|row| guards.row(comparer.features, row)).collect();
-            }
-            let clusters = as_they_came(order, &cluster::clusters(&mut all, *link, &mut weigh));
-            Found { clusters, compared: pairs.len(), linked, rules: rules.len() }
+            let clusters = as_they_came(order, &formed(learned, &edges, *link, settings));
+            Found { clusters, compared: pairs.len(), linked: edges.len(), rules: rules.len() }
         };
         links.iter().map(found).collect()
     });
     let nobody = || Found { clusters: (0..rows).map(number).collect(), compared: 0, linked: 0, rules: 0 };
     found.map_or_else(|| vec![nobody(); links.len()], |(_, found)| found)
+}
+
+/// The cluster of each row in the order of the run, formed by these edges.
+fn formed(learned: &Learned<'_>, edges: &[Edge], link: f64, settings: &Settings) -> Vec<u32> {
+    let (comparer, model, rows) = (learned.comparer, learned.model, learned.order.len());
+    let guards = Guards::of(comparer.features);
+    let mut all = Component { size: rows, edges: edges.to_vec(), ..Component::default() };
+    if !guards.is_empty() {
+        all.guards = (0..rows).map(|row| guards.row(comparer.features, row)).collect();
+    }
+    let mut out = [Outcome::SILENT; COMPARISONS_MAX];
+    cluster::clusters(&mut all, link, |a, b| {
+        let pair = compared(model, comparer, (a, b), &mut out);
+        model.bits(&pair).clamp(settings.clusters.low, settings.clusters.high)
+    })
 }
 
 /// What was learned from a table, while its features are at hand.

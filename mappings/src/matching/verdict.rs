@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::features::{is_organization, text};
-use super::linkage::{Says, Sheet, Weighed};
+use super::linkage::{Says, Sheet, Said};
 use super::rules::{Level, Measure, Rules, Strength};
 use super::subject::Subject;
 use super::{Candidate, Evidence, Explanation, conflicts, identities};
@@ -69,7 +69,7 @@ impl<'a> Bench<'a> {
     }
 
     /// What the model that fits two of those side by side says of them; the record is 0, the candidates follow.
-    fn weigh(&self, a: usize, b: usize) -> (Subject, Vec<Weighed>) {
+    fn weigh(&self, a: usize, b: usize) -> (Subject, Vec<Said>) {
         let any = |at: usize| self.evidence(at).iter().any(is_organization);
         let subject = if any(a) || any(b) { Subject::Organization } else { Subject::Person };
         let (sheet, ranges) = self.sheet(subject);
@@ -134,7 +134,7 @@ impl<'a> Bench<'a> {
     /// Adds what was compared to the explanation. Where an identity is equal, whoever is not the same customer shares it: a
     /// relative, a colleague. So what these have in common, too, says nothing more. Where none is, the chance of one customer
     /// among all pairs comes first, and relatives are one of two other things that a pair may be.
-    fn add_up(&self, subject: Subject, weighed: &[Weighed], equal: &Equal, why: &mut Explanation) {
+    fn add_up(&self, subject: Subject, weighed: &[Said], equal: &Equal, why: &mut Explanation) {
         let [chance, relatives] = self.rules.chances(subject);
         let shared: f64 = weighed.iter().filter(|it| it.is_shared).map(|it| it.bits).sum();
         let against = if equal.kinds.is_empty() {

@@ -1,4 +1,7 @@
-//! `huiliu match evaluate`: what is found against what is true.
+//! `huiliu match evaluate`: what is found against what is true; where nobody knows the truth, what can be said without it.
+
+mod plot;
+mod unlabelled;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -26,14 +29,23 @@ const BAR: u32 = 40;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   huiliu match evaluate people.csv --columns columns.toml --truth truth.csv
-  huiliu match evaluate people.csv --truth truth.csv --json")]
+  huiliu match evaluate people.csv --truth truth.csv --plot curve.svg
+  huiliu match evaluate people.csv --truth truth.csv --json
+  huiliu match evaluate people.csv --columns columns.toml
+
+With a file that knows the truth: precision, recall and F1 over pairs, records (B-cubed) and whole clusters, the curve over the
+bound from which pairs are linked, and the worst errors. Without one: how many records are repeats, how sure that is by
+the model's own estimate, and the pairs about which nobody can be sure.")]
 pub(super) struct Args {
     #[command(flatten)]
     of: Records,
     /// A file with the columns record_id and cluster_id: records with the same cluster_id are one customer.
     #[arg(long, value_name = "TRUTH.csv")]
-    truth: PathBuf,
-    /// So many of the worst errors are shown.
+    truth: Option<PathBuf>,
+    /// Draws precision, recall and F1 over pairs by the bound, a file in SVG.
+    #[arg(long, value_name = "CURVE.svg", requires = "truth")]
+    plot: Option<PathBuf>,
+    /// So many of the worst errors, or of the pairs in doubt, are shown.
     #[arg(long, default_value_t = 5)]
     errors: usize,
     /// Print one JSON object.
@@ -43,13 +55,22 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, language: Language) -> Result<ExitCode, String> {
     let cost = Cost::begin();
+    let Some(truth_file) = &args.truth else {
+        unlabelled::run(args, language)?;
+        eprintln!("{}", cost.told(language));
+        return Ok(ExitCode::SUCCESS);
+    };
     let Loaded { ids, table, .. } = load(&args.of, language)?;
-    let truth = truth(&args.truth, &ids)?;
+    let truth = truth(truth_file, &ids)?;
     let found = linkage::at_links(table, &settings(&args.of), &LINKS, &mut steps(language));
     let curve: Vec<(f64, Scores)> =
         LINKS.iter().zip(&found).map(|(link, found)| (*link, scores::scores(&found.clusters, &truth))).collect();
     let shipped = LINKS.iter().position(|link| (link - SHIPPED).abs() < f64::EPSILON).unwrap_or_default();
     let worst = scores::worst(&found[shipped].clusters, &truth, args.errors);
+    if let Some(path) = &args.plot {
+        std::fs::write(path, plot::svg(&curve, language))
+            .map_err(|error| format!("{}: cannot be written: {error}", path.display()))?;
+    }
     if args.json {
         let points: Vec<Value> = curve.iter().map(|(link, scores)| json!({"bits": link, "scores": scores})).collect();
         let named = |groups: &[Vec<usize>]| {
@@ -61,7 +82,7 @@ pub(super) fn run(args: &Args, language: Language) -> Result<ExitCode, String> {
         println!("{all}");
     } else {
         print!("{}", told(&curve, &found[shipped], shipped, language));
-        print!("{}", errors(&worst, &ids, language));
+        print!("{}", errors(&worst, [&found[shipped].clusters, &truth], &ids, args, language));
     }
     eprintln!("{}", cost.told(language));
     Ok(ExitCode::SUCCESS)
@@ -119,18 +140,44 @@ fn told(curve: &[(f64, Scores)], found: &Found, shipped: usize, language: Langua
     text
 }
 
-fn errors((mixed, split): &(Vec<Vec<usize>>, Vec<Vec<usize>>), ids: &[String], language: Language) -> String {
+/// The worst errors, and of each a pair that shows it with the command that tells why.
+fn errors(
+    (mixed, split): &(Vec<Vec<usize>>, Vec<Vec<usize>>),
+    [found, truth]: [&[u32]; 2],
+    ids: &[String],
+    args: &Args,
+    language: Language,
+) -> String {
     let mut text = String::new();
-    let mut list = |title: String, groups: &[Vec<usize>]| {
+    let mut list = |title: &str, groups: &[Vec<usize>], apart: &[u32]| {
         if !groups.is_empty() {
             text.push_str(&format!("\n{title}\n"));
         }
         for rows in groups {
             let names: Vec<&str> = rows.iter().map(|row| ids[*row].as_str()).collect();
             text.push_str(&format!("  {}\n", names.join(" ")));
+            if let Some(other) = rows.iter().find(|row| apart[**row] != apart[rows[0]]) {
+                text.push_str(&format!("    {}\n", explaining(args, &ids[rows[0]], &ids[*other])));
+            }
         }
     };
-    list(say!(language, "Clusters that mix customers, the worst first:", "混有不同客户的簇，最严重的在前："), mixed);
-    list(say!(language, "Customers that are split, the worst first:", "被拆散的客户，最严重的在前："), split);
+    list(
+        language.pick("Clusters that mix customers, the worst first:", "混有不同客户的簇，最严重的在前："),
+        mixed,
+        truth,
+    );
+    list(language.pick("Customers that are split, the worst first:", "被拆散的客户，最严重的在前："), split, found);
     text
+}
+
+/// The command that tells why two records are one customer or not.
+fn explaining(args: &Args, a: &str, b: &str) -> String {
+    let mut command = format!("huiliu match explain {} {a} {b}", args.of.file.display());
+    if let Some(columns) = &args.of.columns {
+        command.push_str(&format!(" --columns {}", columns.display()));
+    }
+    if !args.of.train {
+        command.push_str(" --train=false");
+    }
+    command
 }

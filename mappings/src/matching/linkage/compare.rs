@@ -113,6 +113,24 @@ impl<'a> Comparer<'a> {
         Self { features, settings, comparisons }
     }
 
+    /// What a row says to a comparison, in the form in which it is compared.
+    pub(super) fn text(&self, comparison: usize, row: usize) -> String {
+        match &self.comparisons[comparison].look {
+            Look::Given(it) | Look::Family(it) | Look::Middle(it) | Look::Email(it, _) | Look::Phone(it) => {
+                it.feature.get(row).to_owned()
+            }
+            Look::Identifier(it) | Look::Checked(it) => it.feature.get(row).to_owned(),
+            Look::Birth(it, _) => match it.feature.get(row) {
+                date if date.len() == 8 => format!("{}-{}-{}", &date[..4], &date[4..6], &date[6..]),
+                other => other.to_owned(),
+            },
+            Look::Address(address) => address.text(row),
+            Look::Locality(locality) => locality.text(row),
+            Look::Name(it) | Look::Words(it) | Look::Category(it) => it.feature.get(row).trim_end().to_owned(),
+            Look::Equal(it) | Look::Number(it, _) => it.get(row).to_owned(),
+        }
+    }
+
     /// Compares two rows; `out` gets an outcome a comparison.
     pub(super) fn compare(&self, a: usize, b: usize, out: &mut [Outcome; COMPARISONS_MAX]) {
         for (outcome, comparison) in out.iter_mut().zip(&self.comparisons) {

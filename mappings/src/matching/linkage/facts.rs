@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Serialize;
+
 /// Pairs that are one customer, and pairs that are not.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
@@ -11,7 +13,8 @@ pub struct Facts {
 }
 
 /// Two records, found to be one customer or two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Finding {
     /// One customer.
     Same,

@@ -40,7 +40,7 @@ pub(in crate::matching) enum Says {
 
 /// What one comparison says of two records.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(in crate::matching) struct Weighed {
+pub(in crate::matching) struct Said {
     /// The comparison's name in `rules/linkage.toml`.
     pub name: &'static str,
     /// Its level there.
@@ -138,7 +138,7 @@ struct Best {
 impl Sheet<'_> {
     /// What each comparison says of two records, at its best over their rows; what is silent is left out. Whichever of the two
     /// comes first, it is the same.
-    pub(in crate::matching) fn weigh(&self, mine: Range<usize>, theirs: &Range<usize>) -> Vec<Weighed> {
+    pub(in crate::matching) fn weigh(&self, mine: Range<usize>, theirs: &Range<usize>) -> Vec<Said> {
         let comparer = Comparer::new(&self.features, &self.judge.settings);
         let groups = groups(&comparer);
         let mut best: Vec<Option<Best>> = vec![None; groups.len()];
@@ -204,10 +204,10 @@ impl Sheet<'_> {
         }
     }
 
-    fn told(&self, name: &'static str, at: usize, outcome: Outcome) -> Weighed {
+    fn told(&self, name: &'static str, at: usize, outcome: Outcome) -> Said {
         let words = LEVELS.iter().find(|(known, _)| *known == name).map_or(&[][..], |(_, words)| words);
         let level = words.get(usize::from(outcome.level) - 1).copied().unwrap_or_default();
-        Weighed {
+        Said {
             name,
             level,
             bits: self.judge.weights.weigh(at, outcome),

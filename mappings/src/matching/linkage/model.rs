@@ -154,11 +154,24 @@ pub(super) fn count(rows: usize) -> f64 {
     f64::from(u32::try_from(rows).unwrap_or(u32::MAX))
 }
 
+/// What a pair's bits are made of: `prior`, both of `each` and `relatives` add up to `bits`.
+pub(super) struct Sum {
+    pub prior: f64,
+    /// Of each comparison the bits of its level, and those of how rare its value is.
+    pub each: Vec<[f64; 2]>,
+    pub relatives: f64,
+    pub bits: f64,
+    /// Of one customer, 0 to 1.
+    pub chance: f64,
+}
+
 /// What the model says of a pair: the chances of one customer and of relatives, and the bits for one customer.
 struct Verdict {
     same: f64,
     related: f64,
     bits: f64,
+    /// Bits that speak for relatives or strangers.
+    against: f64,
 }
 
 impl Model {
@@ -270,13 +283,29 @@ impl Model {
         self.odds.as_ref().map_or_else(|| (self.related / self.space.all()).log2(), |odds| odds.related)
     }
 
+    /// What the bits of a pair are made of, which had these outcomes.
+    pub(super) fn sum(&self, pair: &Pair, outcomes: &[Outcome]) -> Sum {
+        let level = |at: usize, outcome: &Outcome| match usize::from(outcome.level) {
+            0 => 0.0,
+            level => self.same[at][level] - self.strangers[at][level],
+        };
+        let each = outcomes.iter().enumerate().take(self.same.len());
+        let Verdict { same: chance, bits, against, .. } = self.verdict(pair);
+        Sum {
+            prior: self.prior(self.space.key(pair.a, pair.b)),
+            each: each.map(|(at, it)| [level(at, it), f64::from(self.rare(at, *it))]).collect(),
+            relatives: -against,
+            bits,
+            chance,
+        }
+    }
+
     /// Keeps what the model needs of a compared pair.
     pub(super) fn pair(&self, a: u32, b: u32, outcomes: &[Outcome]) -> Pair {
         let mut pair = Pair { a, b, levels: 0, rare: 0.0, rare_shared: 0.0 };
         for (at, outcome) in outcomes.iter().enumerate().take(self.same.len()) {
             pair.levels |= u64::from(outcome.level) << (4 * at);
-            #[allow(clippy::cast_possible_truncation)] // Within the bounds of a few bits.
-            let bits = self.rarity(at, *outcome) as f32;
+            let bits = self.rare(at, *outcome);
             pair.rare += bits;
             pair.rare_shared += if self.shared[at] { bits } else { 0.0 };
         }
@@ -291,6 +320,12 @@ impl Model {
         } else {
             0.0
         }
+    }
+
+    /// The same as a pair keeps it.
+    #[allow(clippy::cast_possible_truncation)] // Within the bounds of a few bits.
+    fn rare(&self, at: usize, outcome: Outcome) -> f32 {
+        self.rarity(at, outcome) as f32
     }
 
     /// Bits by which what one comparison shows is likelier of one customer than of strangers; 0 where it is silent.
@@ -316,7 +351,7 @@ impl Model {
         let chances = [same, related, 0.0].map(|bits| (bits - top).exp2());
         let sum: f64 = chances.iter().sum();
         let against = related.max(0.0) + (1.0 + (-related.abs()).exp2()).log2();
-        Verdict { same: chances[0] / sum, related: chances[1] / sum, bits: same - against }
+        Verdict { same: chances[0] / sum, related: chances[1] / sum, bits: same - against, against }
     }
 
     /// Bits by which the pair is likelier one customer than anything else.

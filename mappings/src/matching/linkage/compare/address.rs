@@ -47,6 +47,16 @@ impl<'a> Address<'a> {
         })
     }
 
+    /// The whole address where it is written in Chinese, otherwise its parts.
+    pub(super) fn text(&self, row: usize) -> String {
+        let of = self.features;
+        if let Some((whole, _)) = of.chinese.as_ref().filter(|(whole, _)| whole.has(row)) {
+            return whole.get(row).to_owned();
+        }
+        let spelled = [of.number.as_ref(), Some(self.street)].into_iter().flatten().map(|it| &it.feature);
+        joined(spelled.chain(of.unit.as_ref()).chain(of.po_box.as_ref()), row)
+    }
+
     pub(super) fn compare(&self, a: usize, b: usize) -> Outcome {
         if let Some(outcome) = self.chinese(a, b) {
             return outcome;
@@ -136,6 +146,11 @@ impl<'a> Locality<'a> {
         (it.postcode.is_some() || it.city.is_some() || it.region.is_some()).then_some(it)
     }
 
+    /// City, region and postcode.
+    pub(super) fn text(&self, row: usize) -> String {
+        joined([self.city, self.region, self.postcode].into_iter().flatten().map(|it| &it.feature), row)
+    }
+
     pub(super) fn compare(&self, a: usize, b: usize) -> Outcome {
         let post = part(self.postcode, a, b, is_postcode_close);
         let city = part(self.city, a, b, is_city_close);
@@ -156,6 +171,10 @@ impl<'a> Locality<'a> {
             _ => Outcome::of(9),
         }
     }
+}
+
+fn joined<'a>(features: impl Iterator<Item = &'a Feature>, row: usize) -> String {
+    features.map(|it| it.get(row)).filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 fn part(of: Option<&Spelled>, a: usize, b: usize, close: fn(&Spelled, usize, usize) -> bool) -> Part {

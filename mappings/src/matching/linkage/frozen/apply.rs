@@ -5,6 +5,7 @@ use rustc_hash::FxHashMap;
 use super::super::choose::number;
 use super::super::cluster::{self, Component, Edge};
 use super::super::compare::{COMPARISONS_MAX, Comparer, Outcome};
+use super::super::explain::{Judged, Why};
 use super::super::facts::Facts;
 use super::super::features::Features;
 use super::super::guard::Guards;
@@ -46,6 +47,34 @@ impl Frozen {
 
     /// Clusters the records by what was learned before; what stewards found is kept to.
     pub fn run(&self, records: Records, facts: &Facts, settings: &Settings, progress: Progress<'_>) -> Found {
+        self.judged(records, facts, settings, progress, |it| Found {
+            clusters: as_they_came(it.order, it.of),
+            compared: it.pairs.len(),
+            linked: it.edges.len(),
+            rules: it.rules.len(),
+        })
+    }
+
+    /// Why two records, by their places from 0, are one customer or two, when all are clustered by [`Frozen::run`].
+    pub fn explain(
+        &self,
+        records: Records,
+        facts: &Facts,
+        settings: &Settings,
+        pair: (usize, usize),
+        progress: Progress<'_>,
+    ) -> Why {
+        self.judged(records, facts, settings, progress, |it| it.why(pair))
+    }
+
+    fn judged<T>(
+        &self,
+        records: Records,
+        facts: &Facts,
+        settings: &Settings,
+        progress: Progress<'_>,
+        use_it: impl FnOnce(&Judged<'_>) -> T,
+    ) -> T {
         let Records { mut table, ids } = records;
         let rows = table.rows();
         let order = table.put_in_order();
@@ -89,8 +118,18 @@ impl Frozen {
                 of[*member as usize] = members[root as usize];
             }
         }
-        let clusters = as_they_came(&order, &of);
-        Found { clusters, compared: pairs.len(), linked: edges.len(), rules: rules.len() }
+        use_it(&Judged {
+            order: &order,
+            comparer: &comparer,
+            model: &model,
+            pairs: &pairs,
+            edges: &edges,
+            found: [&same, &different],
+            of: &of,
+            rules: &self.rules,
+            rows_learned: self.rows,
+            bounds: &self.clusters,
+        })
     }
 
     /// What one pair may count for and against a join.
