@@ -33,6 +33,7 @@ pub fn said(t: Language, code: &str) -> Option<String> {
         "same" => t.said_same(number()),
         "apart" => t.said_apart().to_owned(),
         "later" => t.said_later().to_owned(),
+        "many" => t.said_many(number(), number()),
         "stands" => t.said_stands(number()),
         "pinned" => t.said_pinned(number()),
         "retried" => t.said_retried(number(), number()),

@@ -132,7 +132,7 @@ pub fn router(engine: Engine, settings: Settings) -> Router {
         .route("/customers", get(pages::customers::show))
         .route("/customers/{number}", get(pages::customer::show))
         .route("/records", get(pages::record::show))
-        .route("/reviews", get(pages::reviews::list))
+        .route("/reviews", get(pages::reviews::list).post(pages::reviews::many))
         .route("/reviews/{number}", get(pages::reviews::one).post(pages::reviews::decide))
         .route("/conflicts", get(pages::conflicts::list))
         .route("/conflicts/{number}", get(pages::conflicts::one).post(pages::conflicts::decide))

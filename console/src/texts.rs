@@ -390,6 +390,14 @@ texts! {
     said_stands(number) "Decided: the value of No. {number} stays.", "已判定：编号 {number} 的值保持不变。";
     said_pinned(number) "Restored: the value of No. {number} is fixed until somebody unpins it.", "已恢复：编号 {number} 的值已固定，直到有人取消。";
     said_later "Put off: it waits at the end of the list.", "已推迟：排到列表末尾。";
+    said_many(done, left) "Settled: {done}. Left, because somebody settled them before or they have several candidates: {left}.", "已处理 {done} 条。因此前已处理或有多个候选而保留：{left} 条。";
+    tick(number) "Tick review {number}", "勾选判断 {number}";
+    all_ticked "All that are ticked:", "所有勾选的：";
+    same_as_candidate "The same as the candidate", "与候选相同";
+    until_label "Put off until (empty: until there is news)", "推迟到（留空：直到有新内容）";
+    no_day "This is no day that is still to come.", "这不是将来的日子。";
+    none_ticked "Tick at least one review.", "请至少勾选一条判断。";
+    not_put_off "It was not put off: somebody settled it before, or the day is over.", "未能推迟：该判断已由他人处理，或日期已过。";
     comparison_companions(what) "{what} of its other records", "其他来源记录的{what}";
     comparison_name "name", "姓名";
     comparison_organization "organization", "组织名称";

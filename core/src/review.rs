@@ -5,6 +5,7 @@
 //! for any change.
 
 mod brake;
+mod queue;
 mod split;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,7 @@ use crate::store::stewards::{self, Command};
 use crate::store::{deliveries, inbox, links, streams};
 
 pub use brake::{Held, dismiss, held, release};
+pub use queue::{Filter, SELECTED_MAX, Said, Selected, Settled, Until, decide_all, later, only_candidate, select};
 pub(crate) use split::homes_of_each;
 pub use split::{Half, Parted, look, split};
 
@@ -147,20 +149,6 @@ pub fn decide(engine: &Engine, number: i64, verdict: Verdict, steward: Steward<'
                 Ok(link.golden)
             }
         }
-    })
-}
-
-/// Puts a review off: it waits behind those that nobody has looked at.
-pub fn later(engine: &Engine, number: i64, steward: Steward<'_>) -> Result<()> {
-    command(engine, |tx| {
-        let Some((_, state)) = stewards::review_by_number(tx, number)? else {
-            return refused(format!("there is no review {number}; see `huiliu review`"));
-        };
-        if state != "waiting" {
-            return refused(format!("review {number} is settled already ({state})"));
-        }
-        stewards::put_off(tx, number, engine.clock.now_us())?;
-        note(engine, tx, steward, "later", &json!({ "review": number }), 0)
     })
 }
 

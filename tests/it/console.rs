@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use huiliu_core::explain::called::{self, Found};
 use huiliu_core::pipeline::index;
-use huiliu_core::review::{self, Steward, Verdict};
+use huiliu_core::review::{self, Steward, Until, Verdict};
 use huiliu_core::store::console::{self, Chosen, Place};
 use huiliu_core::store::inbox::{self, DeadLetter};
 use huiliu_core::store::traffic::{self, Flow};
@@ -161,13 +161,13 @@ fn a_review_that_is_put_off_comes_last() {
         let numbers = || list().into_iter().map(|place| place.number).collect::<Vec<_>>();
         assert_eq!(numbers(), [1, 2]);
         engine.clock.advance_us(1);
-        review::later(&engine, 1, WANG).unwrap();
+        review::later(&engine, 1, Until::News, WANG).unwrap();
         assert_eq!(numbers(), [2, 1]);
         let after = engine.store.read(|tx| console::reviews(tx, list()[0], 9)).unwrap();
         assert_eq!(after.len(), 1, "a page goes on behind a place");
         review::decide(&engine, 2, Verdict::Apart, WANG).unwrap();
         assert_eq!((numbers(), engine.store.read(console::reviews_waiting).unwrap()), (vec![1], 1));
-        let told = review::later(&engine, 2, WANG).unwrap_err().to_string();
+        let told = review::later(&engine, 2, Until::News, WANG).unwrap_err().to_string();
         assert!(told.contains("settled already"), "{told}");
     });
 }

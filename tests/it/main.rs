@@ -28,6 +28,7 @@ mod order;
 mod oscar;
 mod process;
 mod proposals;
+mod queue;
 mod readme;
 mod reconcile;
 mod rehearsal;

@@ -8,7 +8,7 @@ use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use huiliu_core::link::Link;
-use huiliu_core::review::{self, Steward, Verdict};
+use huiliu_core::review::{self, Said, Steward, Until, Verdict};
 use huiliu_core::store::console::{self, Place};
 use huiliu_core::store::db::{Result as Stored, Tx};
 use huiliu_core::store::goldens::{self, Golden};
@@ -16,6 +16,7 @@ use huiliu_core::store::links;
 use huiliu_core::store::stewards::{self, Review};
 use huiliu_mappings::matching::Explanation;
 use huiliu_mappings::value::Fields;
+use jiff::civil::Date;
 
 use super::connection::refused;
 use super::{ASKED, has_more};
@@ -26,8 +27,9 @@ use crate::words;
 
 #[derive(Template)]
 #[template(path = "reviews.html")]
-struct List {
+struct List<'a> {
     t: Language,
+    form: &'a str,
     rows: Vec<Row>,
     more: Option<String>,
     first: Option<String>,
@@ -46,7 +48,7 @@ struct Row {
 /// The list.
 pub async fn list(State(site): State<Arc<Site>>, Extension(visit): Extension<Arc<Visit>>) -> Response {
     site.page(&visit, Section::Reviews, |site, visit| {
-        let (t, times) = (visit.t, site.times(visit));
+        let (t, times, now_us) = (visit.t, site.times(visit), site.engine.clock.now_us());
         let after = visit.asked("after").and_then(place);
         let (mut waiting, keys, known) = site.engine.store.read(|tx| {
             let waiting = console::reviews(tx, after.unwrap_or_default(), ASKED)?;
@@ -66,10 +68,11 @@ pub async fn list(State(site): State<Arc<Site>>, Extension(visit): Extension<Arc
             record: keys.get(&one.link).cloned().unwrap_or_default(),
             candidates: one.candidates.iter().map(name).collect(),
             at: times.ago(one.made_us),
-            is_later: one.place.later_us != 0,
+            is_later: one.place.later_us > now_us,
         });
         let html = List {
             t,
+            form: &visit.form,
             rows: rows.collect(),
             more: last.filter(|_| more).map(|last| visit.here(&[("after", &last)])),
             first: after.map(|_| visit.here(&[("after", "")])),
@@ -242,8 +245,7 @@ pub async fn decide(
 ) -> Response {
     site.act(&visit, move |site, visit| {
         let number: i64 = number.parse().map_err(|_| Failed::Missing)?;
-        let why = form.get("why").trim();
-        let steward = Steward { name: &visit.user, why: if why.is_empty() { "console" } else { why } };
+        let steward = steward(visit, &form);
         let told = |error| refused(error, visit.t.settled_already());
         let said = match form.get("verdict").split_once('-').unwrap_or((form.get("verdict"), "")) {
             ("same", golden) => {
@@ -256,12 +258,56 @@ pub async fn decide(
                 "apart".to_owned()
             }
             ("later", _) => {
-                review::later(&site.engine, number, steward).map_err(told)?;
+                let until = until(site, visit.t, &form)?;
+                review::later(&site.engine, number, until, steward)
+                    .map_err(|error| refused(error, visit.t.not_put_off()))?;
                 "later".to_owned()
             }
             _ => return Err(Failed::Refused(visit.t.no_verdict().to_owned())),
         };
         Ok(format!("/reviews?said={said}"))
+    })
+    .await
+}
+
+fn steward<'a>(visit: &'a Visit, form: &'a Form) -> Steward<'a> {
+    let why = form.get("why").trim();
+    Steward { name: &visit.user, why: if why.is_empty() { "console" } else { why } }
+}
+
+/// The day that a form names, otherwise until there is news.
+fn until(site: &Site, t: Language, form: &Form) -> Result<Until, Failed> {
+    let wrong = || Failed::Refused(t.no_day().to_owned());
+    match form.get("until").trim() {
+        "" => Ok(Until::News),
+        day => {
+            let day: Date = day.parse().map_err(|_| wrong())?;
+            let begin = day.to_zoned(site.zone().clone()).map_err(|_| wrong())?;
+            Ok(Until::At(begin.timestamp().as_microsecond()))
+        }
+    }
+}
+
+/// Takes what a person says to all reviews that she ticked.
+pub async fn many(
+    State(site): State<Arc<Site>>,
+    Extension(visit): Extension<Arc<Visit>>,
+    Extension(form): Extension<Arc<Form>>,
+) -> Response {
+    site.act(&visit, move |site, visit| {
+        let said = match form.get("verdict") {
+            "same" => Said::Same,
+            "apart" => Said::Apart,
+            "later" => Said::Later(until(site, visit.t, &form)?),
+            _ => return Err(Failed::Refused(visit.t.no_verdict().to_owned())),
+        };
+        let ticked: BTreeSet<i64> = form.all("ticked").filter_map(|number| number.parse().ok()).collect();
+        if ticked.is_empty() {
+            return Err(Failed::Refused(visit.t.none_ticked().to_owned()));
+        }
+        let settled = review::decide_all(&site.engine, ticked, said, steward(visit, &form))
+            .map_err(|error| refused(error, visit.t.settled_already()))?;
+        Ok(format!("/reviews?said=many.{}.{}", settled.done.len(), settled.left.len()))
     })
     .await
 }

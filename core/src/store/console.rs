@@ -154,7 +154,7 @@ pub fn letters(tx: &mut Tx<'_>, chosen: Chosen<'_>, before: i64, count: i64) -> 
 /// A review's place in the queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Place {
-    /// When a steward put it off, microseconds since 1970 UTC; 0: nobody did.
+    /// Until when a steward put it off, microseconds since 1970 UTC; 0: nobody did.
     pub later_us: i64,
     /// Its number.
     pub number: i64,

@@ -36,10 +36,10 @@ const REVIEW: Insert = Insert {
         ("state", Col::Text),
         ("made_us", Col::Int),
     ],
-    conflict: "ON CONFLICT (id) DO UPDATE SET golden = excluded.golden, candidates = excluded.candidates",
+    conflict: "ON CONFLICT (id) DO UPDATE SET golden = excluded.golden, candidates = excluded.candidates, later_us = 0",
 };
 
-/// Queues reviews, and widens those that wait.
+/// Queues reviews, and asks those that wait anew: about others, or for other reasons, so that nothing is put off any more.
 pub fn put_reviews<'a>(tx: &mut Tx<'_>, reviews: impl IntoIterator<Item = &'a Review>) -> Result<()> {
     put_reviews_as(tx, &REVIEW, reviews)
 }
@@ -80,6 +80,23 @@ pub fn waiting_after(tx: &mut Tx<'_>, number: i64, count: i64) -> Result<Vec<Rev
         &[Param::Int(number), Param::Int(count)],
         review,
     )
+}
+
+/// The waiting reviews behind a number that nobody put off until after this moment, oldest first.
+pub fn awake_after(tx: &mut Tx<'_>, number: i64, now_us: i64, count: i64) -> Result<Vec<Review>> {
+    tx.query(
+        "SELECT id, link, golden, candidates, made_us FROM review
+         WHERE state = 'waiting' AND later_us <= ?2 AND id > ?1 ORDER BY id LIMIT ?3",
+        &[Param::Int(number), Param::Int(now_us), Param::Int(count)],
+        review,
+    )
+}
+
+/// The waiting reviews that are put off until after this moment: number, until when.
+pub fn put_off_after(tx: &mut Tx<'_>, now_us: i64, count: i64) -> Result<Vec<(i64, i64)>> {
+    let sql =
+        "SELECT id, later_us FROM review WHERE state = 'waiting' AND later_us > ?1 ORDER BY later_us, id LIMIT ?2";
+    tx.query(sql, &[Param::Int(now_us), Param::Int(count)], |row| Ok((row.int(0)?, row.int(1)?)))
 }
 
 /// The waiting reviews of these links.
@@ -262,8 +279,8 @@ pub fn close_review(tx: &mut Tx<'_>, number: i64, state: &str, decided_by: &str,
     .map(drop)
 }
 
-/// Moves a waiting review behind those that nobody put off.
-pub fn put_off(tx: &mut Tx<'_>, number: i64, now_us: i64) -> Result<()> {
+/// Puts a waiting review off until then: it comes after those that nobody put off.
+pub fn put_off(tx: &mut Tx<'_>, number: i64, until_us: i64) -> Result<()> {
     let sql = "UPDATE review SET later_us = ?2 WHERE id = ?1 AND state = 'waiting'";
-    tx.execute(sql, &[Param::Int(number), Param::Int(now_us)]).map(drop)
+    tx.execute(sql, &[Param::Int(number), Param::Int(until_us)]).map(drop)
 }

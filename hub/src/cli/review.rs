@@ -1,11 +1,17 @@
 //! `huiliu review`.
 
+mod bulk;
+
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 
-use huiliu_core::review::{self, Verdict};
+use huiliu_core::review::{self, Until, Verdict};
 use huiliu_core::store::brakes::Kind;
 use huiliu_core::store::stewards;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use serde_json::json;
 
 use super::connection;
@@ -14,11 +20,14 @@ use crate::deployment;
 use crate::language::Language;
 use crate::{say, show};
 
+/// So many of those that are put off are counted for a list.
+const PUT_OFF_MAX: i64 = 100_000;
+
 /// Shows what waits for a steward, and takes decisions.
 #[derive(clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
-    after_help = "Examples:\n  huiliu review\n  huiliu review list --json\n  huiliu review link 3 17 --why 'same person'\n  huiliu review apart 4 --why 'father and son'\n  huiliu review held shop customers\n  huiliu review release shop customers --why 'the old branch was closed'\n  huiliu review dismiss shop customers --why 'the export was broken'"
+    after_help = "Examples:\n  huiliu review\n  huiliu review list --json\n  huiliu review link 3 17 --why 'same person'\n  huiliu review apart 4 --why 'father and son'\n  huiliu review later 5 --until 2026-12-24 --why 'she calls back'\n  huiliu review bulk apart --like 4 --why 'households'\n  huiliu review held shop customers\n  huiliu review release shop customers --why 'the old branch was closed'\n  huiliu review dismiss shop customers --why 'the export was broken'"
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -32,9 +41,15 @@ enum Action {
     /// Lists records that may be somebody known; the same as no word at all.
     List(List),
     /// Says that the record belongs to one of the candidates.
+    #[command(visible_alias = "same")]
     Link(Link),
     /// Says that the record is none of the candidates; they stay apart.
+    #[command(visible_alias = "different")]
     Apart(Apart),
+    /// Puts a review off: until a day, or until one of the two says something new.
+    Later(Later),
+    /// Says the same to many reviews that are alike; shows first how many, and some of them.
+    Bulk(bulk::Args),
     /// Shows what the brake holds back of a stream: what would be gone, and what would change.
     Held(Held),
     /// Lets what the brake holds back in, though it is much: records that a complete scan did not show are gone, and
@@ -50,6 +65,9 @@ struct List {
     /// How many are listed at most, oldest first.
     #[arg(long, default_value_t = 100)]
     limit: i64,
+    /// List those that are put off, too.
+    #[arg(long)]
+    all: bool,
     /// Print one JSON object a line.
     #[arg(long)]
     json: bool,
@@ -86,10 +104,38 @@ struct Brake {
 struct Link {
     /// The review's number.
     number: i64,
-    /// The golden record that it belongs to, one of the candidates.
-    golden: i64,
+    /// The golden record that it belongs to, one of the candidates; needed where there are several.
+    golden: Option<i64>,
     #[command(flatten)]
     by: By,
+}
+
+/// The review that is put off.
+#[derive(clap::Args)]
+struct Later {
+    /// The review's number.
+    number: i64,
+    #[command(flatten)]
+    until: When,
+    #[command(flatten)]
+    by: By,
+}
+
+/// Until when.
+#[derive(clap::Args)]
+struct When {
+    /// The day on which it is asked again, YYYY-MM-DD; without it, when one of the two says something new.
+    #[arg(long, value_name = "DAY")]
+    until: Option<Date>,
+}
+
+impl When {
+    /// The beginning of that day, where this machine stands.
+    fn until(&self) -> Result<Until, String> {
+        let Some(day) = self.until else { return Ok(Until::News) };
+        let begin = day.to_zoned(TimeZone::system()).map_err(|error| format!("{day}: {error}"))?;
+        Ok(Until::At(begin.timestamp().as_microsecond()))
+    }
 }
 
 /// The review that is settled: the record is none of the candidates.
@@ -104,8 +150,10 @@ struct Apart {
 /// Lists or decides.
 pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, String> {
     match &args.action {
-        Some(Action::Link(asked)) => decide(folder, asked.number, Verdict::Same(asked.golden), &asked.by, language),
+        Some(Action::Link(asked)) => link(folder, asked, language),
         Some(Action::Apart(asked)) => decide(folder, asked.number, Verdict::Apart, &asked.by, language),
+        Some(Action::Later(asked)) => later(folder, asked, language),
+        Some(Action::Bulk(asked)) => bulk::run(folder, asked, language),
         Some(Action::Held(asked)) => held(folder, asked, language),
         Some(Action::Release(asked)) => {
             let engine = deployment::open(folder)?.engine;
@@ -162,6 +210,43 @@ fn held(folder: &Path, asked: &Held, language: Language) -> Result<ExitCode, Str
     Ok(ExitCode::SUCCESS)
 }
 
+fn link(folder: &Path, asked: &Link, language: Language) -> Result<ExitCode, String> {
+    let number = asked.number;
+    let golden = match asked.golden {
+        Some(golden) => golden,
+        None => {
+            let engine = deployment::open(folder)?.engine;
+            let only = review::only_candidate(&engine, number).map_err(|error| error.to_string())?;
+            only.ok_or_else(|| {
+                format!("review {number} has several candidates, or is not there; write which one it is")
+            })?
+        }
+    };
+    decide(folder, number, Verdict::Same(golden), &asked.by, language)
+}
+
+fn later(folder: &Path, asked: &Later, language: Language) -> Result<ExitCode, String> {
+    let engine = deployment::open(folder)?.engine;
+    let (number, until) = (asked.number, asked.until.until()?);
+    review::later(&engine, number, until, asked.by.steward()).map_err(|error| error.to_string())?;
+    let then = then(until, language);
+    let text = say!(language, "review {number} is put off {then}", "判断 {number} 已推迟，{then}");
+    Ok(asked.by.tell(&json!({ "review": number, "until": day(until) }), &text))
+}
+
+/// The day until which something is put off, where this machine stands; none until there is news.
+fn day(until: Until) -> Option<Date> {
+    let Until::At(us) = until else { return None };
+    Timestamp::from_microsecond(us).ok().map(|at| at.to_zoned(TimeZone::system()).date())
+}
+
+fn then(until: Until, language: Language) -> String {
+    match day(until) {
+        Some(day) => say!(language, "until {day}", "{day} 再问"),
+        None => language.pick("until one of the two says something new", "直到其中一方有新内容").to_owned(),
+    }
+}
+
 fn decide(folder: &Path, number: i64, verdict: Verdict, by: &By, language: Language) -> Result<ExitCode, String> {
     let engine = deployment::open(folder)?.engine;
     let golden = review::decide(&engine, number, verdict, by.steward()).map_err(|error| error.to_string())?;
@@ -175,7 +260,16 @@ fn decide(folder: &Path, number: i64, verdict: Verdict, by: &By, language: Langu
 
 fn list(folder: &Path, asked: &List, language: Language) -> Result<ExitCode, String> {
     let at = deployment::open(folder)?;
-    let waiting = at.engine.store.read(|tx| stewards::waiting(tx, asked.limit)).map_err(|error| error.to_string())?;
+    let now_us = at.engine.clock.now_us();
+    let read = at.engine.store.read(|tx| {
+        let waiting = match asked.all {
+            true => stewards::waiting(tx, asked.limit)?,
+            false => stewards::awake_after(tx, 0, now_us, asked.limit)?,
+        };
+        Ok((waiting, stewards::put_off_after(tx, now_us, PUT_OFF_MAX)?))
+    });
+    let (waiting, put_off) = read.map_err(|error| error.to_string())?;
+    let put_off: BTreeMap<i64, Until> = put_off.into_iter().map(|(number, us)| (number, Until::kept(us))).collect();
     if asked.json {
         for one in &waiting {
             println!("{}", serde_json::to_string(one).map_err(|error| error.to_string())?);
@@ -192,6 +286,10 @@ fn list(folder: &Path, asked: &List, language: Language) -> Result<ExitCode, Str
                 "判断 {number}：主记录 {golden} 可能与下列之一相同"
             )
         );
+        if let Some(until) = put_off.get(&number) {
+            let then = then(*until, language);
+            println!("{}", say!(language, "  put off {then}", "  已推迟，{then}"));
+        }
         for (golden, why) in &one.candidates {
             let words: Vec<String> = why.comparisons.iter().map(|it| format!("{} {}", it.name, it.level)).collect();
             println!("  {golden} ({:.1}): {}", why.score, words.join(", "));
@@ -199,5 +297,16 @@ fn list(folder: &Path, asked: &List, language: Language) -> Result<ExitCode, Str
     }
     let count = waiting.len();
     println!("{}", say!(language, "{count} waiting", "共 {count} 条等待判断"));
+    let count = put_off.len();
+    if count > 0 && !asked.all {
+        println!(
+            "{}",
+            say!(
+                language,
+                "{count} put off: `huiliu review list --all`",
+                "已推迟 {count} 条：`huiliu review list --all`"
+            )
+        );
+    }
     Ok(ExitCode::SUCCESS)
 }

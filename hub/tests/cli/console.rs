@@ -192,6 +192,7 @@ fn nothing_is_reachable_without_a_login() {
         "/connections/shop/pause",
         "/connections/shop/brake",
         "/connections/shop/drift",
+        "/reviews",
         "/reviews/1",
         "/logout",
     ] {

@@ -443,11 +443,16 @@ impl Batch {
         }
     }
 
-    /// Asks a steward, once: a question that waits already is only asked anew when it is about somebody else, too.
+    /// Asks a steward, once: a question that waits already is only asked anew when it is about somebody else, too, or when
+    /// other reasons speak for it by now; then nobody puts it off any more.
     fn ask(&mut self, engine: &Engine, link: i64, golden: i64, candidates: Vec<(i64, Explanation)>) {
         let known = self.waiting.get(&link);
-        let asked = |id: i64| known.is_some_and(|review| review.candidates.iter().any(|it| it.0 == id));
-        if candidates.iter().all(|(id, _)| asked(*id)) {
+        let asked = |(id, why): &(i64, Explanation)| {
+            known.is_some_and(|review| {
+                review.candidates.iter().any(|it| it.0 == *id && it.1.outcomes() == why.outcomes())
+            })
+        };
+        if candidates.iter().all(asked) {
             return;
         }
         let number = known.map_or(self.next_review, |review| review.number);
