@@ -27,8 +27,9 @@ struct Cli {
     /// Instead: so many random orders of `--stored` records.
     #[arg(long)]
     orders: Option<u64>,
-    /// Records of which the model is learned, the first of the same people.
-    #[arg(long, default_value_t = 100_000)]
+    /// Records of which the model is learned, the first of the same people: as many as will be stored, or the blocking rules
+    /// are those of a smaller file.
+    #[arg(long, default_value_t = 1_000_000)]
     learned: usize,
     /// People out of this CSV file, whose headers say what its columns are, instead of the invented ones of the import.
     #[arg(long)]
@@ -115,8 +116,10 @@ impl People {
 
     fn learn(mut self, rows: usize) -> Result<Frozen, String> {
         let mut table = Table::new(&self.kinds);
-        for row in self.next(rows)? {
-            table.push(row.iter());
+        for from in (0..rows).step_by(STEP) {
+            for row in self.next(STEP.min(rows - from))? {
+                table.push(row.iter());
+            }
         }
         train(table, &self.headers, &Settings::shipped(), &mut |_, _| ())
     }

@@ -131,7 +131,9 @@ fn reading(store: &Store, mapping: &str) -> Engine {
 /// The records of each customer, in order.
 fn groups(engine: &Engine) -> Vec<Vec<String>> {
     let mut groups: Vec<Vec<String>> = customers(engine).into_iter().map(|(_, records)| records).collect();
-    groups.iter_mut().for_each(|it| it.sort_unstable());
+    for records in &mut groups {
+        records.sort_unstable();
+    }
     groups.sort_unstable();
     groups
 }

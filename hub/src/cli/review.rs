@@ -262,9 +262,10 @@ fn list(folder: &Path, asked: &List, language: Language) -> Result<ExitCode, Str
     let at = deployment::open(folder)?;
     let now_us = at.engine.clock.now_us();
     let read = at.engine.store.read(|tx| {
-        let waiting = match asked.all {
-            true => stewards::waiting(tx, asked.limit)?,
-            false => stewards::awake_after(tx, 0, now_us, asked.limit)?,
+        let waiting = if asked.all {
+            stewards::waiting(tx, asked.limit)?
+        } else {
+            stewards::awake_after(tx, 0, now_us, asked.limit)?
         };
         Ok((waiting, stewards::put_off_after(tx, now_us, PUT_OFF_MAX)?))
     });

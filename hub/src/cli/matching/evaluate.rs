@@ -15,7 +15,7 @@ use super::cost::Cost;
 use super::scores::{self, Score, Scores};
 use super::{Loaded, Records, load, settings, steps, summary};
 use crate::language::Language;
-use crate::{say, table};
+use crate::table;
 
 /// The bounds at which the clusters are formed anew for the curve, bits.
 const LINKS: [f64; 9] = [-6.0, -3.0, 0.0, 2.0, 4.0, 6.0, 10.0, 15.0, 20.0];
@@ -172,7 +172,8 @@ fn errors(
 
 /// The command that tells why two records are one customer or not.
 fn explaining(args: &Args, a: &str, b: &str) -> String {
-    let mut command = format!("huiliu match explain {} {a} {b}", args.of.file.display());
+    let file = args.of.file.display().to_string();
+    let mut command = ["huiliu", "match", "explain", &file, a, b].join(" ");
     if let Some(columns) = &args.of.columns {
         command.push_str(&format!(" --columns {}", columns.display()));
     }

@@ -196,7 +196,7 @@ fn circumstances(why: &Why, [a, b]: [&str; 2], ids: &[String], language: Languag
     });
     match why.found {
         Some(Finding::Same) => {
-            lines.push(language.pick("A steward found that they are one.", "管理员判定两者相同。").to_owned())
+            lines.push(language.pick("A steward found that they are one.", "管理员判定两者相同。").to_owned());
         }
         Some(Finding::Different) => {
             lines.push(language.pick("A steward found that they are two.", "管理员判定两者不同。").to_owned());
@@ -270,7 +270,7 @@ fn what_if(why: &Why, language: Language) -> String {
             .map(|other| words::level(it.name, other.level, language))
             .collect();
         if !levels.is_empty() {
-            let levels = levels.join(language.pick(" or ", "或"));
+            let levels = levels.join(" / ");
             turning.push(format!("{name}{}{levels}", language.pick(": ", "：")));
         }
     }

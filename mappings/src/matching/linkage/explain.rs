@@ -165,7 +165,7 @@ pub(super) struct Judged<'a> {
     pub order: &'a [u32],
     pub comparer: &'a Comparer<'a>,
     pub model: &'a Model,
-    /// Those that were compared, ascending.
+    /// Those that were compared, ascending if there are many rows.
     pub pairs: &'a [u64],
     pub edges: &'a [Edge],
     /// Pairs that stewards found to be one customer, and two; the smaller row first.
@@ -207,7 +207,10 @@ impl Judged<'_> {
         let comparisons = (0..self.comparer.comparisons.len()).map(&mut weighed).collect();
         let guards = Guards::of(self.comparer.features);
         let together = self.of[a as usize] == self.of[b as usize];
-        let compared = self.pairs.binary_search(&(u64::from(ends.0) << 32 | u64::from(ends.1))).is_ok();
+        let key = u64::from(ends.0) << 32 | u64::from(ends.1);
+        // Where all pairs of a few rows are compared, they stand in no order.
+        let is_few = self.order.len() <= super::ROWS_ALL_PAIRS;
+        let compared = if is_few { self.pairs.contains(&key) } else { self.pairs.binary_search(&key).is_ok() };
         let through = if together { self.through(a, b) } else { Vec::new() };
         let is_linked = compared && sum.bits >= link;
         Why {
@@ -424,6 +427,19 @@ mod tests {
             assert!((total(&strangers) - strangers.bits).abs() < 1e-4);
         });
         assert!(whole > 100, "{whole}");
+    }
+
+    #[test]
+    fn of_a_few_rows_all_pairs_are_compared() {
+        let few = &rows()[..60];
+        judged(table(few), &Settings::shipped(), &mut |_, _| (), |it| {
+            for edge in it.edges {
+                let why = it.why((it.order[edge.a as usize] as usize, it.order[edge.b as usize] as usize));
+                assert!(why.compared, "{why:?}");
+            }
+            let strangers = it.why((0, 31));
+            assert!(strangers.compared && strangers.bits < strangers.link, "{strangers:?}");
+        });
     }
 
     #[test]

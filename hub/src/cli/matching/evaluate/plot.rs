@@ -1,7 +1,5 @@
 //! The curve over the bound, drawn.
 
-use std::fmt::Write as _;
-
 use super::super::scores::{Score, Scores};
 use crate::language::Language;
 
@@ -33,43 +31,54 @@ pub(super) fn svg(curve: &[(f64, Scores)], language: Language) -> String {
     let (first, last) = (curve.first().map_or(0.0, |it| it.0), curve.last().map_or(1.0, |it| it.0));
     let x = |bits: f64| LEFT + WIDTH * (bits - first) / (last - first).max(f64::MIN_POSITIVE);
     let y = |share: f64| TOP + HEIGHT * (1.0 - share);
-    let (width, height) = SIZE;
-    let mut text = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" font-size=\"13\">\n\
-         <title>{}</title>\n<rect width=\"{width}\" height=\"{height}\" fill=\"#ffffff\"/>\n",
-        language.pick("Pairs by the bits from which they are linked", "按连接阈值（比特）的成对指标")
-    );
+    let mut inside = element("title", &[], language.pick("Pairs by the bound", "按阈值的成对指标"));
+    let whole = [("width", px(SIZE.0)), ("height", px(SIZE.1)), ("fill", "#ffffff".to_owned())];
+    inside += &element("rect", &whole, "");
     for tenth in 0..=10u8 {
         let share = f64::from(tenth) / 10.0;
-        let at = y(share);
-        let _ = write!(
-            text,
-            "<path d=\"M{LEFT} {at:.1}h{WIDTH}\" stroke=\"#dddddd\"/><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{share:.1}</text>\n",
-            LEFT - 8.0,
-            at + 4.0
-        );
+        let across = format!("M{LEFT} {:.1}h{WIDTH}", y(share));
+        inside += &element("path", &[("d", across), ("stroke", "#dddddd".to_owned())], "");
+        inside += &label(LEFT - 8.0, y(share) + 4.0, "end", &format!("{share:.1}"));
     }
     for (bits, _) in curve {
-        let at = x(*bits);
-        let _ =
-            write!(text, "<text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{bits}</text>\n", TOP + HEIGHT + 20.0);
+        inside += &label(x(*bits), TOP + HEIGHT + 20.0, "middle", &bits.to_string());
     }
     for (at, line) in (0u8..).zip(&lines) {
-        let points: Vec<String> = curve
-            .iter()
-            .map(|(bits, scores)| format!("{:.1},{:.1}", x(*bits), y((line.of)(&scores.pairwise))))
-            .collect();
-        let Line { name, colour, dashes, .. } = line;
+        let point = |(bits, scores): &(f64, Scores)| format!("{:.1},{:.1}", x(*bits), y((line.of)(&scores.pairwise)));
+        let points: Vec<String> = curve.iter().map(point).collect();
+        let pen = [
+            ("stroke", line.colour.to_owned()),
+            ("stroke-width", px(2.0)),
+            ("stroke-dasharray", line.dashes.to_owned()),
+            ("fill", "none".to_owned()),
+        ];
+        inside += &element("polyline", &[&[("points", points.join(" "))], &pen[..]].concat(), "");
         let beside = LEFT + 150.0 * f64::from(at);
-        let _ = write!(
-            text,
-            "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\" stroke-dasharray=\"{dashes}\"/>\n\
-             <path d=\"M{beside} 400h30\" stroke=\"{colour}\" stroke-width=\"2\" stroke-dasharray=\"{dashes}\"/>\
-             <text x=\"{}\" y=\"404\">{name}</text>\n",
-            points.join(" "),
-            beside + 38.0
-        );
+        inside += &element("path", &[&[("d", format!("M{beside} 400h30"))], &pen[..]].concat(), "");
+        inside += &label(beside + 38.0, 404.0, "start", line.name);
     }
-    text.push_str("</svg>\n");
-    text
+    let (width, height) = SIZE;
+    let head = [
+        ("xmlns", "http://www.w3.org/2000/svg".to_owned()),
+        ("viewBox", format!("0 0 {width} {height}")),
+        ("font-family", "sans-serif".to_owned()),
+        ("font-size", px(13.0)),
+    ];
+    element("svg", &head, &inside)
+}
+
+fn px(number: f64) -> String {
+    number.to_string()
+}
+
+fn label(x: f64, y: f64, anchor: &str, text: &str) -> String {
+    let place = [("x", format!("{x:.1}")), ("y", format!("{y:.1}")), ("text-anchor", anchor.to_owned())];
+    element("text", &place, text)
+}
+
+/// What stands inside is markup, or a text of the program that needs no escape.
+fn element(name: &str, attributes: &[(&str, String)], inside: &str) -> String {
+    let attributes: Vec<String> = attributes.iter().map(|(key, value)| format!(" {key}=\"{value}\"")).collect();
+    let attributes = attributes.concat();
+    format!("<{name}{attributes}>{inside}</{name}>\n")
 }
