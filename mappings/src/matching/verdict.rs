@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::features::{is_organization, text};
-use super::linkage::{Says, Sheet, Said};
+use super::linkage::{Said, Says, Sheet};
 use super::rules::{Level, Measure, Rules, Strength};
 use super::subject::Subject;
 use super::{Candidate, Evidence, Explanation, conflicts, identities};

@@ -64,7 +64,7 @@ fn of_file(file: &Path, two: [&str; 2], args: &Args, language: Language) -> Resu
         }
         Some(path) => {
             let settings = Settings::shipped();
-            let model = model::read(path, &settings)?;
+            let model = crate::model_file::read(path, &settings)?;
             let (ids, records) = model::records(&model, &of, language)?;
             let pair = places(file, &ids, two)?;
             let why = model.explain(records, &Facts::default(), &settings, pair, &mut steps(language));
