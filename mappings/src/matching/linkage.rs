@@ -73,7 +73,7 @@ pub fn run(table: Table, settings: &Settings, progress: Progress<'_>) -> Found {
 pub fn at_links(table: Table, settings: &Settings, links: &[f64], progress: Progress<'_>) -> Vec<Found> {
     let rows = table.rows();
     let found = learned(table, settings, progress, |learned, progress| {
-        let Learned { order, comparer, model, pairs, seen, rules } = learned;
+        let Learned { order, comparer, model, pairs, seen, rules, .. } = learned;
         let lowest = links.iter().copied().fold(f64::INFINITY, f64::min);
         let edges = edges(model, comparer, pairs, seen, lowest);
         progress(6, "form clusters");
@@ -112,8 +112,9 @@ struct Learned<'a> {
     pairs: &'a [u64],
     /// Pairs that were looked at while learning, in the order of `pairs`.
     seen: &'a [Pair],
-    /// The names of the parts of each blocking rule.
+    /// The names of the parts of each blocking rule, and how many records behind one key of it are compared.
     rules: &'a [Vec<block::Name>],
+    most: &'a [usize],
 }
 
 /// Learns from a table and hands what was learned to `use_it`; `None` if there is nothing to learn from.
@@ -143,12 +144,20 @@ fn learned<T>(
         _ => pairs(&parts, rules.iter().map(|rule| (rule.parts.as_slice(), rule.most)), rows, choose::NEIGHBOURS),
     };
     let names = |rule: &choose::Rule| rule.parts.iter().map(|part| parts[*part].name).collect();
+    let most: Vec<usize> = rules.iter().map(|rule| rule.most).collect();
     let rules: Vec<Vec<block::Name>> = rules.iter().map(names).collect();
     drop(parts);
     progress(5, "compare pairs");
     let seen = learn(&mut model, &comparer, &pairs, settings);
-    let learned =
-        Learned { order: &order, comparer: &comparer, model: &model, pairs: &pairs, seen: &seen, rules: &rules };
+    let learned = Learned {
+        order: &order,
+        comparer: &comparer,
+        model: &model,
+        pairs: &pairs,
+        seen: &seen,
+        rules: &rules,
+        most: &most,
+    };
     let used = use_it(&learned, progress);
     Some((features, used))
 }

@@ -160,7 +160,9 @@ pub fn learned() -> &'static str {
 /// The model with other bounds.
 pub fn bounded(block: u32, hub: u32, component: u32) -> Frozen {
     let mut model: serde_json::Value = serde_json::from_str(learned()).unwrap();
-    model["block_most"] = block.into();
+    for rule in model["rules"].as_array_mut().expect("rules") {
+        rule["most"] = block.into();
+    }
     model["hub_most"] = hub.into();
     model["clusters"]["component_most"] = component.into();
     Frozen::parse(&model.to_string(), &Settings::shipped()).unwrap()

@@ -24,8 +24,8 @@ const SAMPLES: usize = 10;
 
 Without --yes nothing is done: it shows how many are meant, and the first of them. All conditions must hold.")]
 pub(super) struct Args {
-    /// same: the record belongs to its candidate (a review with several candidates is left); different: it is none of them;
-    /// later: put off.
+    /// What is said: that each record is its candidate (`same`; a review with several candidates is left), that it is none of
+    /// them (`different`), or that it can wait (`later`).
     #[arg(value_enum)]
     word: Word,
     /// Reviews whose comparisons came out as those of this one.

@@ -43,10 +43,10 @@ pub struct Frozen {
     pub(super) weights: Weights,
     /// The names of the parts of each blocking rule.
     pub(super) rules: Vec<Vec<String>>,
+    /// Of each rule: more records than this behind one key are no reason to compare them.
+    pub(super) most: Vec<usize>,
     /// The sources that were seen; the first one is none.
     pub(super) sources: Vec<String>,
-    /// More records than this behind one key are no reason to compare them.
-    pub(super) block_most: usize,
     pub(super) hub_most: usize,
     pub(super) clusters: Bounds,
 }
@@ -138,9 +138,10 @@ pub fn train(table: Table, headers: &[String], settings: &Settings, progress: Pr
     let learned = super::learned(table, settings, progress, |learned, _| {
         let weights = learned.model.weights(learned.comparer);
         let comparisons = learned.comparer.comparisons.iter().map(|it| it.name.to_owned()).collect();
-        (weights, comparisons, learned.rules.iter().map(|rule| rule.iter().map(|name| part(*name)).collect()).collect())
+        let rules = learned.rules.iter().map(|rule| rule.iter().map(|name| part(*name)).collect()).collect();
+        (weights, comparisons, (rules, learned.most.to_vec()))
     });
-    let (mut features, (weights, comparisons, rules)) =
+    let (mut features, (weights, comparisons, (rules, most))) =
         learned.ok_or("there is nothing to learn from: two records with a value are the least")?;
     let sources = features.source.as_ref().map_or(Vec::new(), |it| it.values.iter().map(str::to_owned).collect());
     features.name_places();
@@ -166,7 +167,7 @@ pub fn train(table: Table, headers: &[String], settings: &Settings, progress: Pr
         weights: weights.rounded(),
         rules,
         sources,
-        block_most: choose::block_most(rows),
+        most,
         hub_most: HUB_MOST,
         clusters: settings.clusters.clone(),
     };

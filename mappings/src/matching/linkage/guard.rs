@@ -4,34 +4,41 @@ use super::features::Features;
 use super::table::Id;
 use crate::chinese::ids;
 
-/// For each column of identifiers whether each of its values proves who its bearer is.
+/// What identities prove.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Guards(Vec<Vec<bool>>);
+pub(super) struct Guards {
+    /// For each column of identifiers whether each of its values proves who its bearer is.
+    proves: Vec<Vec<bool>>,
+    /// Whether none does.
+    is_empty: bool,
+}
 
 impl Guards {
     /// Of all values of the features.
     pub(super) fn of(features: &Features) -> Self {
-        let mut guards = Self(vec![Vec::new(); features.identifiers.len()]);
+        let mut guards = Self { proves: vec![Vec::new(); features.identifiers.len()], is_empty: true };
         guards.extend(features);
         guards
     }
 
     /// Of values that were added, too.
     pub(super) fn extend(&mut self, features: &Features) {
-        for ((proves, of), is_sole) in self.0.iter_mut().zip(&features.identifiers).zip(&features.sole) {
-            let values = &of.feature.values;
-            proves.extend((proves.len()..values.len()).map(|at| at > 0 && (*is_sole || is_checked(&values[at]))));
+        for ((proves, of), is_sole) in self.proves.iter_mut().zip(&features.identifiers).zip(&features.sole) {
+            let (values, known) = (&of.feature.values, proves.len());
+            proves.extend((known..values.len()).map(|at| at > 0 && (*is_sole || is_checked(&values[at]))));
+            // Asked for each record that arrives: only what is new is looked at.
+            self.is_empty &= !proves[known..].contains(&true);
         }
     }
 
     /// Whether there is any.
     pub(super) fn is_empty(&self) -> bool {
-        !self.0.iter().flatten().any(|proves| *proves)
+        self.is_empty
     }
 
     /// Column and value of each identity of a row that proves who its bearer is.
     pub(super) fn row(&self, features: &Features, row: usize) -> Vec<(u8, Id)> {
-        let of = self.0.iter().zip(&features.identifiers).enumerate().filter_map(|(at, (proves, it))| {
+        let of = self.proves.iter().zip(&features.identifiers).enumerate().filter_map(|(at, (proves, it))| {
             let value = it.feature.ids[row];
             proves[value as usize].then_some((u8::try_from(at).unwrap_or(u8::MAX), value))
         });

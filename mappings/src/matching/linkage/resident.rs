@@ -72,7 +72,7 @@ impl Resident {
     /// Nobody yet.
     pub fn new(model: Frozen, settings: Settings) -> Self {
         let grown = Grown::new(&model, &settings);
-        let blocks = Blocks::new(model.block_most, model.hub_most);
+        let blocks = Blocks::new(model.most.clone(), model.hub_most);
         Self {
             model,
             settings,

@@ -84,7 +84,7 @@ impl Frozen {
         progress(4, "find pairs");
         let parts = block::parts(&features, self.rows);
         let rules = self.rules(&parts);
-        let pairs = pairs(&parts, rules.iter().map(|rule| (rule.as_slice(), self.block_most)), rows, 0);
+        let pairs = pairs(&parts, rules.iter().map(Vec::as_slice).zip(self.most.iter().copied()), rows, 0);
         drop(parts);
         self.silence(&mut features);
         progress(5, "compare pairs");

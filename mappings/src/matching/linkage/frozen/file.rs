@@ -43,8 +43,7 @@ struct File {
     sources: Vec<String>,
     /// Two sources and the bits for one customer of a pair out of them.
     priors: Vec<(u32, u32, f64)>,
-    rules: Vec<Vec<String>>,
-    block_most: u32,
+    rules: Vec<Rule>,
     hub_most: u32,
     clusters: Bounds,
     features: Vec<Feature>,
@@ -55,6 +54,14 @@ struct File {
 struct Column {
     header: String,
     kind: String,
+}
+
+/// A blocking rule: the names of its parts, and how many records behind one key are compared at most.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rule {
+    parts: Vec<String>,
+    most: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -116,6 +123,7 @@ impl Frozen {
             words: it.words.as_ref().map(Marked::of),
             brands: it.brands.as_ref().map(Marked::of),
         };
+        let rule = |(parts, most): (&Vec<String>, &usize)| Rule { parts: parts.clone(), most: number(*most) };
         let file = File {
             format: FORMAT.to_owned(),
             version: VERSION,
@@ -134,8 +142,7 @@ impl Frozen {
             related: self.weights.odds.related,
             sources: self.sources.clone(),
             priors: self.weights.odds.same.iter().map(|((x, y), bits)| (*x, *y, *bits)).collect(),
-            rules: self.rules.clone(),
-            block_most: number(self.block_most),
+            rules: self.rules.iter().zip(&self.most).map(rule).collect(),
             hub_most: number(self.hub_most),
             clusters: self.clusters.clone(),
             features: self.features.iter().map(feature).collect(),
@@ -199,7 +206,7 @@ impl File {
         if let Some((_, kind)) = columns.iter().find(|(_, kind)| matches!(kind, Kind::RecordId | Kind::Ignore)) {
             return Err(format!("a column of the kind `{}` is not compared", kind.word()));
         }
-        if self.rules.iter().any(|rule| rule.is_empty() || rule.len() > 3) {
+        if self.rules.iter().any(|rule| rule.parts.is_empty() || rule.parts.len() > 3) {
             return Err("a blocking rule has one part to three".to_owned());
         }
         let features = self.features.into_iter().map(|it| {
@@ -214,9 +221,9 @@ impl File {
             features: features.collect::<Result<_, String>>()?,
             comparisons,
             weights,
-            rules: self.rules,
+            most: self.rules.iter().map(|rule| in_bounds("most", rule.most, 10_000)).collect::<Result<_, _>>()?,
+            rules: self.rules.into_iter().map(|rule| rule.parts).collect(),
             sources: self.sources,
-            block_most: in_bounds("block_most", self.block_most, 10_000)?,
             hub_most: in_bounds("hub_most", self.hub_most, 10_000)?,
             clusters: Bounds {
                 link: bits("link", self.clusters.link)?,

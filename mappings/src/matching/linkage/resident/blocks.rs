@@ -43,12 +43,13 @@ pub(super) struct Blocks {
     shards: Vec<FxHashMap<u64, u32>>,
     shared: Vec<Vec<u32>>,
     free: Vec<u32>,
-    most: usize,
+    /// By the number of a rule, which begins its keys.
+    most: Vec<usize>,
     hub_most: usize,
 }
 
 impl Blocks {
-    pub(super) fn new(most: usize, hub_most: usize) -> Self {
+    pub(super) fn new(most: Vec<usize>, hub_most: usize) -> Self {
         let shards = (0..SHARDS).map(|_| FxHashMap::default()).collect();
         Self { shards, shared: Vec::new(), free: Vec::new(), most, hub_most }
     }
@@ -56,6 +57,12 @@ impl Blocks {
     #[allow(clippy::cast_possible_truncation)] // Fewer than there are shards.
     fn shard(key: u64) -> usize {
         (key % SHARDS) as usize
+    }
+
+    /// How many records with this key of a rule, the first of which is 1, make pairs.
+    fn most(&self, key: u64) -> usize {
+        let rule = usize::try_from(key >> 32).unwrap_or(usize::MAX);
+        self.most.get(rule.wrapping_sub(1)).copied().unwrap_or_default()
     }
 
     /// All records with a key.
@@ -114,7 +121,7 @@ impl Blocks {
     pub(super) fn insert(&mut self, row: u32, keys: &Keys) -> Crossed {
         let mut crossed = Crossed::default();
         for key in &keys.rules {
-            if self.add(*key, row) == self.most + 1 {
+            if self.add(*key, row) == self.most(*key) + 1 {
                 crossed.died.push(*key);
             }
         }
@@ -134,7 +141,7 @@ impl Blocks {
     pub(super) fn remove(&mut self, row: u32, keys: &Keys) -> Crossed {
         let mut crossed = Crossed::default();
         for key in &keys.rules {
-            if self.drop(*key, row) == self.most {
+            if self.drop(*key, row) == self.most(*key) {
                 crossed.revived.push(*key);
             }
         }
@@ -148,12 +155,13 @@ impl Blocks {
 
     /// Whether two records share a key that makes pairs.
     pub(super) fn share(&self, mine: &Keys, theirs: &Keys) -> bool {
-        mine.rules.iter().any(|key| theirs.contains(key) && self.members(*key).len() <= self.most)
+        mine.rules.iter().any(|key| theirs.contains(key) && self.members(*key).len() <= self.most(*key))
     }
 
     /// All other records that share a key with one, which makes pairs.
     pub(super) fn candidates(&self, row: u32, keys: &Keys) -> Vec<u32> {
-        let blocks = keys.rules.iter().map(|key| self.members(*key)).filter(|block| block.len() <= self.most);
+        let blocks = keys.rules.iter().map(|key| (self.members(*key), self.most(*key)));
+        let blocks = blocks.filter(|(block, most)| block.len() <= *most).map(|(block, _)| block);
         let mut others: Vec<u32> = blocks.flatten().copied().filter(|it| *it != row).collect();
         others.sort_unstable();
         others.dedup();
