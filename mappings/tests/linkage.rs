@@ -294,9 +294,13 @@ fn every_kind_has_a_word_and_headers_are_recognised() {
     assert_eq!(Kind::parse("surname"), Ok(Kind::FamilyName));
     let told = Kind::parse("famly_name").unwrap_err();
     assert!(told.contains("did you mean `family_name`?"), "{told}");
-    for (header, kind) in
-        [("Surname", Kind::FamilyName), ("E-Mail", Kind::Email), ("手机号", Kind::Phone), ("x", Kind::Ignore)]
-    {
+    for (header, kind) in [
+        ("Surname", Kind::FamilyName),
+        ("Born", Kind::BirthDate),
+        ("E-Mail", Kind::Email),
+        ("手机号", Kind::Phone),
+        ("x", Kind::Ignore),
+    ] {
         assert_eq!(Kind::guess(header), kind, "{header}");
     }
 }

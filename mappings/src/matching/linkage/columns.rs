@@ -41,7 +41,7 @@ kinds! {
     /// The name of an organisation, a place, a thing, a title.
     Name = "name" | "organization" | "organisation" | "organization_name" | "company_name" | "site_name" | "title" | "名称" | "公司名称" | "企业名称" | "单位名称" | "客户名称" | "公司全称";
     /// A date of birth: 1990-02-28, 19900228, 28/02/1990 or 02/28/1990.
-    BirthDate = "birth_date" | "date_of_birth" | "dob" | "birthday" | "birthdate" | "出生日期" | "生日" | "出生年月" | "出生年月日";
+    BirthDate = "birth_date" | "date_of_birth" | "dob" | "born" | "birthday" | "birthdate" | "出生日期" | "生日" | "出生年月" | "出生年月日";
     /// The year of birth in a column of its own.
     BirthYear = "birth_year" | "by" | "year_of_birth" | "yob";
     /// The month of birth in a column of its own.
