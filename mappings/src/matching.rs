@@ -86,9 +86,10 @@ pub struct Explanation {
 /// One comparison of one pair.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
-    /// `given_name`, `birth_date`, `company`, `address` and so on, what was learned of; `identity:KIND`; `kind`; `companions:KIND` for the links that the
-    /// record already shares a golden record with; `chance` for how rarely two records are one customer before anything is
-    /// compared; `relatives` for what members of one household or one organization have in common just as well.
+    /// `given_name`, `birth_date`, `company`, `address` and so on, what was learned of; `identity:KIND`; `kind`;
+    /// `companions:KIND` for the links that the record already shares a golden record with; `chance` for how rarely two
+    /// records are one customer before anything is compared; `relatives` for what members of one household or one
+    /// organization have in common just as well.
     pub name: String,
     /// The level reached.
     pub level: String,

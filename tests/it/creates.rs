@@ -250,7 +250,15 @@ fn who_would_be_made_over_another_is_asked_about() {
         rig.pull("a");
         rig.settle();
         assert_eq!((rig.b.writes(), rig.letters().len()), (3, 1), "nobody asks twice");
-        rig.a.edit("c2", &json!({ "email": "zhou.yu@example.com" }));
+        rig.a.edit("c3", &json!({ "name": "Zhou Yu", "email": "yu@example.com", "title": "coo" }));
+        rig.pull("a");
+        rig.a.edit("c3", &json!({ "email": "home@example.com" }));
+        rig.pull("a");
+        rig.settle();
+        assert_eq!((rig.b.writes(), rig.letters().len()), (3, 1), "nor when he becomes one with somebody else");
+        for id in ["c2", "c3"] {
+            rig.a.edit(id, &json!({ "email": "zhou.yu@example.com" }));
+        }
         rig.pull("a");
         rig.settle();
         assert_eq!((rig.b.ids(), rig.letters().len()), (vec!["made1".to_owned(), "made2".to_owned()], 0));

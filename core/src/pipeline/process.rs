@@ -12,7 +12,7 @@ mod questions;
 mod resolve;
 mod settle;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::crash::{Point, point};
 use crate::engine::Engine;
@@ -258,8 +258,10 @@ pub(crate) fn write(tx: &mut Tx<'_>, batch: &mut Batch, settled: &Settled) -> Re
     }
     deliveries::drop_pending(tx, batch.over.iter().copied())?;
     doubt::answered(tx, batch.receipts.iter().map(|receipt| receipt.delivery))?;
-    let absorbed = settled.goldens.iter().filter_map(|it| Some([it.id, it.merged_into?]));
-    doubt::carry(tx, &absorbed.collect::<Vec<_>>())?;
+    let into: BTreeMap<i64, i64> = settled.goldens.iter().filter_map(|it| Some((it.id, it.merged_into?))).collect();
+    // One batch may absorb the absorber, too; it has a lower number each time, so this ends.
+    let last = |lost: &i64| std::iter::successors(into.get(lost), |next| into.get(next)).last().copied();
+    doubt::carry(tx, &into.keys().filter_map(|lost| Some([*lost, last(lost)?])).collect::<Vec<_>>())?;
     stewards::put_homes(tx, &batch.homes)?;
     stewards::put_stays(tx, &batch.stays)?;
     stewards::put_reviews(tx, batch.reviews.values())?;

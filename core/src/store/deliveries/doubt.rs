@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Planned, SELECT, UNDONE, drop_pending, read};
+use super::{Planned, SELECT, UNDONE, read};
 use crate::store::db::{Keys, Param, Result, Tx};
 
 /// Creates of a connection that are due and were tried before, in the order in which they are claimed.
@@ -65,36 +65,43 @@ pub fn answered(tx: &mut Tx<'_>, numbers: impl IntoIterator<Item = i64>) -> Resu
     settle(tx, given_up)
 }
 
+/// A create `d` that ended at another golden record's record.
+const TAKEN: &str = "AND EXISTS (SELECT 1 FROM attempt AS t WHERE t.delivery = d.id AND t.outcome = 'taken')";
+
 /// What a create was to make is another golden record's: nothing is made until a person has looked.
 pub fn taken(tx: &mut Tx<'_>, one: &Planned) -> Result<u64> {
     let sql = "UPDATE attempt SET outcome = 'taken' WHERE delivery = ?1 AND number = ?2";
     tx.execute(sql, &[Param::Int(one.delivery.number), Param::Int(i64::from(one.delivery.attempt))])
 }
 
-/// Creates of these golden records whose place was taken by another, each time a person has not settled it yet.
+/// Creates of these golden records whose place another has, as far as nobody settled it yet.
 pub fn all_taken(tx: &mut Tx<'_>, goldens: impl IntoIterator<Item = i64>) -> Result<Vec<Planned>> {
-    let sql = format!(
-        "{SELECT} {UNDONE} AND d.state = 'dead' AND d.operation = 'create'
-         AND EXISTS (SELECT 1 FROM attempt AS t WHERE t.delivery = d.id AND t.outcome = 'taken')"
-    );
+    let sql = format!("{SELECT} {UNDONE} AND d.state = 'dead' AND d.operation = 'create' {TAKEN}");
     tx.query_keys(&sql, &Keys::ints(goldens), &[], read)
 }
 
 /// Golden records that were absorbed, each with the one that absorbed it: what was to make a record of the former and was
 /// never sent is dropped, and what may have made one is the latter's, which must not make it again.
 pub fn carry(tx: &mut Tx<'_>, absorbed: &[[i64; 2]]) -> Result<()> {
-    let keys = || Keys::pairs(absorbed.iter().copied());
-    let sql = "SELECT d.id, k.k1, d.attempts FROM {keys:ii} AS k CROSS JOIN delivery AS d
-               WHERE d.golden = k.k0 AND d.state <> 'done' AND d.operation = 'create'";
-    let creates = tx.query_keys(sql, &keys(), &[], |row| Ok((row.int(0)?, row.int(1)?, row.int(2)?)))?;
-    let (unsent, sent): (Vec<_>, Vec<_>) = creates.into_iter().partition(|(_, _, attempts)| *attempts == 0);
-    drop_pending(tx, unsent.into_iter().map(|(number, ..)| number))?;
-    for (number, survivor, _) in sent {
-        tx.execute("UPDATE delivery SET golden = ?2 WHERE id = ?1", &[Param::Int(number), Param::Int(survivor)])?;
-    }
+    tx.execute_keys(
+        "UPDATE delivery SET state = 'dropped' WHERE state = 'pending' AND operation = 'create' AND attempts = 0
+         AND golden IN (SELECT k0 FROM {keys:i} AS k)",
+        &Keys::ints(absorbed.iter().map(|[lost, _]| *lost)),
+        &[],
+    )?;
+    tx.execute_keys(
+        "UPDATE delivery SET golden = k.k1 FROM {keys:ii} AS k WHERE golden = k.k0 AND state <> 'done'
+         AND operation = 'create' AND attempts > 0",
+        &Keys::pairs(absorbed.iter().copied()),
+        &[],
+    )?;
     // Whoever had the place and whoever wanted it may be one now.
-    let taken = all_taken(tx, absorbed.iter().map(|[_, survivor]| *survivor))?;
-    settle(tx, taken.iter().map(|one| one.delivery.number))
+    let sql = format!(
+        "SELECT d.id FROM {UNDONE} AND d.state = 'dead' AND d.operation = 'create' {TAKEN}
+         AND EXISTS (SELECT 1 FROM link AS l WHERE l.golden = d.golden AND l.connection = d.connection)"
+    );
+    let taken = tx.query_keys(&sql, &Keys::ints(absorbed.iter().map(|[_, into]| *into)), &[], |row| row.int(0))?;
+    settle(tx, taken)
 }
 
 /// Deliveries that were given up, and need nobody any more.
