@@ -414,18 +414,6 @@ texts! {
     level_partial "partly", "部分相同";
     level_rare "rare", "很小";
     level_shared "in common", "共有";
-    level_nickname "a form of the name", "同名的另一种写法";
-    level_initial "initial", "首字母";
-    level_slip "a slip of the pen", "笔误";
-    level_swapped "swapped", "位置互换";
-    level_same_mailbox "the same mailbox elsewhere", "邮箱名相同、域名不同";
-    level_place "the same house", "门牌相同";
-    level_other_door "another door of the street", "同一街道、不同门牌或房号";
-    level_street "the same street", "街道相同";
-    level_postcode "the same postcode", "邮编相同";
-    level_city "the same city", "城市相同";
-    level_region "the same region", "省份相同";
-    level_different "different", "不同";
     level_conflict "contradicts", "矛盾";
     level_strong "equal, proves much", "相同，证明力强";
     level_medium "equal, proves a little", "相同，证明力中等";

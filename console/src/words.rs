@@ -1,6 +1,8 @@
 //! The hub's words in the reader's: states, stages, errors, rules, fields. A word that is not known here is shown as it
 //! is, so that a deployment's own fields and rules still have a name.
 
+mod levels;
+
 use huiliu_core::connection::State;
 use huiliu_core::store::goldens::Golden;
 use huiliu_mappings::matching::Comparison;
@@ -193,31 +195,26 @@ fn identity(t: Language, kind: &str) -> String {
 }
 
 /// The level that a comparison reached.
-pub fn level(t: Language, level: &str) -> String {
-    let known = match level {
-        "same" | "equal" | "same_letters" => t.level_same(),
-        "similar" | "alike" | "nearly_all" | "place_alike" | "street_alike" | "city_alike" => t.level_similar(),
-        "partial" | "part" | "contained" | "most" | "some" => t.level_partial(),
-        "month_or_day" | "day_and_month" | "year" | "number" => t.level_partial(),
-        "different" | "few" => t.level_different(),
+pub fn level(t: Language, comparison: &str, level: &str) -> String {
+    // What a customer is compared by has names of its own.
+    let of = match comparison {
+        "company" => "words",
+        "organization" => "name",
+        "city" => "locality",
+        other => other,
+    };
+    let known = levels::level(t, of, level).unwrap_or_else(|| match level {
         "conflict" => t.level_conflict(),
         "strong" => t.level_strong(),
         "medium" => t.level_medium(),
         "rare" => t.level_rare(),
         "shared" => t.level_shared(),
-        "nickname" => t.level_nickname(),
-        "initial" => t.level_initial(),
-        "slip" | "postcode_slip" => t.level_slip(),
-        "swapped" => t.level_swapped(),
-        "same_mailbox" => t.level_same_mailbox(),
-        "place" | "place_and_unit" => t.level_place(),
-        "other_unit" | "other_number" => t.level_other_door(),
-        "street" => t.level_street(),
-        "postcode" | "postcode_other_city" => t.level_postcode(),
-        "city" | "city_postcode_slip" | "city_other_postcode" => t.level_city(),
-        "region" => t.level_region(),
+        // What reviews that wait since earlier versions hold.
+        "same" => t.level_same(),
+        "similar" => t.level_similar(),
+        "partial" => t.level_partial(),
         other => other,
-    };
+    });
     known.to_owned()
 }
 

@@ -187,7 +187,7 @@ pub async fn one(
 fn side(t: Language, id: i64, golden: &Golden, ours: &Fields, why: &Explanation) -> Side {
     let reasons = why.comparisons.iter().map(|it| Reason {
         what: words::comparison(t, &it.name),
-        level: words::level(t, &it.level),
+        level: words::level(t, &it.name, &it.level),
         weight: format!("{:+.1}", it.weight),
         class: if it.weight > 0.0 { "for" } else { "against" },
     });

@@ -147,7 +147,7 @@ fn waterfall(why: &Why, [a, b]: [&str; 2], language: Language) -> String {
         let [mine, theirs] = it.values.clone().map(|value| short(&value));
         // What both say, and how common that is; nothing of it where they differ.
         let rarity = if it.rarity == 0.0 { String::new() } else { signed(it.rarity) };
-        let level = words::level(it.name, it.level, language).to_owned();
+        let level = words::level(it.name, it.level, language);
         let name = words::comparison(it.name, it.number, language);
         rows.push(vec![name, mine, theirs, level, signed(it.bits()), rarity, signed(sum)]);
     }
@@ -263,7 +263,7 @@ fn what_if(why: &Why, language: Language) -> String {
         };
         let name = words::comparison(it.name, it.number, language);
         rows.push(vec![name.clone(), at(levels.first().copied()), at(levels.last().copied()), at(None)]);
-        let levels: Vec<&str> = it
+        let levels: Vec<String> = it
             .otherwise
             .iter()
             .filter(|it| it.turns)

@@ -76,7 +76,7 @@ fn thing(name: &str, language: Language) -> String {
 }
 
 /// The console has a word for each language of its own.
-fn console(language: Language) -> huiliu_console::language::Language {
+pub(super) fn console(language: Language) -> huiliu_console::language::Language {
     match language {
         Language::En => huiliu_console::language::Language::En,
         Language::Zh => huiliu_console::language::Language::Zh,
@@ -106,7 +106,7 @@ fn waterfall(pair: &Pair, language: Language) -> String {
     let t = console(language);
     let line = |it: &huiliu_mappings::matching::Comparison| {
         sum += it.weight;
-        let (name, level) = (words::comparison(t, &it.name), words::level(t, &it.level));
+        let (name, level) = (words::comparison(t, &it.name), words::level(t, &it.name, &it.level));
         vec![name, level, format!("{:+.1}", it.weight), format!("{sum:+.1}")]
     };
     let rows: Vec<Vec<String>> = pair.why.comparisons.iter().map(line).collect();
