@@ -104,8 +104,6 @@ pub struct Person {
     pub family: String,
     /// The given name, simplified; empty where only the surname is told (张总, 小王).
     pub given: String,
-    /// Whether it is less than a name: a surname with a title, a nickname. Such a one is never equal to another.
-    pub is_partial: bool,
 }
 
 impl Person {
@@ -123,16 +121,14 @@ impl Person {
             let (family, given): (String, String) = (family.iter().collect(), given.iter().collect());
             let blank = raw.chars().filter(|c| !is_han(*c)).all(char::is_whitespace);
             let fits = blank && is_surname(&family) && given.chars().count() <= 2;
-            return fits.then_some(Self { family, given, is_partial: false });
+            return fits.then_some(Self { family, given });
         };
         Self::of(only)
     }
 
     fn of(name: &[char]) -> Option<Self> {
         let whole: String = name.iter().collect();
-        let partial = |family: &str, given: &str| {
-            Some(Self { family: family.to_owned(), given: given.to_owned(), is_partial: true })
-        };
+        let partial = |family: &str, given: &str| Some(Self { family: family.to_owned(), given: given.to_owned() });
         let title = TITLES.iter().filter_map(|title| whole.strip_suffix(title)).find(|rest| is_surname(rest));
         // 陈工 and 王导 are names of nobody; 李科 may be one, and is taken for a partial name.
         if let Some(family) = title.filter(|family| family.chars().count() <= 2) {
@@ -149,17 +145,7 @@ impl Person {
         }
         let double: String = name[..2].iter().collect();
         let at = if name.len() > 2 && is_surname(&double) { 2 } else { 1 };
-        Some(Self { family: name[..at].iter().collect(), given: name[at..].iter().collect(), is_partial: false })
-    }
-
-    /// The reading of the whole name, surname first: `zhangwei`. Empty where a character is too rare to have one.
-    pub fn sound(&self) -> String {
-        let family = sound_of_family(&self.family);
-        let given = sound_of(&self.given);
-        match (family, given) {
-            (Some(family), Some(given)) => family + &given,
-            _ => String::new(),
-        }
+        Some(Self { family: name[..at].iter().collect(), given: name[at..].iter().collect() })
     }
 }
 
@@ -269,21 +255,21 @@ pub fn pinyin(words: &[&str]) -> Option<[String; 2]> {
 mod tests {
     use super::*;
 
-    fn check(raw: &str, family: &str, given: &str, is_partial: bool) {
-        let expected = Person { family: family.to_owned(), given: given.to_owned(), is_partial };
+    fn check(raw: &str, family: &str, given: &str) {
+        let expected = Person { family: family.to_owned(), given: given.to_owned() };
         assert_eq!(Person::parse(raw), Some(expected), "{raw}");
     }
 
     #[test]
     fn a_name_is_taken_apart() {
-        check("张伟", "张", "伟", false);
-        check("張偉", "张", "伟", false);
-        check("欧阳娜娜", "欧阳", "娜娜", false);
-        check("歐陽 娜娜", "欧阳", "娜娜", false);
-        check("诸葛亮", "诸葛", "亮", false);
-        check("司马", "司", "马", false);
-        check("李丽 Lily", "李", "丽", false);
-        check("万俟卨", "万俟", "卨", false);
+        check("张伟", "张", "伟");
+        check("張偉", "张", "伟");
+        check("欧阳娜娜", "欧阳", "娜娜");
+        check("歐陽 娜娜", "欧阳", "娜娜");
+        check("诸葛亮", "诸葛", "亮");
+        check("司马", "司", "马");
+        check("李丽 Lily", "李", "丽");
+        check("万俟卨", "万俟", "卨");
         assert_eq!(Person::parse("阿里木·买买提"), None);
         assert_eq!(Person::parse("Li Lei"), None);
         assert_eq!(Person::parse("爱新觉罗溥仪"), None);
@@ -291,13 +277,13 @@ mod tests {
 
     #[test]
     fn titles_and_nicknames_are_parts_of_names() {
-        check("张总", "张", "", true);
-        check("李经理", "李", "", true);
-        check("王女士", "王", "", true);
-        check("欧阳老师", "欧阳", "", true);
-        check("小王", "王", "", true);
-        check("老李", "李", "", true);
-        check("阿明", "", "阿明", true);
+        check("张总", "张", "");
+        check("李经理", "李", "");
+        check("王女士", "王", "");
+        check("欧阳老师", "欧阳", "");
+        check("小王", "王", "");
+        check("老李", "李", "");
+        check("阿明", "", "阿明");
     }
 
     #[test]
@@ -323,7 +309,6 @@ mod tests {
         assert_eq!(family("张", "章"), Some(Alike));
         assert_eq!(family("单", "shan"), Some(Part), "as a surname it is read shan, not dan");
         assert_eq!(family("吕", "lyu"), Some(Part));
-        assert_eq!(Person::parse("单于").map(|it| it.sound()), Some("shanyu".to_owned()));
     }
 
     #[test]
