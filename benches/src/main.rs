@@ -1,5 +1,6 @@
 //! What the import costs, beside what the machine itself can do; benches/README.md says how to read it.
 
+mod arrivals;
 mod backfill;
 mod pages;
 mod people;
@@ -32,6 +33,9 @@ struct Cli {
     /// Instead: import this many rows and print what each page of the console costs.
     #[arg(long)]
     pages: Option<u64>,
+    /// Instead: import this many rows and print what a record costs that arrives alone then.
+    #[arg(long)]
+    arrivals: Option<u64>,
     /// Instead: read so many records from scratch while people edit 200 a second, and look for a stale value.
     #[arg(long)]
     backfill: Option<u64>,
@@ -94,6 +98,9 @@ fn execute(cli: &Cli) -> Result<(), String> {
         return backfill::measure(records, folder.path());
     }
     let file = folder.path().join("people.csv");
+    if let Some(rows) = cli.arrivals {
+        return arrivals::measure(&file, rows);
+    }
     match (cli.grow, cli.pages) {
         (Some(rows), _) => grow(&file, folder.path(), rows),
         (_, Some(rows)) => {

@@ -26,8 +26,8 @@ use crate::store::{deliveries, inbox, links, streams};
 
 pub use brake::{Held, dismiss, held, release};
 pub use queue::{Filter, SELECTED_MAX, Said, Selected, Settled, Until, decide_all, later, only_candidate, select};
-pub(crate) use split::homes_of_each;
 pub use split::{Half, Parted, look, split};
+pub(crate) use split::{homes_of_each, origins, steps};
 
 /// Who gives a command, and why.
 #[derive(Clone, Copy, Debug)]

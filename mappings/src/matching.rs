@@ -16,12 +16,13 @@ mod blocks;
 mod features;
 pub mod linkage;
 mod names;
+pub mod partition;
 mod rules;
 mod subject;
 mod verdict;
 mod why;
 
-pub use blocks::{BLOCKS_MAX, block_keys, hash, identity_hash};
+pub use blocks::{BLOCKS_MAX, block_keys, hash, identity_block, identity_hash};
 pub use features::compares;
 pub use rules::Rules;
 pub use subject::Subject;
@@ -61,6 +62,8 @@ pub enum Decision {
         golden: Vec<i64>,
         /// Why.
         why: Explanation,
+        /// Whether a name or a number that one has only once speaks against it, which the proof outweighs.
+        against: bool,
     },
     /// Perhaps one of these; a steward decides. Best first, at most [`REVIEW_CANDIDATES_MAX`].
     Review {
@@ -141,7 +144,7 @@ pub fn decide_known(
     }
     let sure: Vec<&Judged> = judged.iter().filter(|it| it.verdict >= Verdict::Shared).collect();
     let scored: Vec<&Judged> = judged.iter().filter(|it| it.verdict == Verdict::Scored).collect();
-    let apart = |a: &Judged, b: &Judged| (known.apart)(a.golden, b.golden) || bench.disagree([a, b], candidates);
+    let apart = |a: &Judged, b: &Judged| (known.apart)(a.golden, b.golden) || bench.disagree([a, b]);
     let linked = match (sure.as_slice(), scored.as_slice()) {
         ([], [only]) => vec![*only],
         // Two lookalikes and no identity: nothing says which.
@@ -155,7 +158,8 @@ pub fn decide_known(
     let contradicted = is_customer && linked.iter().any(|it| !against(it).is_empty());
     if let Some(best) = linked.first().filter(|_| !contradicted) {
         let golden: BTreeSet<i64> = linked.iter().map(|it| it.golden).collect();
-        return Decision::Link { golden: golden.into_iter().collect(), why: best.why.clone() };
+        let against = linked.iter().any(|it| it.is_against);
+        return Decision::Link { golden: golden.into_iter().collect(), why: best.why.clone(), against };
     }
     judged.truncate(REVIEW_CANDIDATES_MAX);
     for it in judged.iter_mut().filter(|_| is_customer) {
@@ -164,6 +168,24 @@ pub fn decide_known(
         }
     }
     Decision::Review { candidates: judged.into_iter().map(|it| (it.golden, it.why)).collect() }
+}
+
+/// Whether what two records of one customer say keeps them together: something that could link them or raise a question, or
+/// names that agree, with nothing against it. People change their addresses and numbers, and remain who they are.
+pub fn holds(rules: &Rules, entity: &str, a: &Evidence, b: &Evidence) -> bool {
+    let candidates = [Candidate { golden: 0, evidence: vec![b.clone()] }];
+    if entity != CUSTOMER {
+        return verdict::by_identity(rules, 0, a, &candidates[0]).verdict > Verdict::Different;
+    }
+    let bench = Bench::of(rules, a, &candidates);
+    let judged = bench.judge(0, &candidates[0]);
+    judged.verdict > Verdict::Different || (!judged.is_against && bench.is_of_one_name(0))
+}
+
+/// Whether what two records say cannot be of one customer: numbers of which one has one, names, kinds that differ clearly.
+pub fn contradicts(rules: &Rules, entity: &str, a: &Evidence, b: &Evidence) -> bool {
+    let candidates = [Candidate { golden: 0, evidence: vec![b.clone()] }];
+    entity == CUSTOMER && Bench::of(rules, a, &candidates).are_two(0, 1, Verdict::Held)
 }
 
 /// Whether any two of them are apart.

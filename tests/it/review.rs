@@ -20,12 +20,12 @@ fn key(text: &str) -> LinkKey {
 }
 
 /// Two live systems; nobody makes records.
-fn hub(store: &Store, a: &Arc<Memory>, b: &Arc<Memory>, clock: &Clock) -> Engine {
+pub fn hub(store: &Store, a: &Arc<Memory>, b: &Arc<Memory>, clock: &Clock) -> Engine {
     let connections = [kit::connection("a", clock, Some(a.clone())), kit::connection("b", clock, Some(b.clone()))];
     kit::live(store.clone(), clock.clone(), connections)
 }
 
-fn settle(engine: &Engine, runtime: &tokio::runtime::Runtime) {
+pub fn settle(engine: &Engine, runtime: &tokio::runtime::Runtime) {
     for _ in 0..30 {
         engine.clock.advance_us(1_000_000);
         let mut moved = 0;

@@ -2,6 +2,7 @@
 //! the rules, merges that are taken back, a way in front of a twin that interferes, a real mail server, address book,
 //! calendar, ERP and shops, and published SDKs as judges.
 
+pub mod dice;
 pub mod dovecot;
 pub mod judge;
 pub mod kit;

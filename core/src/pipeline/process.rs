@@ -196,6 +196,10 @@ impl Ahead {
             Ok((batch, judged, weighed))
         })?;
         batch.resolve(engine, std::mem::take(&mut expanded.arrivals));
+        while let Some(wanted) = batch.wanted(engine) {
+            engine.store.read_warm(|tx| batch.widen(tx, engine.store.tail(), wanted))?;
+        }
+        batch.reconsider(engine, last);
         expanded.ask(std::mem::take(&mut batch.again));
         let settled = settle(engine, &mut batch, &|position| format!("inbox:{position}"));
         let done = Processed {
@@ -262,8 +266,13 @@ pub(crate) fn write(tx: &mut Tx<'_>, batch: &mut Batch, settled: &Settled) -> Re
     // One batch may absorb the absorber, too; it has a lower number each time, so this ends.
     let last = |lost: &i64| std::iter::successors(into.get(lost), |next| into.get(next)).last().copied();
     doubt::carry(tx, &into.keys().filter_map(|lost| Some([*lost, last(lost)?])).collect::<Vec<_>>())?;
+    if !batch.parted.is_empty() {
+        // What waits was planned for those who were together then; it is planned anew from the change log.
+        deliveries::drop_all_of(tx, batch.parted.clone())?;
+    }
     stewards::put_homes(tx, &batch.homes)?;
     stewards::put_stays(tx, &batch.stays)?;
+    stewards::put_contested(tx, &batch.contest.tied, &batch.contest.freed)?;
     stewards::put_reviews(tx, batch.reviews.values())?;
     // Where golden records became one, some questions have their answer.
     let grown = settled.changes.iter().filter(|change| ["merge", "link"].contains(&change.kind.as_str()));

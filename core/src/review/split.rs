@@ -75,7 +75,8 @@ impl Parting {
         if rest.is_empty() {
             return refused(format!("golden record {golden} has no other records: there is nothing to part"));
         }
-        let origins = origins(tx, golden, members.iter().map(|link| link.number))?;
+        let numbers: Vec<i64> = members.iter().map(|link| link.number).collect();
+        let origins = origins(golden, &steps(tx, &numbers)?, &numbers);
         let named_leave = !rest_leaves(golden, &parted, &rest, &origins);
         let (leaving, staying) = if named_leave { (&parted, &rest) } else { (&rest, &parted) };
         let homes = homes_of_each(tx, golden, leaving, staying)?;
@@ -125,15 +126,7 @@ fn rest_leaves(golden: i64, parted: &BTreeSet<i64>, rest: &BTreeSet<i64>, origin
 
 /// The golden record that each of these links had at first, as far as it was absorbed since by others up to this one; this
 /// one itself, for those who were here when it absorbed others. Who came later is not in it.
-fn origins(
-    tx: &mut Tx<'_>,
-    golden: i64,
-    numbers: impl IntoIterator<Item = i64>,
-) -> crate::store::db::Result<BTreeMap<i64, i64>> {
-    let mut before: BTreeMap<i64, BTreeMap<i64, i64>> = BTreeMap::new();
-    for (link, by, home) in stewards::homes(tx, numbers)? {
-        before.entry(link).or_default().insert(by, home);
-    }
+pub(crate) fn origins(golden: i64, steps: &Steps, numbers: &[i64]) -> BTreeMap<i64, i64> {
     let first = |steps: &BTreeMap<i64, i64>| {
         let mut at = *steps.get(&golden)?;
         // Only the lower number absorbs: the way leads upwards, and ends.
@@ -142,7 +135,19 @@ fn origins(
         }
         Some(at)
     };
-    Ok(before.iter().filter_map(|(link, steps)| Some((*link, first(steps)?))).collect())
+    numbers.iter().filter_map(|number| Some((*number, first(steps.get(number)?)?))).collect()
+}
+
+/// By link: the golden records that absorbed it or whose it was then, and which one it had before.
+pub(crate) type Steps = BTreeMap<i64, BTreeMap<i64, i64>>;
+
+/// What is kept of the way of these links.
+pub(crate) fn steps(tx: &mut Tx<'_>, numbers: &[i64]) -> crate::store::db::Result<Steps> {
+    let mut steps = Steps::new();
+    for (link, by, home) in stewards::homes(tx, numbers.iter().copied())? {
+        steps.entry(link).or_default().insert(by, home);
+    }
+    Ok(steps)
 }
 
 /// The golden record that each of these links goes back to when it leaves this one: the one that it had at first, if
@@ -153,7 +158,8 @@ pub(crate) fn homes_of_each(
     leaving: &BTreeSet<i64>,
     staying: &BTreeSet<i64>,
 ) -> crate::store::db::Result<BTreeMap<i64, i64>> {
-    let mut origins = origins(tx, golden, leaving.union(staying).copied())?;
+    let numbers: Vec<i64> = leaving.union(staying).copied().collect();
+    let mut origins = origins(golden, &steps(tx, &numbers)?, &numbers);
     let taken: BTreeSet<i64> = staying.iter().filter_map(|number| origins.get(number)).copied().collect();
     origins.retain(|number, home| leaving.contains(number) && *home != golden && !taken.contains(home));
     let alive = goldens::all_alive(tx, origins.values().copied())?;

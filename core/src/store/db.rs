@@ -606,6 +606,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0018_doubt.sql"),
     include_str!("../../migrations/0019_proposals.sql"),
     include_str!("../../migrations/0020_undone.sql"),
+    include_str!("../../migrations/0021_contests.sql"),
 ];
 const MIGRATION_LOCK: i64 = 0x6875_696c_6975;
 

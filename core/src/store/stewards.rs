@@ -1,6 +1,6 @@
 //! Reviews and rulings.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use huiliu_mappings::matching::Explanation;
 use serde_json::Value;
@@ -220,6 +220,22 @@ pub fn put_stays(tx: &mut Tx<'_>, stays: &[(i64, i64)]) -> Result<()> {
 pub fn homes(tx: &mut Tx<'_>, links: impl IntoIterator<Item = i64>) -> Result<Vec<(i64, i64, i64)>> {
     let sql = "SELECT h.link, h.golden, h.home FROM {keys:i} AS k CROSS JOIN home AS h WHERE h.link = k.k0";
     tx.query_keys(sql, &Keys::ints(links), &[], |row| Ok((row.int(0)?, row.int(1)?, row.int(2)?)))
+}
+
+const CONTEST: Insert = Insert { table: "contest", columns: &[("link", Col::Int)], conflict: KEEP };
+
+/// Which of these links are tied to somebody who is somebody else.
+pub fn contested(tx: &mut Tx<'_>, links: impl IntoIterator<Item = i64>) -> Result<Vec<i64>> {
+    let sql = "SELECT c.link FROM {keys:i} AS k CROSS JOIN contest AS c WHERE c.link = k.k0";
+    tx.query_keys(sql, &Keys::ints(links), &[], |row| row.int(0))
+}
+
+/// Notes that these links are tied to somebody who is somebody else, and that those are not any more.
+pub fn put_contested(tx: &mut Tx<'_>, tied: &BTreeSet<i64>, freed: &BTreeSet<i64>) -> Result<()> {
+    let cells: Vec<Param<'_>> = tied.iter().map(|link| Param::Int(*link)).collect();
+    tx.insert(&CONTEST, &cells)?;
+    let sql = "DELETE FROM contest WHERE link IN (SELECT k.k0 FROM {keys:i} AS k)";
+    tx.execute_keys(sql, &Keys::ints(freed.iter().copied()), &[]).map(drop)
 }
 
 const RULING: Insert = Insert {

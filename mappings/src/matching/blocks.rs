@@ -32,6 +32,7 @@ impl Block {
                 BlockField::BirthDate => ("birth_date", &values.birth_date),
                 BlockField::Company => ("company", &values.company),
                 BlockField::Organization => ("organization", &values.organization),
+                BlockField::Given => ("given", &values.given),
                 BlockField::Surname => ("surname", &values.surname),
                 BlockField::House => ("house", &values.house),
             };
@@ -52,6 +53,7 @@ struct Values {
     birth_date: Option<String>,
     company: Option<String>,
     organization: Option<String>,
+    given: Option<String>,
     surname: Option<String>,
     house: Option<String>,
 }
@@ -76,17 +78,20 @@ impl Values {
                     && (values.house.is_some() || !block.uses(BlockField::House))
             })
         };
-        let (is_name, is_surname) = (useful(BlockField::Name), useful(BlockField::Surname));
-        values.name = if is_name { name(evidence).map(|name| name.key()) } else { None };
-        values.surname = if is_surname { surname(evidence) } else { None };
+        values.name = if useful(BlockField::Name) { name(evidence).map(|name| name.key()) } else { None };
+        let (is_given, is_surname) = (useful(BlockField::Given), useful(BlockField::Surname));
+        if is_given || is_surname {
+            let [given, _, family] = Subject::spoken(evidence);
+            values.given = if is_given { sound(given) } else { None };
+            values.surname = if is_surname { sound(family) } else { None };
+        }
         values
     }
 }
 
-/// How the family name sounds, in whatever script it is written; as it is spelled where it has no sound.
-fn surname(evidence: &Evidence) -> Option<String> {
-    let [_, _, family] = Subject::spoken(evidence);
-    let sound = person::sound(&family).unwrap_or(family);
+/// How a name sounds, in whatever script it is written; as it is spelled where it has no sound.
+fn sound(name: String) -> Option<String> {
+    let sound = person::sound(&name).unwrap_or(name);
     (!sound.is_empty()).then_some(sound)
 }
 
@@ -109,7 +114,7 @@ pub fn block_keys(rules: &Rules, entity: &str, evidence: &Evidence) -> Vec<i64> 
             Strength::Weak => continue,
         };
         let kind = rules.base(identity.kind.as_str());
-        ranked.push((rank, hash(&[entity, kind, &identity.value])));
+        ranked.push((rank, identity_block(rules, entity, identity)));
         // Another form of the same number is found by what they have in common.
         let number = rules.number(identity).filter(|number| *number != identity.value);
         ranked.extend(number.map(|number| (rank, hash(&[entity, kind, &number]))));
@@ -124,6 +129,11 @@ pub fn block_keys(rules: &Rules, entity: &str, evidence: &Evidence) -> Vec<i64> 
     let mut keys: Vec<i64> = ranked.into_iter().map(|(_, key)| key).collect();
     keys.sort_unstable();
     keys
+}
+
+/// The block in which those meet who have an identity in common, claimed or not.
+pub fn identity_block(rules: &Rules, entity: &str, identity: &Identity) -> i64 {
+    hash(&[entity, rules.base(identity.kind.as_str()), &identity.value])
 }
 
 /// The hash of one identity of an entity: the block key under which its holder is found.

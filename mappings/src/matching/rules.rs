@@ -107,7 +107,21 @@ struct File {
     blocks: Vec<BlockFile>,
     compare: BTreeMap<String, Spanned<BTreeMap<String, f64>>>,
     expected: Expected,
+    #[serde(default)]
+    shared: Shared,
     thresholds: Thresholds,
+}
+
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Shared {
+    customers_max: usize,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self { customers_max: 40 }
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -143,7 +157,9 @@ pub(super) enum BlockField {
     BirthDate,
     Company,
     Organization,
-    /// The sound of the family name: of one in characters and one in pinyin it is the same.
+    /// The sound of the given name: of one in characters and one in pinyin it is the same.
+    Given,
+    /// The sound of the family name.
     Surname,
     /// House number and street of the first address.
     House,
@@ -188,6 +204,7 @@ pub struct Rules {
     weights: [[f64; 4]; 2],
     /// How many customers are expected, in the order of [`Subject::ALL`].
     customers: [u32; 2],
+    shared_by_max: usize,
     pub(super) link: f64,
     pub(super) review: f64,
     /// Models of the deployment's own, in place of those that ship.
@@ -206,6 +223,7 @@ impl Rules {
             blocks: Vec::new(),
             weights: [[0.0; 4]; 2],
             customers: [1, 1],
+            shared_by_max: Shared::default().customers_max,
             link: f64::INFINITY,
             review: f64::INFINITY,
             own: [None, None],
@@ -273,6 +291,7 @@ impl Rules {
             blocks: parsed.blocks.into_iter().map(|block| Block::new(block.fields.into_inner())).collect(),
             weights,
             customers,
+            shared_by_max: parsed.shared.customers_max,
             link,
             review,
             own: [None, None],
@@ -300,6 +319,17 @@ impl Rules {
 
     pub(super) fn judge(&self, subject: Subject) -> &Judge {
         self.own[subject as usize].as_deref().unwrap_or_else(|| &shipped_judges()[subject as usize])
+    }
+
+    /// What more customers than this have in common is no evidence about any of them.
+    pub fn shared_by_max(&self) -> usize {
+        self.shared_by_max
+    }
+
+    /// Whether several customers may have this identity in common: a phone, a mailbox.
+    pub fn may_be_shared(&self, identity: &Identity) -> bool {
+        let base = self.base(identity.kind.as_str());
+        self.identity(base).is_some_and(|rule| rule.shared)
     }
 
     /// Whether the rules name this kind of identity. Others are never evidence, which is worth a warning to whoever

@@ -16,6 +16,8 @@ use crate::value::Identity;
 pub(super) enum Verdict {
     Different,
     Perhaps,
+    /// Nothing in force says so, but it was so; only who looks at all records at once knows.
+    Held,
     /// Only the comparisons say so.
     Scored,
     /// An equal identity that several people may use, and nothing against it.
@@ -31,6 +33,8 @@ pub(super) struct Judged {
     pub golden: i64,
     pub why: Explanation,
     pub verdict: Verdict,
+    /// Whether names, or a number that one has only once, speak against it.
+    pub is_against: bool,
 }
 
 /// A record and all its candidates, side by side.
@@ -87,15 +91,28 @@ impl<'a> Bench<'a> {
         !mine.is_empty() && !theirs.is_empty() && mine.is_disjoint(&theirs)
     }
 
-    /// Whether two candidates cannot be one. Two proofs outweigh two names: people marry, and write nicknames.
-    pub(super) fn disagree(&self, [a, b]: [&Judged; 2], candidates: &[Candidate]) -> bool {
-        let [mine, theirs] = [a, b].map(|it| identities(&candidates[it.at].evidence));
-        let proven = a.verdict == Verdict::Proven && b.verdict == Verdict::Proven;
-        let differ = || {
-            let (_, weighed) = self.weigh(a.at + 1, b.at + 1);
-            self.is_other_kind(a.at + 1, b.at + 1) || weighed.iter().any(|it| it.says > Says::Nothing)
+    /// Whether two candidates cannot be one.
+    pub(super) fn disagree(&self, [a, b]: [&Judged; 2]) -> bool {
+        self.are_two(a.at + 1, b.at + 1, a.verdict.min(b.verdict))
+    }
+
+    /// Whether two of those side by side cannot be one, when it is this sure that they are. Proofs outweigh names, as people
+    /// marry, and write nicknames; and who is known for one stays so until it is clear that the names are of two.
+    pub(super) fn are_two(&self, a: usize, b: usize, verdict: Verdict) -> bool {
+        let [mine, theirs] = [a, b].map(|at| identities(self.evidence(at)));
+        let least = match verdict {
+            Verdict::Proven => None,
+            Verdict::Held => Some(Says::Two),
+            _ => Some(Says::Doubt),
         };
-        !conflicts(self.rules, &mine, &theirs).is_empty() || (!proven && differ())
+        let differ = |least: Says| self.is_other_kind(a, b) || self.weigh(a, b).1.iter().any(|it| it.says >= least);
+        !conflicts(self.rules, &mine, &theirs).is_empty() || least.is_some_and(differ)
+    }
+
+    /// Whether the record and a candidate have a name in common.
+    pub(super) fn is_of_one_name(&self, at: usize) -> bool {
+        let is_name = |it: &Said| ["given_name", "name"].contains(&it.name);
+        self.weigh(0, at + 1).1.iter().any(|it| is_name(it) && it.bits > 0.0)
     }
 
     /// Judges the candidate at a place.
@@ -128,7 +145,8 @@ impl<'a> Bench<'a> {
         if rules.is_claim(self.record) || candidate.evidence.iter().all(|it| rules.is_claim(it)) {
             verdict = verdict.min(Verdict::Perhaps);
         }
-        Judged { at, golden: candidate.golden, why, verdict }
+        let is_against = equal.conflict || says > Says::Nothing;
+        Judged { at, golden: candidate.golden, why, verdict, is_against }
     }
 
     /// Adds what was compared to the explanation. Where an identity is equal, whoever is not the same customer shares it: a
@@ -202,7 +220,8 @@ fn by_strength(rules: &Rules, record: &Evidence, candidate: &Candidate, why: &mu
 
 /// Records of entities other than customers: any equal identity proves that they are one, and nothing else does.
 pub(super) fn by_identity(rules: &Rules, at: usize, record: &Evidence, candidate: &Candidate) -> Judged {
-    let mut it = Judged { at, golden: candidate.golden, why: Explanation::default(), verdict: Verdict::Different };
+    let why = Explanation::default();
+    let mut it = Judged { at, golden: candidate.golden, why, verdict: Verdict::Different, is_against: false };
     for identity in record.identities.iter().collect::<BTreeSet<_>>() {
         if candidate.evidence.iter().flat_map(|it| &it.identities).any(|known| rules.same(known, identity)) {
             it.verdict = Verdict::Proven;

@@ -1,5 +1,6 @@
 //! Who is who among invented customers whose truth is known: what the pipeline decides, record by record.
 
+mod blocks;
 #[path = "../arriving/dice.rs"]
 mod dice;
 mod model;

@@ -5,21 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::{NAMES, Size};
+use crate::dice::Dice;
 
 /// Edits in a round.
 pub const ROUND_EDITS: usize = 100;
-
-/// Numbers drawn from a seed.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut drawn = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        drawn = (drawn ^ (drawn >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((drawn ^ (drawn >> 31)) % end as u64).unwrap_or(0)
-    }
-}
 
 /// What a person does to a record.
 #[derive(Clone, Debug)]
@@ -95,7 +84,7 @@ pub fn in_b(customer: usize) -> Option<Value> {
 
 impl Script {
     pub fn draw(size: Size) -> Self {
-        let mut dice = Dice(size.seed);
+        let mut dice = Dice::new(size.seed);
         let merges = Self::merges(size, &mut dice);
         let astray: Vec<usize> =
             merges.iter().flat_map(|(a, b, _)| [*a, *b]).collect::<BTreeSet<_>>().into_iter().collect();

@@ -1,9 +1,11 @@
 //! Which golden record each arrival belongs to, for a whole batch in memory.
 
 mod age;
+mod anew;
 mod brake;
 mod copies;
 mod gone;
+mod loose;
 mod succession;
 
 pub(crate) use age::said_at_us;
@@ -28,8 +30,9 @@ use crate::store::links::{self, JournalLine};
 use crate::store::replays::Receipt;
 use crate::store::stewards::{self, Review};
 
-/// A block shared by more links than this stops being a reason to compare: nobody is that many customers.
-pub(crate) const BLOCK_LINKS_MAX: usize = 64;
+/// A block shared by more links than this stops being a reason to compare: nobody is that many customers. It shows three
+/// links of each customer who may have a value in common with as many others as the rules allow.
+pub(crate) const BLOCK_LINKS_MAX: usize = 128;
 
 /// The part of the crosswalk that a batch touches.
 #[derive(Default)]
@@ -62,6 +65,16 @@ pub(crate) struct Batch {
     pub homes: Vec<(i64, i64, i64)>,
     /// Links that were with the record that took others: link, record.
     pub stays: Vec<(i64, i64)>,
+    /// By link: the golden record that it had at first, where known records are one with others.
+    origins: BTreeMap<i64, i64>,
+    /// By block: the links that bear it, as far as the store was asked for them.
+    bearers: HashMap<i64, BTreeSet<i64>>,
+    /// Blocks that many share since before this batch.
+    shared: BTreeSet<i64>,
+    /// What is to be looked at anew.
+    pub contest: anew::Contest,
+    /// Golden records of which something was parted.
+    pub parted: BTreeSet<i64>,
     /// Reviews to queue, or to widen.
     pub reviews: BTreeMap<i64, Review>,
     /// Reviews that wait already, by link.
@@ -85,21 +98,24 @@ impl Batch {
             arrivals.iter().flat_map(|arrival| [Some(&arrival.key), arrival.survivor.as_ref()]).flatten().collect();
         let known = links::by_keys(tx, keys)?;
         let hashes: BTreeSet<i64> = arrivals.iter().flat_map(|arrival| arrival.blocks.iter().copied()).collect();
-        let candidates = blocks::candidates(tx, tail, hashes, BLOCK_LINKS_MAX)?;
+        let candidates = blocks::shared(tx, tail, hashes.iter().copied(), BLOCK_LINKS_MAX)?;
         let waiting = stewards::waiting_of(tx, known.iter().map(|link| link.number))?;
         let bound = Self::bound(tx, &known)?;
         let golden_ids: BTreeSet<i64> = candidates
             .iter()
-            .map(|(_, golden)| *golden)
+            .map(|(_, _, golden)| *golden)
             .chain(known.iter().map(|link| link.golden))
             .chain(bound)
             .filter(|id| *id != 0)
             .collect();
+        let known_goldens: BTreeSet<i64> = known.iter().map(|link| link.golden).filter(|id| *id != 0).collect();
         let unsure = deliveries::unsure(tx, golden_ids.iter().copied())?;
         let ended = deliveries::ended(tx, unsure.iter().map(|one| one.delivery.number))?;
         let mut batch = Self { unsure, ended, ..Self::gather(tx, known, golden_ids)? };
         batch.waiting = waiting.into_iter().map(|review| (review.link, review)).collect();
-        batch.near(candidates);
+        batch.near_links(candidates);
+        batch.load_origins(tx, known_goldens)?;
+        batch.begin_contest(tx, hashes)?;
         Ok(batch)
     }
 
@@ -152,6 +168,8 @@ impl Batch {
 
     /// Takes in every arrival, in order.
     pub(super) fn resolve(&mut self, engine: &Engine, arrivals: Vec<Arrival>) {
+        self.note_shared(engine);
+        let last = arrivals.last().map_or(0, |arrival| arrival.position);
         for arrival in gone::heirs_first(arrivals) {
             if let Some(survivor) = arrival.survivor.clone() {
                 self.succeed(engine, &arrival, &survivor);
@@ -162,20 +180,8 @@ impl Batch {
                 None => self.hear_first(engine, arrival),
             }
         }
+        self.loosen_shared(engine, last);
         self.reblock_moved(engine);
-    }
-
-    /// Gives links a golden record of their own: the one they had, or a new one.
-    pub fn part(&mut self, numbers: &BTreeSet<i64>, home: Option<i64>) -> i64 {
-        let first = numbers.first().copied().unwrap_or_default();
-        let golden = home.unwrap_or_else(|| self.create(first));
-        if let Some(record) = self.goldens.get_mut(&golden) {
-            record.merged_into = None;
-        }
-        for number in numbers {
-            self.move_link(*number, golden);
-        }
-        golden
     }
 
     fn hear_again(&mut self, engine: &Engine, number: i64, mut arrival: Arrival) {
@@ -205,6 +211,8 @@ impl Batch {
         let copies = copies::of(&self.unsure, &self.ended, link, &arrival, &mapped);
         copies::take(link, &arrival.lens, &copies);
         let at_us = said_at_us(&link.state, version.as_ref(), arrival.received_us, arrival.clock_offset_us);
+        let is_one_of_many = self.clusters.get(&link.golden).is_some_and(|links| links.len() > 1);
+        let then = is_one_of_many.then(|| link.state.clone());
         let heard = link.hear(engine, mapped, at_us);
         link.open = true;
         link.version = version.or(link.version.take());
@@ -228,8 +236,12 @@ impl Batch {
         self.touched.insert(number);
         self.voices.spoke(number, heard.said);
         let blocks = self.blocks_of(engine, number);
+        self.spoke(number, old_keys.iter().copied());
         self.reblock(number, blocks, &old_keys);
         self.note(number, &arrival, "changed");
+        if let Some(then) = then {
+            self.loosen_from(engine, number, &then, position);
+        }
         self.attach(engine, number, position);
     }
 
@@ -258,9 +270,11 @@ impl Batch {
         // All that a new link has is its record's own evidence, whose blocks are known.
         let mut blocks = std::mem::take(&mut arrival.blocks);
         let decided = match shown.as_ref().and_then(|shown| self.maker(&arrival, shown)) {
-            Some(golden) => Decision::Link { golden: vec![golden], why: Explanation::default() },
+            Some(golden) => Decision::Link { golden: vec![golden], why: Explanation::default(), against: false },
             None => self.decide(engine, number, &blocks),
         };
+        self.note_contest(engine, number, &blocks, &decided);
+        self.spoke(number, []);
         let (golden, outcome) = match decided {
             Decision::Link { golden, .. } => {
                 if let Some(shown) = shown
@@ -304,7 +318,10 @@ impl Batch {
     pub fn join(&mut self, engine: &Engine, number: i64, position: i64) {
         self.obey(engine, number, position);
         let Some(own) = self.links.get(&number).map(|link| link.golden) else { return };
-        let mut golden = match self.decide(engine, number, &self.blocks_of(engine, number)) {
+        let blocks = self.blocks_of(engine, number);
+        let decision = self.decide(engine, number, &blocks);
+        self.note_contest(engine, number, &blocks, &decision);
+        let mut golden = match decision {
             Decision::Link { golden, .. } => golden,
             Decision::Review { candidates } => return self.ask(engine, number, own, candidates),
             Decision::Create => return,
@@ -316,24 +333,6 @@ impl Batch {
         if golden != [own] {
             self.bring(engine, number, &golden, position);
         }
-    }
-
-    /// What stewards ruled to be one is one, whatever the evidence says by now.
-    fn obey(&mut self, engine: &Engine, number: i64, position: i64) {
-        let Some(own) = self.links.get(&number).map(|link| link.golden) else { return };
-        let partners = self.partners(number).into_iter().filter_map(|it| self.links.get(&it)).map(|link| link.golden);
-        let mut golden: BTreeSet<i64> =
-            partners.filter(|it| *it != 0 && *it != own && !self.is_apart(number, own, *it)).collect();
-        if golden.is_empty() {
-            return;
-        }
-        golden.extend((own != 0).then_some(own));
-        self.bring(engine, number, &golden.into_iter().collect::<Vec<_>>(), position);
-    }
-
-    /// The links to which rulings bind this one.
-    pub fn partners(&self, number: i64) -> BTreeSet<i64> {
-        self.same.get(&number).cloned().unwrap_or_default()
     }
 
     fn bring(&mut self, engine: &Engine, number: i64, golden: &[i64], position: i64) {
@@ -366,7 +365,7 @@ impl Batch {
         }
         let companions = self.cluster(link.golden).filter(|it| link.golden != 0 && it.number != number);
         let mut companions = evidence_of([link].into_iter().chain(companions).map(|it| &it.state));
-        let evidence = companions.remove(0);
+        let evidence = self.without_shared(engine, link.entity.as_str(), companions.remove(0));
         let apart = |a: i64, b: i64| self.are_apart(a, b);
         let known = Known { companions: &companions, apart: &apart };
         matching::decide_known(&engine.matching, link.entity.as_str(), &evidence, &known, &candidates)
@@ -476,10 +475,16 @@ impl Batch {
     pub fn reblock(&mut self, number: i64, keys: Vec<i64>, old: &[i64]) {
         let Some(link) = self.links.get(&number) else { return };
         let golden = link.golden;
-        self.dropped_blocks.extend(old.iter().filter(|hash| !keys.contains(hash)).map(|hash| (*hash, number)));
+        for hash in old.iter().filter(|hash| !keys.contains(hash)) {
+            self.dropped_blocks.push((*hash, number));
+            if let Some(bearers) = self.bearers.get_mut(hash) {
+                bearers.remove(&number);
+            }
+        }
         self.new_blocks.extend(keys.iter().map(|hash| (*hash, number, golden)));
         for hash in keys {
             self.blocks.entry(hash).or_default().insert(golden);
+            self.bearers.entry(hash).or_default().insert(number);
         }
         let link = &self.links[&number];
         let references = link.state.references.iter().map(|it| (link.reference_hash(it), number));

@@ -37,6 +37,7 @@ impl Batch {
                 self.clusters.entry(former.golden).or_default().insert(heir);
                 self.links.insert(heir, inherited);
                 self.touched.insert(heir);
+                self.spoke(heir, []);
                 let blocks = self.blocks_of(engine, heir);
                 self.reblock(heir, blocks, &[]);
                 self.note(heir, arrival, "inherited");
