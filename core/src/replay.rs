@@ -9,6 +9,7 @@
 
 mod effect;
 mod fold;
+mod rematch;
 mod scope;
 mod step;
 
@@ -85,6 +86,9 @@ pub struct Report {
     pub joined: u64,
     /// Records that belong to a golden record of their own since they have nothing in common with the others any more.
     pub parted: u64,
+    /// Records about which a steward is asked, where it is decided anew who is who.
+    #[serde(default)]
+    pub asked: u64,
     /// By `connection/lens field code`.
     pub issues: BTreeMap<String, IssueCounts>,
     /// What live connections are owed on account of it, by `connection/stream operation`.
@@ -420,7 +424,7 @@ impl<'a> Work<'a> {
 
 /// Reads links of one stream (connection, stream) anew, with the golden records that they belong to, in this transaction.
 pub(crate) fn reread(engine: &Engine, tx: &mut Tx<'_>, links: &[Link], of: (&str, &str), cause: &str) -> Result<()> {
-    let scope = Scope { connection: Some(of.0.to_owned()), stream: Some(of.1.to_owned()), record: None };
+    let scope = Scope { connection: Some(of.0.to_owned()), stream: Some(of.1.to_owned()), ..Scope::default() };
     let mut work = Work::new(engine, &scope, Then::Keep, 0);
     cause.clone_into(&mut work.cause);
     let goldens: BTreeSet<i64> = links.iter().map(|link| link.golden).filter(|id| *id != 0).collect();
@@ -472,7 +476,7 @@ impl Place {
 impl Report {
     /// Whether nothing would be different.
     pub fn is_empty(&self) -> bool {
-        self.changes == 0 && self.joined == 0 && self.parted == 0 && self.unread == 0 && self.letters == 0
+        [self.changes, self.joined, self.parted, self.asked, self.unread, self.letters].iter().all(|count| *count == 0)
     }
 
     fn issues(&mut self, key: &LinkKey, then: &[Issue], today: &[Issue]) {

@@ -89,7 +89,7 @@ impl Rig {
 
     /// A replay comes to the same.
     fn replays(&self) {
-        let all = Scope { connection: None, stream: None, record: None };
+        let all = Scope::default();
         let seen = replay::look(&self.engine, &all, 3, &mut |_| ControlFlow::Continue(())).unwrap();
         assert!(seen.report.is_empty(), "{:?}", seen.report);
     }

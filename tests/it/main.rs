@@ -34,6 +34,7 @@ mod queue;
 mod readme;
 mod reconcile;
 mod rehearsal;
+mod rematch;
 mod replay;
 mod review;
 mod scenarios;

@@ -163,7 +163,7 @@ fn rulings_stand_through_rematching_replay_merges_and_splits() {
 
         // Replay under rules by which one address proves them all to be one.
         let engine = reading(&store, MAPPING);
-        let all = Scope { connection: None, stream: None, record: None };
+        let all = Scope::default();
         let replayed = replay::apply(&engine, &all, "li", 3, &mut |_| ControlFlow::Continue(())).unwrap();
         assert!(replayed.done);
         assert_eq!(groups(&engine), ruled);

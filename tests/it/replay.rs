@@ -18,7 +18,7 @@ use huiliu_tests::memory::Memory;
 use serde_json::{Value, json};
 
 /// Everything.
-const ALL: Scope = Scope { connection: None, stream: None, record: None };
+const ALL: Scope = Scope { connection: None, stream: None, record: None, rematch: false };
 
 fn without(part: &str) -> String {
     assert!(MAPPING.contains(part), "{part}");

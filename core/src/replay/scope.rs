@@ -15,6 +15,10 @@ pub struct Scope {
     pub stream: Option<String>,
     /// Only this record: `connection/lens/id`.
     pub record: Option<String>,
+    /// Whether it is decided anew who is who, also where nothing that was said reads otherwise: after the rules of matching
+    /// or a model changed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rematch: bool,
 }
 
 impl Scope {

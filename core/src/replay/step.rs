@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::effect::{Told, Write};
 use super::fold::{Folded, fold};
-use super::{Scope, Then};
+use super::{Scope, Then, rematch};
 use crate::engine::Engine;
 use crate::link::{Link, LinkState, evidence_of};
 use crate::pipeline::plan;
@@ -80,23 +80,31 @@ pub(super) fn step(
         Page::Loose(numbers) => links::by_numbers(tx, numbers.iter().copied())?,
     };
     let mut reading = read(how, tx, members, told)?;
-    let parted = parted(how, tx, &reading)?;
+    let parted = if how.scope.rematch {
+        rematch::parted(how.engine, tx, &reading.members, &reading.anew)?
+    } else {
+        let parted = parted(how, tx, &reading)?;
+        parted.into_iter().map(|(number, home)| (BTreeSet::from([number]), home)).collect()
+    };
     let mut batch = gather(how, tx, page, &mut reading, &parted, near)?;
     let known: BTreeSet<i64> = batch.goldens.keys().copied().collect();
     let before: BTreeMap<i64, i64> = batch.links.values().map(|link| (link.number, link.golden)).collect();
     take_in(how, &mut batch, &reading, near);
-    for (number, home) in &parted {
-        let from = batch.links.get(number).map_or(0, |link| link.golden);
-        let own = batch.part(&BTreeSet::from([*number]), *home);
+    for (numbers, home) in &parted {
+        let links = numbers.iter().filter_map(|number| batch.links.get(number));
+        let from: BTreeSet<i64> = links.map(|link| link.golden).collect();
+        let own = batch.part(numbers, *home);
         batch.dirty(own, 0, "split");
-        batch.dirty(from, 0, "split");
+        from.into_iter().for_each(|golden| batch.dirty(golden, 0, "split"));
     }
+    let parted: BTreeSet<i64> = parted.into_iter().flat_map(|it| it.0).collect();
     join(how, &mut batch, &reading);
     batch.reblock_moved(how.engine);
     let moved = batch.links.values().filter(|link| before.get(&link.number).is_some_and(|then| *then != link.golden));
     let moved: BTreeSet<i64> = moved.map(|link| link.number).collect();
+    told.report.asked += batch.reviews.len() as u64;
     told.report.parted += parted.len() as u64;
-    told.report.joined += moved.iter().filter(|number| !parted.contains_key(number)).count() as u64;
+    told.report.joined += moved.iter().filter(|number| !parted.contains(number)).count() as u64;
     let regrouped: BTreeSet<i64> = moved.iter().filter_map(|number| before.get(number)).copied().collect();
     let owed = recompute(how, tx, page, &mut batch)?;
     let settled = settle(how.engine, &mut batch, &|_| how.cause.to_owned());
@@ -218,10 +226,11 @@ fn gather(
     tx: &mut Tx<'_>,
     page: &Page,
     reading: &mut Reading,
-    parted: &BTreeMap<i64, Option<i64>>,
+    parted: &[(BTreeSet<i64>, Option<i64>)],
     near: &Near,
 ) -> Result<Batch> {
-    let hashes: BTreeSet<i64> = reading.moved().flat_map(|(link, state)| keys_of(how.engine, link, state)).collect();
+    let hashes: BTreeSet<i64> =
+        reading.looked_at(how).flat_map(|(link, state)| keys_of(how.engine, link, state)).collect();
     let mut candidates =
         blocks::candidates_in_write(tx, how.engine.store.tail(), hashes.iter().copied(), BLOCK_LINKS_MAX)?;
     for hash in hashes {
@@ -229,7 +238,7 @@ fn gather(
     }
     let mut ids: BTreeSet<i64> = candidates.iter().map(|(_, golden)| *golden).collect();
     ids.extend(Batch::bound(tx, &reading.members)?);
-    ids.extend(parted.values().flatten());
+    ids.extend(parted.iter().filter_map(|it| it.1));
     let loose = match page {
         Page::Goldens(goldens) => {
             ids.extend(goldens);
@@ -253,12 +262,15 @@ fn gather(
 }
 
 fn take_in(how: &How<'_>, batch: &mut Batch, reading: &Reading, near: &mut Near) {
-    for old in &reading.members {
-        let Some(state) = reading.anew.get(&old.number) else { continue };
-        let Some(link) = batch.links.get_mut(&old.number) else { continue };
+    for (number, state) in &reading.anew {
+        let Some(link) = batch.links.get_mut(number) else { continue };
         link.state = state.clone();
-        batch.touched.insert(old.number);
-        if !state.is_same_evidence(&old.state) || state.references != old.state.references {
+        batch.touched.insert(*number);
+    }
+    for old in &reading.members {
+        let state = reading.state_of(old);
+        let is_other = !state.is_same_evidence(&old.state) || state.references != old.state.references;
+        if is_other || (how.scope.rematch && old.golden != 0) {
             let (before, after) = (block_keys(how.engine, old), keys_of(how.engine, old, state));
             if how.then == Then::Forget && old.golden != 0 && near.blocks.len() < NEAR_MAX {
                 for hash in &after {
@@ -271,7 +283,7 @@ fn take_in(how: &How<'_>, batch: &mut Batch, reading: &Reading, near: &mut Near)
 }
 
 fn join(how: &How<'_>, batch: &mut Batch, reading: &Reading) {
-    let moved: BTreeSet<i64> = reading.moved().map(|(link, _)| link.number).collect();
+    let moved: BTreeSet<i64> = reading.looked_at(how).map(|(link, _)| link.number).collect();
     for link in &reading.members {
         if moved.contains(&link.number) || !batch.partners(link.number).is_empty() {
             batch.join(how.engine, link.number, 0);
@@ -330,9 +342,14 @@ pub(crate) fn writes(
 }
 
 impl Reading {
-    /// Links whose evidence is another now.
-    fn moved(&self) -> impl Iterator<Item = (&Link, &LinkState)> {
-        let both = self.members.iter().filter_map(|link| Some((link, self.anew.get(&link.number)?)));
-        both.filter(|(link, state)| !state.is_same_evidence(&link.state))
+    fn state_of<'a>(&'a self, link: &'a Link) -> &'a LinkState {
+        self.anew.get(&link.number).unwrap_or(&link.state)
+    }
+
+    /// Links of which it is decided who they are: whose evidence is another now, or all.
+    fn looked_at<'a>(&'a self, how: &How<'_>) -> impl Iterator<Item = (&'a Link, &'a LinkState)> {
+        let all = how.scope.rematch;
+        let both = self.members.iter().map(|link| (link, self.state_of(link)));
+        both.filter(move |(link, state)| !state.is_same_evidence(&link.state) || (all && !link.is_tombstone()))
     }
 }

@@ -20,7 +20,7 @@ use crate::{deployment, in_force, say, table};
 /// system is asked.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  huiliu replay --dry-run\n  huiliu replay --connection shop --stream customers\n  huiliu replay --record shop/customers/1001 --yes"
+    after_help = "Examples:\n  huiliu replay --dry-run\n  huiliu replay --connection shop --stream customers\n  huiliu replay --record shop/customers/1001 --yes\n  huiliu replay --rematch --dry-run"
 )]
 pub struct Args {
     /// Only records of this connection.
@@ -32,6 +32,9 @@ pub struct Args {
     /// Only this record, as CONNECTION/STREAM/ID.
     #[arg(long, conflicts_with = "connection")]
     record: Option<LinkKey>,
+    /// Also decide anew who is who, of every record: after match.toml or a model changed.
+    #[arg(long, conflicts_with_all = ["connection", "record"])]
+    rematch: bool,
     /// Do it without asking: for scripts.
     #[arg(long, conflicts_with = "dry_run")]
     yes: bool,
@@ -107,7 +110,7 @@ fn scope(engine: &Engine, args: &Args, language: Language) -> Result<Scope, Stri
         }
     }
     let record = args.record.as_ref().map(ToString::to_string);
-    Ok(Scope { connection: args.connection.clone(), stream: args.stream.clone(), record })
+    Ok(Scope { connection: args.connection.clone(), stream: args.stream.clone(), record, rematch: args.rematch })
 }
 
 /// Shows how far it is, and leaves as much time to live traffic as it takes itself.
@@ -151,7 +154,7 @@ pub(super) fn numbers(report: &Report, language: Language) -> String {
         text += &format!("  {}: {count}\n", word(outcome, language));
     }
     text += &fields(report, language);
-    let Report { goldens, joined, parted, unread, letters, .. } = report;
+    let Report { goldens, joined, parted, asked, unread, letters, .. } = report;
     let lines = [
         (*goldens, say!(language, "{goldens} golden record(s) would differ", "{goldens} 条主记录将有变化")),
         (
@@ -159,6 +162,7 @@ pub(super) fn numbers(report: &Report, language: Language) -> String {
             say!(language, "{joined} record(s) would join another golden record", "{joined} 条记录将并入其他主记录"),
         ),
         (*parted, say!(language, "{parted} record(s) would part from theirs", "{parted} 条记录将从主记录拆出")),
+        (*asked, say!(language, "{asked} record(s) would be asked about", "{asked} 条记录将提交人工审核")),
         (
             *unread,
             say!(

@@ -187,6 +187,20 @@ impl<'a> View<'a> {
     }
 }
 
+/// Which of so many belong together: by each, the lowest of its group.
+pub fn groups(count: usize, holds: impl Fn(usize, usize) -> bool) -> Vec<usize> {
+    let mut group: Vec<usize> = (0..count).collect();
+    for a in 0..count {
+        for b in a + 1..count {
+            let (one, other) = (group[a].min(group[b]), group[a].max(group[b]));
+            if one != other && holds(a, b) {
+                group.iter_mut().filter(|it| **it == other).for_each(|it| *it = one);
+            }
+        }
+    }
+    group
+}
+
 fn pairs(count: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..count).flat_map(move |a| (a + 1..count).map(move |b| (a, b)))
 }

@@ -85,7 +85,7 @@ fn a_copy_that_shows_up_before_the_retry_is_not_said() {
         rig.settle();
         assert_eq!(rig.said_by_b(), ["title"]);
         assert_eq!(rig.a.get("1")["title"], "LEAD BUYER");
-        let everything = Scope { connection: None, stream: None, record: None };
+        let everything = Scope::default();
         let told = replay::look(&rig.engine, &everything, 3, &mut |_| ControlFlow::Continue(())).unwrap();
         assert_eq!(
             (told.report.outcomes.get("changed"), told.report.goldens),
@@ -111,7 +111,7 @@ fn who_edits_over_a_write_without_an_answer_has_seen_it() {
         let writes = rig.settle();
         assert_eq!((&rig.a.get("1")["title"], &rig.b.get("made1")["title"]), (&json!("c"), &json!("c")));
         assert_eq!(writes, 1, "the edit travels, the write is not made again");
-        let everything = Scope { connection: None, stream: None, record: None };
+        let everything = Scope::default();
         let told = replay::look(&rig.engine, &everything, 3, &mut |_| ControlFlow::Continue(())).unwrap();
         assert_eq!((told.report.outcomes.get("changed"), told.report.goldens), (None, 0), "{told:?}");
     });

@@ -46,6 +46,13 @@ pub(crate) struct Contest {
     pub freed: BTreeSet<i64>,
 }
 
+impl Contest {
+    /// Whether this batch heard something new from a link.
+    pub(super) fn has_spoken(&self, number: i64) -> bool {
+        self.spoke.contains(&number)
+    }
+}
+
 /// Golden records that ties connect, each with what its links say.
 #[derive(Default)]
 struct Around {

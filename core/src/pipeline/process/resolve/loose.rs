@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use huiliu_mappings::matching::partition::groups;
 use huiliu_mappings::matching::{self, Evidence, partition};
 
 use super::Batch;
@@ -226,8 +227,13 @@ impl Batch {
             .iter()
             .zip(targets)
             .map(|(part, target)| {
+                let is_home = |number: &i64, home: i64| origin(number) == Some(home);
+                // Who moved by a word of his own leaves the number to those who said nothing.
+                let is_quiet = |number: &i64| !self.contest.has_spoken(*number);
                 let elsewhere = |home: &i64| {
-                    parts.iter().filter(|it| *it != part).flatten().any(|number| origin(number) == Some(*home))
+                    let is_left = part.iter().any(|it| is_home(it, *home) && is_quiet(it));
+                    let mut others = parts.iter().filter(|it| *it != part).flatten();
+                    others.any(|it| is_home(it, *home) && (!is_left || is_quiet(it)))
                 };
                 let dead = |home: &i64| self.goldens.get(home).is_some_and(|it| it.merged_into.is_some());
                 let former = part.iter().filter_map(origin).filter(|it| *it != golden && dead(it) && !elsewhere(it));
@@ -295,18 +301,4 @@ impl Glue {
         let host = self.origins.iter().position(|it| *it == Some(self.golden)).unwrap_or(0);
         to == host || (alone == host && to == usize::from(host == 0))
     }
-}
-
-/// Which of so many belong together: by each, the lowest of its group.
-fn groups(count: usize, holds: impl Fn(usize, usize) -> bool) -> Vec<usize> {
-    let mut group: Vec<usize> = (0..count).collect();
-    for a in 0..count {
-        for b in a + 1..count {
-            let (one, other) = (group[a].min(group[b]), group[a].max(group[b]));
-            if one != other && holds(a, b) {
-                group.iter_mut().filter(|it| **it == other).for_each(|it| *it = one);
-            }
-        }
-    }
-    group
 }
