@@ -277,21 +277,22 @@ impl Batch {
         let bonds = Bonds { one: &one, held: &held, apart: &apart };
         let group = partition(&engine.matching, &entity, &said, &bonds);
         let group_of: BTreeMap<i64, usize> = numbers.iter().copied().zip(group.iter().copied()).collect();
-        let moved = self.arrange(engine, goldens, &group_of, position);
-        for number in moved {
-            let golden = self.links.get(&number).map_or(0, |link| link.golden);
-            if let Decision::Review { candidates } = self.decide(engine, number, &self.blocks_of(engine, number)) {
-                self.ask(engine, number, golden, candidates);
-            }
-        }
+        let mut doubtful = self.arrange(engine, goldens, &group_of, position);
         for (at, number) in numbers.iter().enumerate() {
             let ties =
                 |other: usize| self.are_tied(engine, &entity, (*number, &said[at]), (numbers[other], &said[other]));
             let is_tied = (0..said.len()).any(|other| group[other] != group[at] && ties(other));
             if is_tied {
                 self.contest.tied.insert(*number);
+                doubtful.insert(*number);
             } else if self.contest.marked.contains(number) {
                 self.contest.freed.insert(*number);
+            }
+        }
+        for number in doubtful {
+            let golden = self.links.get(&number).map_or(0, |link| link.golden);
+            if let Decision::Review { candidates } = self.decide(engine, number, &self.blocks_of(engine, number)) {
+                self.ask(engine, number, golden, candidates);
             }
         }
     }
