@@ -21,7 +21,7 @@ use huiliu_core::store::{Store, deliveries, goldens, links, stewards};
 use huiliu_mappings::merge::GoldenRecord;
 use serde_json::{Value, json};
 
-use self::script::{How, ROUND_EDITS, Script, Step, Whose, in_a, in_b};
+use self::script::{How, ROUND_EDITS, Script, Step, Whose, in_a, in_b, whose};
 use crate::kit::{self, DAY_ONE_US};
 use crate::memory::Memory;
 
@@ -75,7 +75,7 @@ struct Play {
 }
 
 impl Play {
-    fn begin(store: Store, size: Size) -> Self {
+    fn begin(store: Store, size: Size, script: &Script) -> Self {
         let clock = Clock::manual(DAY_ONE_US);
         let systems = [(); 3].map(|()| Arc::new(Memory::new(false)));
         let mut connections = Vec::new();
@@ -87,19 +87,19 @@ impl Play {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let mut play = Self { engine, systems, runtime, made: BTreeMap::new() };
         for customer in 0..size.customers {
-            play.systems[0].edit(&format!("a{customer}"), &in_a(customer));
+            play.systems[0].edit(&format!("a{customer}"), &in_a(script, customer));
         }
         play.settle();
         play.engine.clock.advance_us(ROUND_US);
         for customer in 0..size.customers {
-            if let Some(body) = in_b(customer) {
+            if let Some(body) = in_b(script, customer) {
                 play.systems[1].edit(&format!("b{customer}"), &body);
             }
         }
         play.settle();
         for id in play.systems[2].ids() {
             let address = play.systems[2].get(&id)["email"].as_str().expect("an address").to_owned();
-            let customer = address.trim_start_matches('p').trim_end_matches("@example.com").to_owned();
+            let customer = whose(&address).expect("the address of a customer");
             play.made.insert(format!("c{customer}"), id);
         }
         assert_eq!(play.made.len(), size.customers, "everybody is known to all");
@@ -327,12 +327,12 @@ pub fn round(store: Store, control: Store, size: Size) -> Done {
     let begun = Instant::now();
     let script = Script::draw(size);
     let rounds = i64::try_from(script.rounds.len()).unwrap_or(i64::MAX);
-    let control = Play::begin(control, size);
+    let control = Play::begin(control, size, &script);
     control.rule(&script.merges);
     control.live(&script.rounds, 2);
     let wanted = control.state();
 
-    let play = Play::begin(store, size);
+    let play = Play::begin(store, size, &script);
     let before = play.links().iter().map(|link| link.golden).collect::<BTreeSet<_>>().len();
     for (one, other, _) in script.merges.iter().filter(|it| it.2 == How::Said) {
         review::link(&play.engine, play.golden(*one), play.golden(*other), WANG).expect("they are linked");

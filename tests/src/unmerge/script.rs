@@ -29,7 +29,7 @@ pub type Whose = (usize, String);
 pub enum How {
     /// A steward said so.
     Said,
-    /// Somebody took one for the other in `a`, and was never corrected.
+    /// They have one name, and somebody took one for the other in `a`, and was never corrected.
     Taken,
     /// The same, corrected in the middle of the edits.
     Corrected,
@@ -51,17 +51,28 @@ fn name(customer: usize) -> String {
     format!("{}{}{}{}", FAMILY[customer % 8], given(customer / 8), given(customer / 80), given(customer / 800))
 }
 
+/// Of two customers they have nothing in common.
 fn email(customer: usize) -> String {
-    format!("p{customer}@example.com")
+    let letter =
+        |turn: usize| char::from(b'a' + u8::try_from((customer * 7919 + turn * 31) / (turn * turn) % 26).unwrap_or(0));
+    let word: String = (1..=5).map(letter).collect();
+    format!("p{customer}{word}@example.com")
+}
+
+/// Whose address it is.
+pub fn whose(email: &str) -> Option<usize> {
+    let digits = email.strip_prefix('p')?;
+    digits[..digits.find(|c: char| !c.is_ascii_digit())?].parse().ok()
 }
 
 /// As `a` spells it.
-fn phone(number: usize) -> String {
+fn phone(customer: usize) -> String {
+    let number = (customer * 62_983 + 7) % 100_000_000;
     format!("138 {:04} {:04}", number / 10_000, number % 10_000)
 }
 
 /// Some know no title, as null or as nothing, some no phone, some no tags.
-pub fn in_a(customer: usize) -> Value {
+pub fn in_a(script: &Script, customer: usize) -> Value {
     let title = match customer % 5 {
         0 => Value::Null,
         1 => json!(""),
@@ -69,20 +80,30 @@ pub fn in_a(customer: usize) -> Value {
     };
     let phone = if customer.is_multiple_of(6) { Value::Null } else { json!(phone(customer)) };
     let tags = if customer.is_multiple_of(4) { json!([]) } else { json!([format!("z{customer}"), "vip"]) };
-    json!({ "name": name(customer), "email": email(customer), "title": title, "phone": phone, "tags": tags })
+    json!({ "name": script.called(customer), "email": email(customer), "title": title, "phone": phone, "tags": tags })
 }
 
 /// A third of the customers is not known there.
-pub fn in_b(customer: usize) -> Option<Value> {
+pub fn in_b(script: &Script, customer: usize) -> Option<Value> {
     let title = if customer.is_multiple_of(2) { json!(format!("总监 {customer}")) } else { json!("") };
     let phone = if customer.is_multiple_of(7) { json!(format!("(139) {customer:08}")) } else { Value::Null };
     let tags = json!([format!("y{customer}")]);
-    let body =
-        json!({ "name": name(customer), "email": email(customer), "title": title, "phone": phone, "tags": tags });
-    (!customer.is_multiple_of(3)).then_some(body)
+    let name = script.called(customer);
+    let body = json!({ "name": name, "email": email(customer), "title": title, "phone": phone, "tags": tags });
+    is_in_b(customer).then_some(body)
+}
+
+fn is_in_b(customer: usize) -> bool {
+    !customer.is_multiple_of(3)
 }
 
 impl Script {
+    /// The name of a customer: who is taken for another is a namesake.
+    fn called(&self, customer: usize) -> String {
+        let namesake = self.merges.iter().find(|it| it.2 != How::Said && it.1 == customer);
+        name(namesake.map_or(customer, |it| it.0))
+    }
+
     pub fn draw(size: Size) -> Self {
         let mut dice = Dice::new(size.seed);
         let merges = Self::merges(size, &mut dice);
@@ -140,9 +161,9 @@ impl Script {
     }
 }
 
-/// A clerk writes into the record of one customer what another one is called, and where he is reached.
+/// A clerk writes into the record of one customer where his namesake is reached.
 fn take(as_whom: usize, whose: usize) -> (Whose, Step) {
-    ((0, format!("a{whose}")), Step::Patch(json!({ "name": name(as_whom), "email": email(as_whom) })))
+    ((0, format!("a{whose}")), Step::Patch(json!({ "email": email(as_whom) })))
 }
 
 fn edit(
@@ -153,7 +174,7 @@ fn edit(
     tags: &mut BTreeMap<Whose, Vec<String>>,
 ) -> (Whose, Step) {
     let system = dice.below(3);
-    let is_known = system != 1 || in_b(customer).is_some();
+    let is_known = system != 1 || is_in_b(customer);
     let whose = if is_known { (system, format!("{}{customer}", NAMES[system])) } else { (0, format!("a{customer}")) };
     let step = match dice.below(12) {
         // Somebody new, or another record of somebody known; who was taken for another would be a question.

@@ -5,12 +5,14 @@ mod anew;
 mod brake;
 mod copies;
 mod gone;
+mod keys;
 mod loose;
 mod succession;
 
 pub(crate) use age::said_at_us;
 use age::{can_fetch, heard_now, is_hearsay, is_overtaken, is_stale};
 pub(super) use brake::running;
+pub(crate) use keys::block_keys;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -117,13 +119,6 @@ impl Batch {
         batch.load_origins(tx, known_goldens)?;
         batch.begin_contest(tx, hashes)?;
         Ok(batch)
-    }
-
-    /// Golden records worth comparing, by block.
-    pub fn near(&mut self, candidates: impl IntoIterator<Item = (i64, i64)>) {
-        for (hash, golden) in candidates {
-            self.blocks.entry(hash).or_default().insert(golden);
-        }
     }
 
     /// The golden records to which rulings bind these links.
@@ -433,15 +428,6 @@ impl Batch {
         self.moved.insert(number);
     }
 
-    /// Blocks name the golden record: those of links that moved are written anew, last word first.
-    pub fn reblock_moved(&mut self, engine: &Engine) {
-        let moved = std::mem::take(&mut self.moved);
-        self.new_blocks.retain(|block| !moved.contains(&block.1));
-        for link in moved.iter().filter_map(|number| self.links.get(number)) {
-            self.new_blocks.extend(block_keys(engine, link).into_iter().map(|hash| (hash, link.number, link.golden)));
-        }
-    }
-
     /// Asks a steward, once: a question that waits already is only asked anew when it is about somebody else, too, or when
     /// other reasons speak for it by now; then nobody puts it off any more.
     fn ask(&mut self, engine: &Engine, link: i64, golden: i64, candidates: Vec<(i64, Explanation)>) {
@@ -472,31 +458,8 @@ impl Batch {
         }
     }
 
-    pub fn reblock(&mut self, number: i64, keys: Vec<i64>, old: &[i64]) {
-        let Some(link) = self.links.get(&number) else { return };
-        let golden = link.golden;
-        for hash in old.iter().filter(|hash| !keys.contains(hash)) {
-            self.dropped_blocks.push((*hash, number));
-            if let Some(bearers) = self.bearers.get_mut(hash) {
-                bearers.remove(&number);
-            }
-        }
-        self.new_blocks.extend(keys.iter().map(|hash| (*hash, number, golden)));
-        for hash in keys {
-            self.blocks.entry(hash).or_default().insert(golden);
-            self.bearers.entry(hash).or_default().insert(number);
-        }
-        let link = &self.links[&number];
-        let references = link.state.references.iter().map(|it| (link.reference_hash(it), number));
-        self.new_references.extend(references);
-    }
-
     fn note(&mut self, link: i64, arrival: &Arrival, outcome: &str) {
         let detail = (!arrival.issues.is_empty()).then(|| serde_json::to_string(&arrival.issues).unwrap_or_default());
         self.journal.push(JournalLine { link, position: arrival.position, outcome: outcome.to_owned(), detail });
     }
-}
-
-pub(crate) fn block_keys(engine: &Engine, link: &Link) -> Vec<i64> {
-    matching::block_keys(&engine.matching, link.entity.as_str(), &link.state.evidence())
 }

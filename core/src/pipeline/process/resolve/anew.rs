@@ -65,16 +65,6 @@ struct Around {
 }
 
 impl Batch {
-    /// Links that are worth comparing, by block, each with the golden record that it has in the store.
-    pub(super) fn near_links(&mut self, candidates: Vec<blocks::Block>) {
-        for (hash, number, golden) in candidates {
-            // This batch may have moved it.
-            let golden = self.links.get(&number).map_or(golden, |link| link.golden);
-            self.blocks.entry(hash).or_default().insert(golden);
-            self.bearers.entry(hash).or_default().insert(number);
-        }
-    }
-
     /// Notes what was loaded with the batch.
     pub(super) fn begin_contest(&mut self, tx: &mut Tx<'_>, hashes: BTreeSet<i64>) -> Result<()> {
         self.contest.loaded.extend(hashes);
