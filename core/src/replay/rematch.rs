@@ -26,7 +26,9 @@ pub(super) fn parted(
     for link in members.iter().filter(|link| link.golden != 0) {
         clusters.entry(link.golden).or_default().push(link);
     }
-    clusters.values_mut().for_each(|links| links.sort_unstable_by_key(|link| link.number));
+    for links in clusters.values_mut() {
+        links.sort_unstable_by_key(|link| link.number);
+    }
     clusters.retain(|_, links| (2..=LINKS_MAX).contains(&links.len()));
     let many = clusters.values().flatten().map(|link| link.number);
     let ruled: BTreeSet<(i64, i64)> = stewards::ruled_same(tx, many)?.into_iter().collect();

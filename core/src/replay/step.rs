@@ -95,7 +95,9 @@ pub(super) fn step(
         let from: BTreeSet<i64> = links.map(|link| link.golden).collect();
         let own = batch.part(numbers, *home);
         batch.dirty(own, 0, "split");
-        from.into_iter().for_each(|golden| batch.dirty(golden, 0, "split"));
+        for golden in from {
+            batch.dirty(golden, 0, "split");
+        }
     }
     let parted: BTreeSet<i64> = parted.into_iter().flat_map(|it| it.0).collect();
     join(how, &mut batch, &reading);
