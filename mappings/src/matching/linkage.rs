@@ -21,6 +21,7 @@ mod model;
 mod profile;
 mod resident;
 mod settings;
+mod sieve;
 mod similar;
 mod slots;
 mod table;
@@ -43,6 +44,7 @@ use compare::{COMPARISONS_MAX, Comparer, Outcome};
 use features::Features;
 use guard::Guards;
 use model::{Model, Pair, scrambled};
+use sieve::Sieve;
 
 /// What [`run`] found.
 #[derive(Clone, Debug)]
@@ -75,7 +77,7 @@ pub fn at_links(table: Table, settings: &Settings, links: &[f64], progress: Prog
     let found = learned(table, settings, progress, |learned, progress| {
         let Learned { order, comparer, model, pairs, seen, rules, .. } = learned;
         let lowest = links.iter().copied().fold(f64::INFINITY, f64::min);
-        let edges = edges(model, comparer, pairs, seen, lowest);
+        let edges = all_edges(model, comparer, pairs, seen, lowest);
         progress(6, "form clusters");
         let found = |link: &f64| {
             let edges: Vec<Edge> = edges.iter().copied().filter(|edge| f64::from(edge.bits) >= *link).collect();
@@ -180,26 +182,42 @@ fn compared(model: &Model, of: &Comparer<'_>, (a, b): (u32, u32), out: &mut [Out
 fn learn(model: &mut Model, comparer: &Comparer<'_>, pairs: &[u64], settings: &Settings) -> Vec<Pair> {
     let learning = &settings.learning;
     let every = u64::try_from(pairs.len().div_ceil(learning.training_pairs.max(1)).max(1)).unwrap_or(1);
-    let mut out = [Outcome::SILENT; COMPARISONS_MAX];
-    let sample = pairs.iter().filter(|pair| scrambled(**pair).is_multiple_of(every));
-    let training: Vec<Pair> = sample.map(|pair| compared(model, comparer, ends(*pair), &mut out)).collect();
+    let sample = pairs.iter().filter(|pair| scrambled(**pair).is_multiple_of(every)).map(|pair| ends(*pair));
+    let mut training: Vec<Pair> = Vec::new();
+    comparer.each(sample, |(a, b), out| training.push(model.pair(a, b, out)));
     let each = f64::from(u32::try_from(every).unwrap_or(u32::MAX));
     model.learn(comparer, &training, each, learning, learning.rounds);
     training
 }
 
 /// The pairs from `lowest` bits on; those that were `seen`, in the same order, are not compared again.
-fn edges(model: &Model, comparer: &Comparer<'_>, pairs: &[u64], seen: &[Pair], lowest: f64) -> Vec<Edge> {
-    let mut out = [Outcome::SILENT; COMPARISONS_MAX];
+fn all_edges(model: &Model, comparer: &Comparer<'_>, pairs: &[u64], seen: &[Pair], lowest: f64) -> Vec<Edge> {
+    let mut known: Vec<Edge> = seen.iter().filter_map(|pair| edge(model, pair, lowest)).collect();
     let mut seen = seen.iter().peekable();
-    let edge = |pair: &u64| {
-        let (a, b) = ends(*pair);
-        let known = seen.next_if(|seen| (seen.a, seen.b) == (a, b)).copied();
-        let bits = model.bits(&known.unwrap_or_else(|| compared(model, comparer, (a, b), &mut out)));
-        #[allow(clippy::cast_possible_truncation)] // Some hundred bits at most.
-        (bits >= lowest).then_some(Edge { a, b, bits: bits as f32 })
-    };
-    pairs.iter().filter_map(edge).collect()
+    let open = pairs.iter().map(|pair| ends(*pair));
+    let open = open.filter(|ends| seen.next_if(|seen| (seen.a, seen.b) == *ends).is_none());
+    known.extend(edges(model, comparer, open, lowest));
+    known
+}
+
+/// The pairs of at least so many bits, in their order.
+fn edges(
+    model: &Model,
+    comparer: &Comparer<'_>,
+    pairs: impl IntoIterator<Item = (u32, u32)>,
+    lowest: f64,
+) -> Vec<Edge> {
+    let sieve = Sieve::new(model, comparer, lowest);
+    let mut edges = Vec::new();
+    comparer.each(sieve.pass(pairs), |(a, b), out| edges.extend(edge(model, &model.pair(a, b, out), lowest)));
+    edges
+}
+
+/// A pair of at least `lowest` bits as an edge.
+fn edge(model: &Model, pair: &Pair, lowest: f64) -> Option<Edge> {
+    let bits = model.bits(pair);
+    #[allow(clippy::cast_possible_truncation)] // Some hundred bits at most.
+    (bits >= lowest).then_some(Edge { a: pair.a, b: pair.b, bits: bits as f32 })
 }
 
 /// Of so few rows every pair is compared.

@@ -7,7 +7,7 @@ use std::iter::repeat;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::block::{self, Blocks, Key, Part, Wanted, keys};
-use super::compare::{COMPARISONS_MAX, Comparer, Outcome};
+use super::compare::Comparer;
 use super::model::{Dice, Model, Pair, count};
 use super::settings::Learning;
 use super::table::Id;
@@ -218,12 +218,9 @@ fn partners(parts: &[Part<'_>], rules: &[Rule], comparer: &Comparer<'_>, model: 
         found.sort_unstable();
         found.dedup();
     }
-    let mut out = [Outcome::SILENT; COMPARISONS_MAX];
-    let compared = |(a, b): (u32, u32)| {
-        comparer.compare(a as usize, b as usize, &mut out);
-        model.pair(a, b, &out)
-    };
-    found.into_iter().map(compared).collect()
+    let mut pairs = Vec::with_capacity(found.len());
+    comparer.each(found, |(a, b), out| pairs.push(model.pair(a, b, out)));
+    pairs
 }
 
 /// The rules by which partners are looked for: all of a small table, of a large one those of many kinds that cost about

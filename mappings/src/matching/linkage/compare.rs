@@ -2,6 +2,7 @@
 
 mod address;
 mod names;
+mod near;
 mod words;
 
 use super::features::{Features, Spelled, Worded};
@@ -9,6 +10,8 @@ use super::forms::Date;
 use super::settings::Settings;
 use super::table::Feature;
 use crate::chinese::ids::{self, Relation};
+
+pub(super) use near::Near;
 
 /// What one comparison shows of a pair.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -62,10 +65,51 @@ pub(super) struct Comparison<'a> {
     pub expected: &'a [f64],
 }
 
-impl Comparison<'_> {
+impl<'a> Comparison<'a> {
     /// Levels, the silent one not counted.
     pub(super) fn levels(&self) -> usize {
         self.expected.len()
+    }
+
+    /// All that is looked at.
+    pub(super) fn near(&self) -> Vec<Near<'a>> {
+        Near::of(&self.look)
+    }
+
+    /// The feature of which equal values have the first level and others have another one, whatever else there is; none where
+    /// more than one value counts.
+    fn feature(&self) -> Option<&'a Feature> {
+        match &self.look {
+            // What is Chinese may be equal in more ways than one.
+            Look::Given(it) | Look::Family(it) => (!it.letters.has_han()).then_some(&it.feature),
+            Look::Middle(it) | Look::Phone(it) | Look::Birth(it, _) | Look::Identifier(it) | Look::Email(it, _) => {
+                Some(&it.feature)
+            }
+            Look::Name(it) | Look::Words(it) => it.companies.is_empty().then_some(&it.feature),
+            Look::Category(it) => Some(&it.feature),
+            Look::Equal(it) | Look::Number(it, _) => Some(it),
+            Look::Checked(_) | Look::Address(_) | Look::Locality(_) => None,
+        }
+    }
+
+    /// Whether [`Self::at_a_glance`] tells what all equal values show.
+    pub(super) fn is_equal_known(&self) -> bool {
+        self.feature().is_some()
+    }
+
+    /// What is known of two rows before their values are held against each other: where they are equal, or one says nothing.
+    pub(super) fn at_a_glance(&self, (a, b): (usize, usize)) -> Option<Outcome> {
+        let feature = self.feature()?;
+        match feature.pair(a, b) {
+            Some((x, y)) if x == y => Some(Outcome::equal(1, feature.share(x))),
+            // A name may be in the other one's place.
+            None if !self.is_name() => Some(Outcome::SILENT),
+            _ => None,
+        }
+    }
+
+    fn is_name(&self) -> bool {
+        matches!(self.look, Look::Given(_) | Look::Family(_))
     }
 }
 
@@ -77,6 +121,7 @@ pub(super) struct Comparer<'a> {
     pub features: &'a Features,
     settings: &'a Settings,
     pub comparisons: Vec<Comparison<'a>>,
+    near: Vec<Near<'a>>,
 }
 
 impl<'a> Comparer<'a> {
@@ -103,6 +148,7 @@ impl<'a> Comparer<'a> {
         looks.extend(f.categories.iter().map(|it| ("category", Look::Category(it))));
         looks.extend(f.numbers.iter().map(|(it, numbers)| ("number", Look::Number(it, numbers))));
         looks.truncate(COMPARISONS_MAX);
+        let near = looks.iter().flat_map(|(_, look)| Near::of(look)).collect();
         let expected = |(name, look): (&'static str, Look<'a>)| {
             let expected = &settings.compare[name];
             // Beside a person's own names the name of an organisation is no more than where she belongs.
@@ -110,7 +156,7 @@ impl<'a> Comparer<'a> {
             Comparison { name, look, shared: expected.shared || beside, expected: &expected.shares }
         };
         let comparisons = looks.into_iter().map(expected).collect();
-        Self { features, settings, comparisons }
+        Self { features, settings, comparisons, near }
     }
 
     /// What a row says to a comparison, in the form in which it is compared.
@@ -131,6 +177,22 @@ impl<'a> Comparer<'a> {
         }
     }
 
+    /// Compares many pairs, one after the other, and hands over what each of them shows.
+    pub(super) fn each(
+        &self,
+        pairs: impl IntoIterator<Item = (u32, u32)>,
+        mut take: impl FnMut((u32, u32), &[Outcome; COMPARISONS_MAX]),
+    ) {
+        let mut out = [Outcome::SILENT; COMPARISONS_MAX];
+        let (mut pairs, mut some) = (pairs.into_iter(), Vec::new());
+        while Near::next(&self.near, &mut pairs, &mut some) {
+            for (a, b) in some.drain(..) {
+                self.compare(a as usize, b as usize, &mut out);
+                take((a, b), &out);
+            }
+        }
+    }
+
     /// Compares two rows; `out` gets an outcome a comparison.
     pub(super) fn compare(&self, a: usize, b: usize, out: &mut [Outcome; COMPARISONS_MAX]) {
         for (outcome, comparison) in out.iter_mut().zip(&self.comparisons) {
@@ -142,6 +204,12 @@ impl<'a> Comparer<'a> {
             let [first, second, ..] = out;
             names::swap(given, family, (a, b), (first, second));
         }
+    }
+
+    /// The outcome of one comparison, of those that say the same whatever the others do.
+    pub(super) fn alone(&self, comparison: usize, (a, b): (usize, usize)) -> Option<Outcome> {
+        let it = &self.comparisons[comparison];
+        (!it.is_name()).then(|| self.look(&it.look, a, b))
     }
 
     fn look(&self, look: &Look<'_>, a: usize, b: usize) -> Outcome {

@@ -138,7 +138,7 @@ pub(super) fn judged<T>(
 ) -> Option<T> {
     let link = settings.clusters.link;
     let used = super::learned(table, settings, progress, |learned, progress| {
-        let edges = super::edges(learned.model, learned.comparer, learned.pairs, learned.seen, link);
+        let edges = super::all_edges(learned.model, learned.comparer, learned.pairs, learned.seen, link);
         progress(6, "form clusters");
         let of = super::formed(learned, &edges, link, settings);
         let rules: Vec<Vec<String>> =

@@ -7,7 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use super::compare::{COMPARISONS_MAX, Comparer, Outcome};
+use super::choose::number;
+use super::compare::{Comparer, Outcome};
 use super::settings::Learning;
 use super::table::Feature;
 
@@ -180,18 +181,14 @@ impl Model {
         let rows = comparer.features.rows;
         let count_of = comparer.comparisons.len();
         let mut seen = vec![[0.0; LEVELS]; count_of];
-        let mut out = [Outcome::SILENT; COMPARISONS_MAX];
         let mut dice = Dice::new(7);
-        for _ in 0..learning.random_pairs.min(rows.saturating_mul(rows)) {
-            let (a, b) = (dice.below(rows), dice.below(rows));
-            if a == b {
-                continue;
-            }
-            comparer.compare(a, b, &mut out);
-            for (seen, outcome) in seen.iter_mut().zip(&out) {
+        let random = 0..learning.random_pairs.min(rows.saturating_mul(rows));
+        let pairs = random.map(|_| (number(dice.below(rows)), number(dice.below(rows)))).filter(|(a, b)| a != b);
+        comparer.each(pairs, |_, out| {
+            for (seen, outcome) in seen.iter_mut().zip(out) {
                 seen[usize::from(outcome.level)] += 1.0;
             }
-        }
+        });
         let logs = |seen: &[f64; LEVELS], levels: usize| {
             let mut logs = [0.0; LEVELS];
             // Half a pair more of each level, so that what was never seen is rare and not impossible; and strangers who differ, so
@@ -332,6 +329,23 @@ impl Model {
     pub(super) fn weigh(&self, at: usize, outcome: Outcome) -> f64 {
         let level = usize::from(outcome.level);
         if level == 0 { 0.0 } else { self.same[at][level] - self.strangers[at][level] + self.rarity(at, outcome) }
+    }
+
+    /// Whether relatives share what a comparison looks at.
+    pub(super) fn is_shared(&self, at: usize) -> bool {
+        self.shared.get(at).copied().unwrap_or_default()
+    }
+
+    /// The most that a comparison may say; where `is_equal_known`, of values that are not equal.
+    pub(super) fn most(&self, at: usize, is_equal_known: bool) -> f64 {
+        let (from, rarity) = if is_equal_known { (2, 0.0) } else { (1, RARITY_MOST) };
+        let levels = self.same[at].iter().zip(&self.strangers[at]).skip(from);
+        levels.map(|(same, strangers)| same - strangers + rarity).fold(0.0, f64::max)
+    }
+
+    /// Bits by which a pair is likelier one customer than relatives before anything is compared.
+    pub(super) fn head_start(&self, (a, b): (u32, u32)) -> f64 {
+        self.prior(self.space.key(a, b)) - self.related_prior()
     }
 
     fn verdict(&self, pair: &Pair) -> Verdict {

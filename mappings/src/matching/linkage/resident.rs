@@ -16,7 +16,7 @@ mod pieces;
 use rustc_hash::FxHashSet;
 
 use super::choose::number;
-use super::cluster;
+use super::cluster::{self, Edge};
 use super::compare::{COMPARISONS_MAX, Comparer, Outcome};
 use super::facts::{Facts, Finding};
 use super::frozen::Frozen;
@@ -244,14 +244,9 @@ impl Resident {
             return;
         }
         let comparer = Comparer::new(&self.grown.features, &self.settings);
-        let mut out = [Outcome::SILENT; COMPARISONS_MAX];
-        for (a, b) in pairs {
-            let bits = self.grown.bits(&comparer, (*a, *b), &mut out);
-            if bits >= self.model.clusters.link {
-                #[allow(clippy::cast_possible_truncation)] // Some hundred bits at most.
-                self.edges.join(*a, *b, bits as f32);
-                dirty.extend([*a, *b]);
-            }
+        for Edge { a, b, bits } in self.grown.edges(&comparer, pairs, self.model.clusters.link) {
+            self.edges.join(a, b, bits);
+            dirty.extend([a, b]);
         }
     }
 

@@ -39,6 +39,16 @@ impl Spelling {
         Letters { chars: &self.chars[start as usize..start as usize + usize::from(len)], mask, has_han }
     }
 
+    /// Where the letters of a text are, which has to be known before they can be read.
+    pub(super) fn place(&self, at: usize) -> u32 {
+        self.spans[at].start
+    }
+
+    /// The first letter of a text, or of one behind it.
+    pub(super) fn letter(&self, at: usize) -> u32 {
+        self.chars.get(self.spans[at].start as usize).map_or(0, |c| u32::from(*c))
+    }
+
     /// Whether any of them has a Chinese character.
     pub(super) fn has_han(&self) -> bool {
         self.has_han

@@ -26,6 +26,13 @@ impl<'a> Address<'a> {
         features.street.as_ref().map(|street| Self { features, street })
     }
 
+    /// What is looked at: what is compared letter by letter, and what is equal or not.
+    pub(super) fn features(&self) -> (impl Iterator<Item = &'a Spelled>, impl Iterator<Item = &'a Feature>) {
+        let of = self.features;
+        let plain = [&of.unit, &of.po_box, &of.place].into_iter().flatten().chain(of.chinese.iter().map(|(it, _)| it));
+        ([of.number.as_ref(), Some(self.street)].into_iter().flatten(), plain)
+    }
+
     /// Two addresses written in Chinese, by their levels.
     fn chinese(&self, a: usize, b: usize) -> Option<Outcome> {
         let (feature, parsed) = self.features.chinese.as_ref()?;
@@ -144,6 +151,11 @@ impl<'a> Locality<'a> {
             region: features.region.as_ref(),
         };
         (it.postcode.is_some() || it.city.is_some() || it.region.is_some()).then_some(it)
+    }
+
+    /// What is looked at.
+    pub(super) fn features(&self) -> impl Iterator<Item = &'a Spelled> {
+        [self.postcode, self.city, self.region].into_iter().flatten()
     }
 
     /// City, region and postcode.

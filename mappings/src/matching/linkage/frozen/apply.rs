@@ -11,7 +11,7 @@ use super::super::features::Features;
 use super::super::guard::Guards;
 use super::super::model::Model;
 use super::super::table::Table;
-use super::super::{Found, Progress, Settings, as_they_came, block, compared, ends, pairs};
+use super::super::{Found, Progress, Settings, as_they_came, block, compared, edges, ends, pairs};
 use super::Frozen;
 
 /// Records to be judged by a model, each under a key of its own.
@@ -90,14 +90,7 @@ impl Frozen {
         progress(5, "compare pairs");
         let model = Model::known(&self.weights, self.sources_of(&features));
         let comparer = Comparer::new(&features, settings);
-        let mut out = [Outcome::SILENT; COMPARISONS_MAX];
-        let edge = |pair: &u64| {
-            let (a, b) = ends(*pair);
-            let bits = model.bits(&compared(&model, &comparer, (a, b), &mut out));
-            #[allow(clippy::cast_possible_truncation)] // Some hundred bits at most.
-            (bits >= self.clusters.link).then_some(Edge { a, b, bits: bits as f32 })
-        };
-        let edges: Vec<Edge> = pairs.iter().filter_map(edge).collect();
+        let edges = edges(&model, &comparer, pairs.iter().map(|pair| ends(*pair)), self.clusters.link);
         progress(6, "form clusters");
         let (same, different) = ruled(facts, &ids, &order);
         let guards = Guards::of(&features);

@@ -2,8 +2,8 @@
 
 use rustc_hash::FxHashMap;
 
-use super::super::block;
 use super::super::choose::number;
+use super::super::cluster::Edge;
 use super::super::compare::{COMPARISONS_MAX, Comparer, Outcome};
 use super::super::features::Features;
 use super::super::frozen::{Frozen, Records, is_hub};
@@ -12,6 +12,7 @@ use super::super::model::Model;
 use super::super::settings::Settings;
 use super::super::slots::{Name, Slot};
 use super::super::table::{Id, Place, Texts};
+use super::super::{self as linkage, block};
 use super::blocks::Keys;
 
 /// Values that nobody bears any more are kept until they are more than these and than those that somebody may bear.
@@ -233,9 +234,18 @@ impl Grown {
     }
 
     /// Bits by which two rows are likelier one customer than not.
-    pub(super) fn bits(&self, of: &Comparer<'_>, (a, b): (u32, u32), out: &mut [Outcome; COMPARISONS_MAX]) -> f64 {
-        let (a, b) = if self.rank(a) <= self.rank(b) { (a, b) } else { (b, a) };
-        self.model.bits(&super::super::compared(&self.model, of, (a, b), out))
+    pub(super) fn bits(&self, of: &Comparer<'_>, pair: (u32, u32), out: &mut [Outcome; COMPARISONS_MAX]) -> f64 {
+        self.model.bits(&linkage::compared(&self.model, of, self.ranked(pair), out))
+    }
+
+    /// The pairs of at least so many bits.
+    pub(super) fn edges(&self, of: &Comparer<'_>, pairs: &[(u32, u32)], least: f64) -> Vec<Edge> {
+        linkage::edges(&self.model, of, pairs.iter().map(|pair| self.ranked(*pair)), least)
+    }
+
+    /// Two rows, the one of the smaller rank first.
+    fn ranked(&self, (a, b): (u32, u32)) -> (u32, u32) {
+        if self.rank(a) <= self.rank(b) { (a, b) } else { (b, a) }
     }
 }
 
