@@ -29,31 +29,38 @@ pub(super) struct Component {
     pub guards: Vec<Vec<(u8, u32)>>,
 }
 
-/// Clusters while they grow.
+/// Clusters while they grow. A cluster is called by the record that it began with.
 struct Growing {
     of: Vec<u32>,
-    /// Empty for a record that is alone.
-    members: Vec<Vec<u32>>,
+    /// The member after each record, [`LAST`] after the last one.
+    next: Vec<u32>,
+    /// Of each cluster its last member, and how many it has.
+    last: Vec<u32>,
+    sizes: Vec<u32>,
     guards: Vec<Vec<(u8, u32)>>,
 }
+
+const LAST: u32 = u32::MAX;
 
 impl Growing {
     fn of(&self, record: u32) -> usize {
         self.of[record as usize] as usize
     }
 
-    fn open(&mut self, cluster: usize) {
-        if self.members[cluster].is_empty() {
-            self.members[cluster].push(number(cluster));
-        }
+    fn members(&self, cluster: usize) -> Vec<u32> {
+        let after = |record: &u32| Some(self.next[*record as usize]).filter(|next| *next != LAST);
+        std::iter::successors(Some(number(cluster)), after).collect()
     }
 
     fn join(&mut self, big: usize, small: usize) {
-        let joining = std::mem::take(&mut self.members[small]);
-        for record in &joining {
-            self.of[*record as usize] = number(big);
+        self.next[self.last[big] as usize] = number(small);
+        self.last[big] = self.last[small];
+        self.sizes[big] += self.sizes[small];
+        let mut joining = number(small);
+        while joining != LAST {
+            self.of[joining as usize] = number(big);
+            joining = self.next[joining as usize];
         }
-        self.members[big].extend(joining);
         if !self.guards.is_empty() {
             let guards = std::mem::take(&mut self.guards[small]);
             self.guards[big].extend(guards);
@@ -70,18 +77,18 @@ impl Growing {
 /// The cluster of each record. `bits` weighs any pair of them, the smaller number first.
 pub(super) fn clusters(of: &mut Component, link: f64, mut bits: impl FnMut(u32, u32) -> f64) -> Vec<u32> {
     of.edges.sort_unstable_by(|x, y| y.bits.total_cmp(&x.bits).then_with(|| (x.a, x.b).cmp(&(y.a, y.b))));
+    let alone: Vec<u32> = (0..number(of.size)).collect();
     let mut growing = Growing {
-        of: (0..of.size).map(number).collect(),
-        members: vec![Vec::new(); of.size],
+        next: vec![LAST; of.size],
+        last: alone.clone(),
+        sizes: vec![1; of.size],
+        of: alone,
         guards: std::mem::take(&mut of.guards),
     };
     of.same.sort_unstable();
     for (a, b) in &of.same {
         let (x, y) = (growing.of(*a), growing.of(*b));
         if x != y {
-            for it in [x, y] {
-                growing.open(it);
-            }
             growing.join(x, y);
         }
     }
@@ -90,13 +97,10 @@ pub(super) fn clusters(of: &mut Component, link: f64, mut bits: impl FnMut(u32, 
         if x == y {
             continue;
         }
-        for it in [x, y] {
-            growing.open(it);
-        }
-        let (big, small) = if growing.members[x].len() >= growing.members[y].len() { (x, y) } else { (y, x) };
+        let (big, small) = if growing.sizes[x] >= growing.sizes[y] { (x, y) } else { (y, x) };
         // Of two rows alone the pair itself tells all.
-        let alone = growing.members[x].len() == 1 && growing.members[y].len() == 1;
-        if (alone || mean(&growing.members[big], &growing.members[small], &mut bits) >= link)
+        let alone = growing.sizes[big] == 1;
+        if (alone || mean(&growing.members(big), &growing.members(small), &mut bits) >= link)
             && !growing.clash(x, y)
             && !of.different.iter().any(|(a, b)| {
                 let between = (growing.of(*a), growing.of(*b));

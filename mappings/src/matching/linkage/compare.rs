@@ -279,10 +279,10 @@ fn checked(it: &Spelled, a: usize, b: usize) -> Outcome {
 
 fn date(birth: &Spelled, dates: &[Date], x: usize, y: usize) -> u8 {
     let (p, q) = (dates[x], dates[y]);
-    let differing =
-        birth.feature.values[x].bytes().zip(birth.feature.values[y].bytes()).filter(|(i, j)| i != j).count();
+    let (mine, theirs) = (birth.letters(x), birth.letters(y));
+    let differing = mine.differing(theirs);
     let turned = p.year == q.year && p.month == q.day && p.day == q.month;
-    if differing == 1 || turned || birth.letters(x).edits(birth.letters(y), 1) == 1 {
+    if differing == 1 || turned || mine.edits(theirs, 1) == 1 {
         2
     } else if p.year == q.year && (p.month == q.month || p.day == q.day) {
         3

@@ -128,7 +128,13 @@ pub(super) fn part((name, at, form): block::Name) -> String {
 }
 
 /// Learns a model from a table; `headers` of its columns. Fails if there is nothing to learn from.
-pub fn train(table: Table, headers: &[String], settings: &Settings, progress: Progress<'_>) -> Result<Frozen, String> {
+pub fn train(
+    mut table: Table,
+    headers: &[String],
+    settings: &Settings,
+    progress: Progress<'_>,
+) -> Result<Frozen, String> {
+    table.settle();
     let rows = table.rows();
     let column = |((header, kind), column): ((&String, &Kind), &super::table::Column)| {
         let is_compared = !matches!(kind, Kind::RecordId | Kind::Ignore) && column.values.len() > 1;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
@@ -15,7 +16,7 @@ pub struct Settings {
     pub(super) clusters: Bounds,
     pub(super) streets: BTreeMap<String, String>,
     /// Sets by name: names that share a set may be one person's.
-    pub(super) nicknames: BTreeMap<String, Vec<u16>>,
+    pub(super) nicknames: FxHashMap<String, Vec<u16>>,
 }
 
 /// A comparison's levels before the data were seen.
@@ -166,7 +167,7 @@ impl Settings {
             );
             return Err(Diagnostic::at(file, text, &given.span(), told));
         }
-        let mut nicknames: BTreeMap<String, Vec<u16>> = BTreeMap::new();
+        let mut nicknames: FxHashMap<String, Vec<u16>> = FxHashMap::default();
         for (number, set) in raw.nicknames.sets.iter().enumerate() {
             let number = u16::try_from(number).unwrap_or(u16::MAX);
             for name in set.split_whitespace() {

@@ -20,6 +20,7 @@ struct Span {
     start: u32,
     len: u8,
     has_han: bool,
+    has_blank: bool,
 }
 
 impl Spelling {
@@ -30,13 +31,14 @@ impl Spelling {
         let len = u8::try_from(self.chars.len() - start).expect("at most LETTERS_MAX");
         let has_han = has_han(text);
         self.has_han |= has_han;
-        self.spans.push(Span { mask, start: u32::try_from(start).expect("fewer than 2³² letters"), len, has_han });
+        let start = u32::try_from(start).expect("fewer than 2³² letters");
+        self.spans.push(Span { mask, start, len, has_han, has_blank: text.contains(' ') });
     }
 
     /// The text of this number.
     pub(super) fn at(&self, at: usize) -> Letters<'_> {
-        let Span { mask, start, len, has_han } = self.spans[at];
-        Letters { chars: &self.chars[start as usize..start as usize + usize::from(len)], mask, has_han }
+        let Span { mask, start, len, has_han, has_blank } = self.spans[at];
+        Letters { chars: &self.chars[start as usize..start as usize + usize::from(len)], mask, has_han, has_blank }
     }
 
     /// Where the letters of a text are, which has to be known before they can be read.
@@ -70,6 +72,7 @@ pub(super) struct Letters<'a> {
     /// One bit a letter that occurs.
     mask: u64,
     has_han: bool,
+    has_blank: bool,
 }
 
 impl Letters<'_> {
@@ -80,6 +83,11 @@ impl Letters<'_> {
     /// Whether it has a Chinese character.
     pub(super) fn has_han(self) -> bool {
         self.has_han
+    }
+
+    /// Whether it is of several words, whose letters these are without the blanks.
+    pub(super) fn has_blank(self) -> bool {
+        self.has_blank
     }
 
     pub(super) fn first(self) -> Option<char> {
@@ -111,9 +119,25 @@ impl Letters<'_> {
         edits(a, b, most)
     }
 
-    /// Jaro's measure with Winkler's bonus for an equal beginning, 0 to 1.
-    pub(super) fn jaro_winkler(self, other: Letters<'_>) -> f64 {
+    /// The most letters that the two can have in common: each kind that only one of them has is a letter at least.
+    fn most_in_common(self, other: Letters<'_>) -> usize {
+        let own = |it: Letters<'_>, other: Letters<'_>| it.len() - (it.mask & !other.mask).count_ones() as usize;
+        own(self, other).min(own(other, self))
+    }
+
+    /// Jaro's measure with Winkler's bonus for an equal beginning, 0 to 1; 0 where it cannot be `least`.
+    pub(super) fn jaro_winkler(self, other: Letters<'_>, least: f64) -> f64 {
+        let common = small(self.most_in_common(other));
+        let most = (common / small(self.len().max(1)) + common / small(other.len().max(1)) + 1.0) / 3.0;
+        if most + 0.4 * (1.0 - most) < least - 1e-9 {
+            return 0.0;
+        }
         jaro_winkler(self.chars, other.chars)
+    }
+
+    /// Letters at the same place that differ.
+    pub(super) fn differing(self, other: Letters<'_>) -> usize {
+        self.chars.iter().zip(other.chars).filter(|(x, y)| x != y).count()
     }
 
     /// Letters in common whatever their order, as a share of the longer text: typing that scrambles.
@@ -256,7 +280,12 @@ mod tests {
                 prop_assert_eq!(x.edits(y, most), whole.min(most + 1));
             }
             if !a.is_empty() && !b.is_empty() {
-                prop_assert!((x.jaro_winkler(y) - strsim::jaro_winkler(&a, &b)).abs() < 1e-9);
+                let whole = strsim::jaro_winkler(&a, &b);
+                prop_assert!((x.jaro_winkler(y, 0.0) - whole).abs() < 1e-9);
+                for least in [0.5, 0.8, 0.9] {
+                    let known = x.jaro_winkler(y, least);
+                    prop_assert!((known - whole).abs() < 1e-9 || (known == 0.0 && whole < least));
+                }
             }
             prop_assert!((x.in_common(y) - y.in_common(x)).abs() < 1e-9);
             // What is called far is far by every measure that decides.

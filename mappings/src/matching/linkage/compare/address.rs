@@ -118,7 +118,7 @@ impl<'a> Address<'a> {
         let most = 1 + short / 6;
         let within = |s: &str, t: &str| s.split(' ').all(|word| t.split(' ').any(|it| it == word));
         let alike = !mine.is_far(theirs)
-            && (mine.edits(theirs, most) <= most || (short > 4 && mine.jaro_winkler(theirs) >= 0.92));
+            && (mine.edits(theirs, most) <= most || (short > 4 && mine.jaro_winkler(theirs, 0.92) >= 0.92));
         if alike || within(s, t) || within(t, s) {
             return Street::Alike;
         }
@@ -215,7 +215,7 @@ fn is_city_close(it: &Spelled, x: usize, y: usize) -> bool {
     let (s, t) = (&it.feature.values[x], &it.feature.values[y]);
     let most = 1 + mine.len().min(theirs.len()) / 6;
     mine.edits(theirs, most) <= most
-        || mine.jaro_winkler(theirs) > 0.92
+        || mine.jaro_winkler(theirs, 0.92) > 0.92
         || mine.in_common(theirs) > 0.85
         || (s.len() > 3 && t.len() > 3 && (s.contains(t) || t.contains(s)))
 }

@@ -1,6 +1,6 @@
 //! People's names.
 
-use std::collections::BTreeMap;
+use rustc_hash::FxHashMap;
 
 use super::super::features::Spelled;
 use super::super::similar::Letters;
@@ -16,15 +16,21 @@ const ALIKE: u8 = 5;
 const SWAPPED: u8 = 6;
 const DIFFERENT: u8 = 7;
 
-/// A slip of the pen: one letter, or two in a long name, or nearly the same by Jaro and Winkler.
-fn is_slip(x: Letters<'_>, y: Letters<'_>) -> bool {
+/// A slip of the pen is one letter, or two in a long name, or nearly the same by Jaro and Winkler.
+fn likeness(x: Letters<'_>, y: Letters<'_>) -> u8 {
     let short = x.len().min(y.len());
     let most = if short >= 7 { 2 } else { usize::from(short >= 3) };
-    (most > 0 && x.edits(y, most) <= most) || (short >= 4 && x.jaro_winkler(y) >= 0.93)
-}
-
-fn is_alike(x: Letters<'_>, y: Letters<'_>) -> bool {
-    x.jaro_winkler(y) >= 0.82 || (x.len().min(y.len()) >= 4 && x.in_common(y) >= 0.8)
+    if most > 0 && x.edits(y, most) <= most {
+        return SLIP;
+    }
+    let jaro = x.jaro_winkler(y, 0.82);
+    if short >= 4 && jaro >= 0.93 {
+        SLIP
+    } else if jaro >= 0.82 || (short >= 4 && x.in_common(y) >= 0.8) {
+        ALIKE
+    } else {
+        DIFFERENT
+    }
 }
 
 /// The level of a name that is neither equal nor a known variant.
@@ -34,15 +40,7 @@ fn spelled(x: Letters<'_>, y: Letters<'_>) -> u8 {
     if initial(x) || initial(y) {
         return if x.first() == y.first() { INITIAL } else { DIFFERENT };
     }
-    if x.is_far(y) {
-        DIFFERENT
-    } else if is_slip(x, y) {
-        SLIP
-    } else if is_alike(x, y) {
-        ALIKE
-    } else {
-        DIFFERENT
-    }
+    if x.is_far(y) { DIFFERENT } else { likeness(x, y) }
 }
 
 /// No part of a Chinese name is taken for rarer than this. A file does not show how common a name is in a city of ten
@@ -79,8 +77,12 @@ fn chinese(likeness: Likeness) -> u8 {
 }
 
 /// Whether two names of several words share one that is not short.
-fn shares_word(x: &str, y: &str) -> bool {
-    (x.contains(' ') || y.contains(' ')) && x.split(' ').any(|word| word.len() > 2 && y.split(' ').any(|it| it == word))
+fn shares_word(mine: &Spelled, x: usize, theirs: &Spelled, y: usize) -> bool {
+    // Most names are one word, and their texts are not looked at.
+    (mine.letters(x).has_blank() || theirs.letters(y).has_blank()) && {
+        let (x, y) = (&mine.feature.values[x], &theirs.feature.values[y]);
+        x.split(' ').any(|word| word.len() > 2 && y.split(' ').any(|it| it == word))
+    }
 }
 
 /// The level of two different values, each of its own column.
@@ -89,7 +91,7 @@ pub(super) fn given(
     x: usize,
     theirs: &Spelled,
     y: usize,
-    nicknames: &BTreeMap<String, Vec<u16>>,
+    nicknames: &FxHashMap<String, Vec<u16>>,
 ) -> u8 {
     let (a, b) = (mine.letters(x), theirs.letters(y));
     if a.is_equal(b) {
@@ -103,7 +105,7 @@ pub(super) fn given(
     }
     let known = |name: &str| nicknames.get(name).map_or(&[][..], Vec::as_slice);
     let one_person = || known(mine_text).iter().any(|set| known(their_text).contains(set));
-    if a.len() > 1 && b.len() > 1 && (one_person() || shares_word(mine_text, their_text)) {
+    if a.len() > 1 && b.len() > 1 && (one_person() || shares_word(mine, x, theirs, y)) {
         return PART;
     }
     let level = spelled(a, b);
@@ -117,13 +119,12 @@ pub(super) fn family(mine: &Spelled, x: usize, theirs: &Spelled, y: usize) -> u8
     if a.is_equal(b) {
         return SAME;
     }
-    let (mine_text, their_text) = (&mine.feature.values[x], &theirs.feature.values[y]);
     if (a.has_han() || b.has_han())
-        && let Some(likeness) = person::family(mine_text, their_text)
+        && let Some(likeness) = person::family(&mine.feature.values[x], &theirs.feature.values[y])
     {
         return chinese(likeness);
     }
-    if a.len() > 1 && b.len() > 1 && shares_word(mine_text, their_text) {
+    if a.len() > 1 && b.len() > 1 && shares_word(mine, x, theirs, y) {
         return PART;
     }
     spelled(a, b)

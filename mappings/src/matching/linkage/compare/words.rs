@@ -51,7 +51,7 @@ fn alike(text: &Worded, x: u32, y: u32) -> f64 {
     if mine.edits(theirs, 1) == 1 {
         return 0.9;
     }
-    let jaro = mine.jaro_winkler(theirs);
+    let jaro = mine.jaro_winkler(theirs, 0.9);
     if jaro >= 0.9 { 0.9 * jaro } else { 0.0 }
 }
 

@@ -11,7 +11,7 @@ use super::super::guard::Guards;
 use super::super::model::Model;
 use super::super::settings::Settings;
 use super::super::slots::{Name, Slot};
-use super::super::table::{Id, Place, Texts};
+use super::super::table::{Id, Known, Place};
 use super::super::{self as linkage, block};
 use super::blocks::Keys;
 
@@ -59,11 +59,11 @@ struct Record {
     arrived: u64,
 }
 
-/// Where the values and words of a feature are, by their hashes or the next number that is free.
+/// Where the values and words of a feature are.
 #[derive(Debug, Default)]
-struct Known {
-    values: FxHashMap<u64, Id>,
-    words: FxHashMap<u64, u32>,
+struct Borne {
+    values: Known,
+    words: Known,
 }
 
 /// All rows.
@@ -71,7 +71,7 @@ pub(super) struct Grown {
     pub features: Features,
     model: Model,
     pub guards: Guards,
-    known: Vec<Known>,
+    known: Vec<Borne>,
     /// The blocking rules, as places of parts.
     rules: Vec<Vec<usize>>,
     records: Vec<Option<Record>>,
@@ -98,7 +98,7 @@ impl Grown {
             features,
             rules,
             model: Model::known(&model.weights, Vec::new()),
-            known: model.features.iter().map(|_| Known::default()).collect(),
+            known: model.features.iter().map(|_| Borne::default()).collect(),
             records: Vec::new(),
             rows: FxHashMap::default(),
             free: Vec::new(),
@@ -169,20 +169,21 @@ impl Grown {
             let id = one.feature().ids[0];
             let company = one.company(id);
             let text = one.feature().get(0);
-            let value = match place_of(&known.values, &slot.feature().values, text) {
-                Ok(value) => value,
-                Err(free) => {
-                    let words = &mut known.words;
-                    slot.push(text, company, learned, &mut |worded, word| match place_of(words, &worded.texts, word) {
-                        Ok(word) => word,
-                        Err(free) => *words.entry(free).or_insert_with(|| worded.push_word(word, learned)),
-                    });
-                    self.values += 1;
-                    let value = number(slot.feature().values.len() - 1);
-                    known.values.insert(free, value);
-                    value
-                }
-            };
+            let found = known.values.find(&slot.feature().values, text, block::hash(text));
+            let value = found.unwrap_or_else(|free| {
+                let words = &mut known.words;
+                slot.push(text, company, learned, &mut |worded, word| {
+                    words.find(&worded.texts, word, block::hash(word)).unwrap_or_else(|free| {
+                        let id = worded.push_word(word, learned);
+                        words.put(free, id);
+                        id
+                    })
+                });
+                self.values += 1;
+                let value = number(slot.feature().values.len() - 1);
+                known.values.put(free, value);
+                value
+            });
             let ids = &mut slot.feature().ids;
             if row as usize == ids.len() { ids.push(value) } else { ids[row as usize] = value }
         }
@@ -246,20 +247,5 @@ impl Grown {
     /// Two rows, the one of the smaller rank first.
     fn ranked(&self, (a, b): (u32, u32)) -> (u32, u32) {
         if self.rank(a) <= self.rank(b) { (a, b) } else { (b, a) }
-    }
-}
-
-/// Where a text is, or the number under which it may be put.
-fn place_of(known: &FxHashMap<u64, u32>, texts: &Texts, text: &str) -> Result<u32, u64> {
-    if text.is_empty() {
-        return Ok(0);
-    }
-    let mut hash = block::hash(text);
-    loop {
-        match known.get(&hash) {
-            Some(at) if texts[*at as usize] == *text => return Ok(*at),
-            Some(_) => hash = hash.wrapping_add(1),
-            None => return Err(hash),
-        }
     }
 }
