@@ -183,7 +183,7 @@ impl Resident {
     /// What follows from keys that have too many records now, or no longer.
     fn cross(&mut self, crossed: &Crossed, dirty: &mut FxHashSet<u32>) {
         for (hub, is_silent) in &crossed.hubs {
-            let bearers = self.blocks.members(hub.1).to_vec();
+            let bearers = self.blocks.bearers(hub.1).to_vec();
             self.grown.silence(*hub, &bearers, *is_silent);
         }
         if let Some(row) = &crossed.silent {
@@ -195,7 +195,7 @@ impl Resident {
             }
         }
         for ((_, key), _) in &crossed.hubs {
-            for row in self.blocks.members(*key).to_vec() {
+            for row in self.blocks.bearers(*key).to_vec() {
                 // Also one that only a finding ties to others.
                 dirty.insert(row);
                 self.cut(row, dirty);

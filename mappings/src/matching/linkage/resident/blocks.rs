@@ -1,9 +1,17 @@
 //! Which records share which key.
 
+use std::hash::Hash;
+use std::hint::black_box;
+
 use rustc_hash::FxHashMap;
 
-/// The index is cut into so many pieces, so that none takes long to grow.
-const SHARDS: u64 = 1024;
+use super::super::choose::number;
+
+/// An index is cut into so many pieces a rule, so that none takes long to grow.
+const SHARDS: u32 = 64;
+
+/// The same where keys are not those of rules.
+const HUB_SHARDS: u32 = 256;
 
 /// Marks a place in the table of blocks, where a key has more records than one.
 const MANY: u32 = 1 << 31;
@@ -38,36 +46,20 @@ pub(super) struct Crossed {
 
 /// The records of each key.
 #[derive(Debug)]
-pub(super) struct Blocks {
+struct Index<K> {
     /// By key the one record that has it, or the place of its block.
-    shards: Vec<FxHashMap<u64, u32>>,
+    shards: Vec<FxHashMap<K, u32>>,
     shared: Vec<Vec<u32>>,
     free: Vec<u32>,
-    /// By the number of a rule, which begins its keys.
-    most: Vec<usize>,
-    hub_most: usize,
 }
 
-impl Blocks {
-    pub(super) fn new(most: Vec<usize>, hub_most: usize) -> Self {
-        let shards = (0..SHARDS).map(|_| FxHashMap::default()).collect();
-        Self { shards, shared: Vec::new(), free: Vec::new(), most, hub_most }
+impl<K: Copy + Eq + Hash> Index<K> {
+    fn new(shards: usize) -> Self {
+        Self { shards: (0..shards).map(|_| FxHashMap::default()).collect(), shared: Vec::new(), free: Vec::new() }
     }
 
-    #[allow(clippy::cast_possible_truncation)] // Fewer than there are shards.
-    fn shard(key: u64) -> usize {
-        (key % SHARDS) as usize
-    }
-
-    /// How many records with this key of a rule, the first of which is 1, make pairs.
-    fn most(&self, key: u64) -> usize {
-        let rule = usize::try_from(key >> 32).unwrap_or(usize::MAX);
-        self.most.get(rule.wrapping_sub(1)).copied().unwrap_or_default()
-    }
-
-    /// All records with a key.
-    pub(super) fn members(&self, key: u64) -> &[u32] {
-        match self.shards[Self::shard(key)].get(&key) {
+    fn members(&self, (shard, key): (usize, K)) -> &[u32] {
+        match self.shards[shard].get(&key) {
             None => &[],
             Some(at) if at & MANY != 0 => &self.shared[(at ^ MANY) as usize],
             Some(one) => std::slice::from_ref(one),
@@ -75,8 +67,8 @@ impl Blocks {
     }
 
     /// Adds a record to a key; returns how many have it now.
-    fn add(&mut self, key: u64, row: u32) -> usize {
-        let at = self.shards[Self::shard(key)].entry(key).or_insert(row);
+    fn add(&mut self, (shard, key): (usize, K), row: u32) -> usize {
+        let at = self.shards[shard].entry(key).or_insert(row);
         if *at == row {
             return 1;
         }
@@ -91,15 +83,15 @@ impl Blocks {
             place
         } else {
             self.shared.push(two);
-            crate::matching::linkage::choose::number(self.shared.len() - 1)
+            number(self.shared.len() - 1)
         };
         *at = place | MANY;
         2
     }
 
     /// Takes a record from a key; returns how many have it still.
-    fn drop(&mut self, key: u64, row: u32) -> usize {
-        let shard = &mut self.shards[Self::shard(key)];
+    fn drop(&mut self, (shard, key): (usize, K), row: u32) -> usize {
+        let shard = &mut self.shards[shard];
         let Some(at) = shard.get_mut(&key) else { return 0 };
         if *at & MANY == 0 {
             shard.remove(&key);
@@ -117,16 +109,70 @@ impl Blocks {
         left
     }
 
+    /// Reads where the records of some keys are and then the first of each, so that no read waits for the one before.
+    fn bring(&self, keys: impl Iterator<Item = (usize, K)>) {
+        let found: Vec<u32> = keys.filter_map(|(shard, key)| self.shards[shard].get(&key).copied()).collect();
+        let blocks = || found.iter().filter(|at| **at & MANY != 0).map(|at| &self.shared[(at ^ MANY) as usize]);
+        let sizes = blocks().fold(0, |seen, block| seen ^ block.len());
+        black_box((sizes, blocks().fold(0, |seen, block| seen ^ block.first().copied().unwrap_or_default())));
+    }
+}
+
+/// The records of the keys of rules and of identities.
+#[derive(Debug)]
+pub(super) struct Blocks {
+    rules: Index<u32>,
+    hubs: Index<u64>,
+    /// By the number of a rule, which begins its keys.
+    most: Vec<usize>,
+    hub_most: usize,
+}
+
+/// A rule's key in the index, where its rule and a part of it tell the piece.
+#[allow(clippy::cast_possible_truncation)] // The two halves of it.
+fn of_rule(key: u64) -> (usize, u32) {
+    let (rule, own) = ((key >> 32) as u32, key as u32);
+    ((rule.wrapping_sub(1) * SHARDS + own % SHARDS) as usize, own)
+}
+
+#[allow(clippy::cast_possible_truncation)] // Fewer than there are pieces.
+fn of_hub(key: u64) -> (usize, u64) {
+    ((key % u64::from(HUB_SHARDS)) as usize, key)
+}
+
+impl Blocks {
+    pub(super) fn new(most: Vec<usize>, hub_most: usize) -> Self {
+        let (rules, hubs) = (Index::new(most.len() * SHARDS as usize), Index::new(HUB_SHARDS as usize));
+        Self { rules, hubs, most, hub_most }
+    }
+
+    /// How many records with this key of a rule, the first of which is 1, make pairs.
+    fn most(&self, key: u64) -> usize {
+        let rule = usize::try_from(key >> 32).unwrap_or(usize::MAX);
+        self.most.get(rule.wrapping_sub(1)).copied().unwrap_or_default()
+    }
+
+    /// All records with a key of a rule.
+    pub(super) fn members(&self, key: u64) -> &[u32] {
+        self.rules.members(of_rule(key))
+    }
+
+    /// All records with an identity.
+    pub(super) fn bearers(&self, key: u64) -> &[u32] {
+        self.hubs.members(of_hub(key))
+    }
+
     /// Adds a record to all its keys.
     pub(super) fn insert(&mut self, row: u32, keys: &Keys) -> Crossed {
+        self.rules.bring(keys.rules.iter().map(|key| of_rule(*key)));
         let mut crossed = Crossed::default();
         for key in &keys.rules {
-            if self.add(*key, row) == self.most(*key) + 1 {
+            if self.rules.add(of_rule(*key), row) == self.most(*key) + 1 {
                 crossed.died.push(*key);
             }
         }
         for hub in &keys.hubs {
-            let bearers = self.add(hub.1, row);
+            let bearers = self.hubs.add(of_hub(hub.1), row);
             if bearers == self.hub_most + 1 {
                 crossed.hubs.push((*hub, true));
             } else if bearers > self.hub_most {
@@ -141,12 +187,12 @@ impl Blocks {
     pub(super) fn remove(&mut self, row: u32, keys: &Keys) -> Crossed {
         let mut crossed = Crossed::default();
         for key in &keys.rules {
-            if self.drop(*key, row) == self.most(*key) {
+            if self.rules.drop(of_rule(*key), row) == self.most(*key) {
                 crossed.revived.push(*key);
             }
         }
         for hub in &keys.hubs {
-            if self.drop(hub.1, row) == self.hub_most {
+            if self.hubs.drop(of_hub(hub.1), row) == self.hub_most {
                 crossed.hubs.push((*hub, false));
             }
         }

@@ -162,15 +162,21 @@ impl Grown {
     pub(super) fn put(&mut self, id: &str, arriving: Arriving, gone: Option<u32>, model: &Frozen) -> u32 {
         let row = gone.or_else(|| self.free.pop()).unwrap_or(number(self.records.len()));
         let Arriving { mut features, keys, place } = arriving;
-        let slots = self.features.slots().into_iter().zip(features.slots());
-        for (((_, mut slot), (_, mut one)), (known, (_, learned))) in
+        let (mut slots, mut ones) = (self.features.slots(), features.slots());
+        // All are looked for first: so no search waits in memory for the one before.
+        let found = slots.iter_mut().zip(&mut ones).zip(&self.known).map(|(((_, slot), (_, one)), known)| {
+            let text = one.feature().get(0);
+            known.values.find(&slot.feature().values, text, block::hash(text))
+        });
+        let found: Vec<Result<Id, u64>> = found.collect();
+        let slots = slots.iter_mut().zip(&mut ones).zip(found);
+        for ((((_, slot), (_, one)), found), (known, (_, learned))) in
             slots.zip(self.known.iter_mut().zip(&model.features))
         {
-            let id = one.feature().ids[0];
-            let company = one.company(id);
-            let text = one.feature().get(0);
-            let found = known.values.find(&slot.feature().values, text, block::hash(text));
             let value = found.unwrap_or_else(|free| {
+                let id = one.feature().ids[0];
+                let company = one.company(id);
+                let text = one.feature().get(0);
                 let words = &mut known.words;
                 slot.push(text, company, learned, &mut |worded, word| {
                     words.find(&worded.texts, word, block::hash(word)).unwrap_or_else(|free| {
