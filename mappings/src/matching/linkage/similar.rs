@@ -8,7 +8,9 @@ pub(super) const LETTERS_MAX: usize = 64;
 /// Texts ready to be compared letter by letter, in one piece of memory.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Spelling {
-    chars: Vec<char>,
+    /// The letters of texts in ASCII, and those of all others.
+    ascii: Vec<u8>,
+    any: Vec<char>,
     spans: Vec<Span>,
     has_han: bool,
 }
@@ -21,24 +23,34 @@ struct Span {
     len: u8,
     has_han: bool,
     has_blank: bool,
+    is_ascii: bool,
 }
 
 impl Spelling {
     pub(super) fn push(&mut self, text: &str) {
-        let start = self.chars.len();
-        self.chars.extend(text.chars().filter(|c| *c != ' ').take(LETTERS_MAX));
-        let mask = self.chars[start..].iter().fold(0, |mask, c| mask | 1 << (u32::from(*c) % 64));
-        let len = u8::try_from(self.chars.len() - start).expect("at most LETTERS_MAX");
+        let is_ascii = text.is_ascii();
+        let start = if is_ascii { self.ascii.len() } else { self.any.len() };
+        let (mut mask, mut len) = (0, 0);
+        for c in text.chars().filter(|c| *c != ' ').take(LETTERS_MAX) {
+            mask |= 1 << (u32::from(c) % 64);
+            len += 1;
+            match u8::try_from(c) {
+                Ok(byte) if is_ascii => self.ascii.push(byte),
+                _ => self.any.push(c),
+            }
+        }
         let has_han = has_han(text);
         self.has_han |= has_han;
         let start = u32::try_from(start).expect("fewer than 2³² letters");
-        self.spans.push(Span { mask, start, len, has_han, has_blank: text.contains(' ') });
+        self.spans.push(Span { mask, start, len, has_han, has_blank: text.contains(' '), is_ascii });
     }
 
     /// The text of this number.
     pub(super) fn at(&self, at: usize) -> Letters<'_> {
-        let Span { mask, start, len, has_han, has_blank } = self.spans[at];
-        Letters { chars: &self.chars[start as usize..start as usize + usize::from(len)], mask, has_han, has_blank }
+        let Span { mask, start, len, has_han, has_blank, is_ascii } = self.spans[at];
+        let span = start as usize..start as usize + usize::from(len);
+        let chars = if is_ascii { Chars::Ascii(&self.ascii[span]) } else { Chars::Any(&self.any[span]) };
+        Letters { chars, mask, has_han, has_blank }
     }
 
     /// Where the letters of a text are, which has to be known before they can be read.
@@ -48,7 +60,9 @@ impl Spelling {
 
     /// The first letter of a text, or of one behind it.
     pub(super) fn letter(&self, at: usize) -> u32 {
-        self.chars.get(self.spans[at].start as usize).map_or(0, |c| u32::from(*c))
+        let Span { start, is_ascii, .. } = self.spans[at];
+        let letter = if is_ascii { self.ascii.get(start as usize).map(|it| it.code()) } else { None };
+        letter.or_else(|| self.any.get(start as usize).map(|it| it.code())).unwrap_or_default()
     }
 
     /// Whether any of them has a Chinese character.
@@ -65,10 +79,50 @@ impl<'a> FromIterator<&'a str> for Spelling {
     }
 }
 
+/// Letters of a byte each, as most texts have them, or of any alphabet.
+#[derive(Clone, Copy, Debug)]
+enum Chars<'a> {
+    Ascii(&'a [u8]),
+    Any(&'a [char]),
+}
+
+/// A letter, however it is kept.
+trait Letter: Copy {
+    fn code(self) -> u32;
+
+    fn is(self, other: impl Letter) -> bool {
+        self.code() == other.code()
+    }
+}
+
+impl Letter for u8 {
+    fn code(self) -> u32 {
+        u32::from(self)
+    }
+}
+
+impl Letter for char {
+    fn code(self) -> u32 {
+        u32::from(self)
+    }
+}
+
+/// What an expression says of the letters of two texts, however each of them is kept.
+macro_rules! of_both {
+    (($x:expr, $y:expr), |$a:ident, $b:ident| $said:expr) => {
+        match ($x.chars, $y.chars) {
+            (Chars::Ascii($a), Chars::Ascii($b)) => $said,
+            (Chars::Any($a), Chars::Any($b)) => $said,
+            (Chars::Ascii($a), Chars::Any($b)) => $said,
+            (Chars::Any($a), Chars::Ascii($b)) => $said,
+        }
+    };
+}
+
 /// One of them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Letters<'a> {
-    chars: &'a [char],
+    chars: Chars<'a>,
     /// One bit a letter that occurs.
     mask: u64,
     has_han: bool,
@@ -77,7 +131,10 @@ pub(super) struct Letters<'a> {
 
 impl Letters<'_> {
     pub(super) fn len(self) -> usize {
-        self.chars.len()
+        match self.chars {
+            Chars::Ascii(it) => it.len(),
+            Chars::Any(it) => it.len(),
+        }
     }
 
     /// Whether it has a Chinese character.
@@ -91,15 +148,18 @@ impl Letters<'_> {
     }
 
     pub(super) fn first(self) -> Option<char> {
-        self.chars.first().copied()
+        match self.chars {
+            Chars::Ascii(it) => it.first().copied().map(char::from),
+            Chars::Any(it) => it.first().copied(),
+        }
     }
 
     pub(super) fn starts_with(self, other: Letters<'_>) -> bool {
-        self.chars.starts_with(other.chars)
+        self.len() >= other.len() && self.differing(other) == 0
     }
 
     pub(super) fn is_equal(self, other: Letters<'_>) -> bool {
-        self.mask == other.mask && self.chars == other.chars
+        self.mask == other.mask && self.len() == other.len() && self.differing(other) == 0
     }
 
     /// Whether fewer than half of the letters of the poorer one occur in the other: then no measure calls them alike.
@@ -115,8 +175,10 @@ impl Letters<'_> {
         if foreign as usize > most || self.len().abs_diff(other.len()) > most {
             return most + 1;
         }
-        let (a, b) = without_ends(self.chars, other.chars);
-        edits(a, b, most)
+        of_both!((self, other), |a, b| {
+            let (a, b) = without_ends(a, b);
+            edits(a, b, most)
+        })
     }
 
     /// The most letters that the two can have in common: each kind that only one of them has is a letter at least.
@@ -132,24 +194,17 @@ impl Letters<'_> {
         if most + 0.4 * (1.0 - most) < least - 1e-9 {
             return 0.0;
         }
-        jaro_winkler(self.chars, other.chars)
+        of_both!((self, other), |a, b| jaro_winkler(a, b))
     }
 
     /// Letters at the same place that differ.
     pub(super) fn differing(self, other: Letters<'_>) -> usize {
-        self.chars.iter().zip(other.chars).filter(|(x, y)| x != y).count()
+        of_both!((self, other), |a, b| a.iter().zip(b).filter(|(x, y)| !x.is(**y)).count())
     }
 
     /// Letters in common whatever their order, as a share of the longer text: typing that scrambles.
     pub(super) fn in_common(self, other: Letters<'_>) -> f64 {
-        let (mut taken, mut common) = (0u64, 0u32);
-        for c in self.chars {
-            let at = other.chars.iter().enumerate().position(|(at, d)| taken & (1 << at) == 0 && d == c);
-            if let Some(at) = at {
-                taken |= 1 << at;
-                common += 1;
-            }
-        }
+        let common = of_both!((self, other), |a, b| in_common(a, b));
         f64::from(common) / small(self.len().max(other.len()).max(1))
     }
 }
@@ -160,15 +215,15 @@ fn small(count: usize) -> f64 {
 }
 
 /// What is left of two texts without the beginning and the end that they share: no edit is needed there.
-fn without_ends<'a>(a: &'a [char], b: &'a [char]) -> (&'a [char], &'a [char]) {
-    let begin = a.iter().zip(b).take_while(|(x, y)| x == y).count();
+fn without_ends<'a, A: Letter, B: Letter>(a: &'a [A], b: &'a [B]) -> (&'a [A], &'a [B]) {
+    let begin = a.iter().zip(b).take_while(|(x, y)| x.is(**y)).count();
     let (a, b) = (&a[begin..], &b[begin..]);
-    let end = a.iter().rev().zip(b.iter().rev()).take_while(|(x, y)| x == y).count();
+    let end = a.iter().rev().zip(b.iter().rev()).take_while(|(x, y)| x.is(**y)).count();
     (&a[..a.len() - end], &b[..b.len() - end])
 }
 
 /// Only cells that few enough edits can reach are filled.
-fn edits(a: &[char], b: &[char], most: usize) -> usize {
+fn edits<A: Letter, B: Letter>(a: &[A], b: &[B], most: usize) -> usize {
     if a.len().abs_diff(b.len()) > most {
         return most + 1;
     }
@@ -185,8 +240,8 @@ fn edits(a: &[char], b: &[char], most: usize) -> usize {
         rows[now][from] = if from == 0 { byte(i + 1).min(far) } else { far };
         let mut least = rows[now][from];
         for j in from..to {
-            let mut cost = (rows[last][j] + u8::from(*x != b[j])).min(rows[last][j + 1] + 1).min(rows[now][j] + 1);
-            if i > 0 && j > 0 && *x == b[j - 1] && a[i - 1] == b[j] {
+            let mut cost = (rows[last][j] + u8::from(!x.is(b[j]))).min(rows[last][j + 1] + 1).min(rows[now][j] + 1);
+            if i > 0 && j > 0 && x.is(b[j - 1]) && a[i - 1].is(b[j]) {
                 cost = cost.min(rows[before][j - 1] + 1);
             }
             rows[now][j + 1] = cost.min(far);
@@ -200,7 +255,20 @@ fn edits(a: &[char], b: &[char], most: usize) -> usize {
     usize::from(rows[a.len() % 3][b.len()]).min(most + 1)
 }
 
-fn jaro_winkler(a: &[char], b: &[char]) -> f64 {
+/// How many letters of one are in the other, each of them once.
+fn in_common<A: Letter, B: Letter>(a: &[A], b: &[B]) -> u32 {
+    let (mut taken, mut common) = (0u64, 0u32);
+    for c in a {
+        let at = b.iter().enumerate().position(|(at, d)| taken & (1 << at) == 0 && c.is(*d));
+        if let Some(at) = at {
+            taken |= 1 << at;
+            common += 1;
+        }
+    }
+    common
+}
+
+fn jaro_winkler<A: Letter, B: Letter>(a: &[A], b: &[B]) -> f64 {
     if a.is_empty() || b.is_empty() {
         return 0.0;
     }
@@ -209,7 +277,7 @@ fn jaro_winkler(a: &[char], b: &[char]) -> f64 {
     for (i, x) in a.iter().enumerate() {
         let (from, to) = (i.saturating_sub(window), (i + window + 1).min(b.len()));
         for (j, y) in b.iter().enumerate().take(to).skip(from) {
-            if in_b & (1 << j) == 0 && x == y {
+            if in_b & (1 << j) == 0 && x.is(*y) {
                 in_a |= 1 << i;
                 in_b |= 1 << j;
                 break;
@@ -222,12 +290,12 @@ fn jaro_winkler(a: &[char], b: &[char]) -> f64 {
     }
     let (mut left, mut right, mut moved) = (in_a, in_b, 0u32);
     while left != 0 {
-        moved += u32::from(a[left.trailing_zeros() as usize] != b[right.trailing_zeros() as usize]);
+        moved += u32::from(!a[left.trailing_zeros() as usize].is(b[right.trailing_zeros() as usize]));
         left &= left - 1;
         right &= right - 1;
     }
     let jaro = (common / small(a.len()) + common / small(b.len()) + (common - f64::from(moved / 2)) / common) / 3.0;
-    let prefix = a.iter().zip(b).take(4).take_while(|(x, y)| x == y).count();
+    let prefix = a.iter().zip(b).take(4).take_while(|(x, y)| x.is(**y)).count();
     if jaro > 0.7 { jaro + 0.1 * small(prefix) * (1.0 - jaro) } else { jaro }
 }
 
@@ -271,7 +339,7 @@ mod tests {
     // The same measures of the strsim crate, which is slower and not ours.
     proptest! {
         #[test]
-        fn edits_and_jaro_are_those_of_strsim(a in "[abcd]{0,9}", b in "[abcd]{0,9}") {
+        fn edits_and_jaro_are_those_of_strsim(a in "[abcd]{0,9}é?", b in "[abcdé]{0,9}") {
             let both = Spelling::from_iter([a.as_str(), b.as_str()]);
             let (x, y) = (both.at(0), both.at(1));
             let whole = strsim::osa_distance(&a, &b);

@@ -81,7 +81,7 @@ impl Default for Column {
 }
 
 /// So many values are looked for together: what is read of them stays near until they are found.
-const TOGETHER: usize = 64;
+const TOGETHER: usize = 256;
 
 /// Where each of many distinct texts is, by a number.
 #[derive(Clone, Debug, Default)]
