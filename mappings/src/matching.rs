@@ -14,6 +14,7 @@ use crate::value::{Fields, Identity};
 
 mod blocks;
 mod features;
+mod learn;
 pub mod linkage;
 mod names;
 pub mod partition;
@@ -24,6 +25,7 @@ mod why;
 
 pub use blocks::{BLOCKS_MAX, block_keys, hash, identity_block, identity_hash};
 pub use features::compares;
+pub use learn::{Agreement, Answer, Decided, Lesson, Moved, Proposal, RECORDS_LEAST, RULINGS_LEAST, Teacher, learn};
 pub use rules::Rules;
 pub use subject::Subject;
 pub use why::compare;

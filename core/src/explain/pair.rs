@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use huiliu_mappings::matching::{self, Candidate, Decision, Evidence, Explanation, Known};
+pub use huiliu_mappings::matching::Answer;
+use huiliu_mappings::matching::{self, Candidate, Evidence, Explanation, Known};
 use huiliu_mappings::value::{FieldName, IdentityKind};
 use serde::Serialize;
 use serde_json::Value;
@@ -17,28 +18,6 @@ use crate::store::{goldens, links, stewards};
 
 /// Of a customer with more records than this no way through all of them is looked for.
 const MEMBERS_MAX: usize = 64;
-
-/// What the rules answer about two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Answer {
-    /// Two customers, as far as anybody can tell.
-    Different,
-    /// Perhaps one; a steward is asked.
-    Ask,
-    /// One customer.
-    Same,
-}
-
-impl From<&Decision> for Answer {
-    fn from(decision: &Decision) -> Self {
-        match decision {
-            Decision::Link { .. } => Self::Same,
-            Decision::Review { .. } => Self::Ask,
-            Decision::Create => Self::Different,
-        }
-    }
-}
 
 /// Two customers or records, held against each other.
 #[derive(Clone, Debug, Serialize)]
@@ -167,7 +146,7 @@ fn held_together(engine: &Engine, tx: &mut Tx<'_>, known: [&str; 2], golden: [i6
     let judge = Judge { engine, entity: entity.as_str() };
     let best = judge.best(&a, &b);
     let (why, answer) = judge.compare(&best);
-    let [link, review] = engine.matching.thresholds();
+    let [link, review] = engine.matching.thresholds(std::iter::once(&best.evidence).chain(&best.candidate.evidence));
     let numbers = |side: &Side| side.links.iter().map(|it| it.number).collect::<Vec<_>>();
     let through = if a.golden == b.golden { judge.through(tx, &a, &b)? } else { Vec::new() };
     Ok(Pair {

@@ -6,6 +6,7 @@
 //! whatever order they come: they are put in an order of their own before anything is drawn, counted or decided.
 
 mod block;
+mod calibrate;
 mod choose;
 mod cluster;
 mod columns;
@@ -17,6 +18,7 @@ mod forms;
 mod frozen;
 mod guard;
 mod judge;
+mod learn;
 mod model;
 mod profile;
 mod resident;
@@ -26,12 +28,15 @@ mod similar;
 mod slots;
 mod table;
 
+pub use calibrate::{Aim, Basis, Bound, CONFIDENCE, Measured, at_least, at_most, needed};
+pub(super) use calibrate::{leave_below, link_from, supports};
 pub use columns::Kind;
 pub use explain::{Apart, Hop, Otherwise, Weighed, Why, comparisons, explain, levels};
 pub use facts::{Facts, Finding};
 pub(super) use forms::{folded, full_name};
 pub use frozen::{Frozen, MODEL_BYTES_MAX, Records, train};
 pub(super) use judge::{Judge, Said, Says, Sheet};
+pub(super) use learn::Ruling;
 pub use profile::{BITS, Doubt, Profile, profile};
 pub use resident::{CustomerId, Event, Resident};
 pub use settings::Settings;

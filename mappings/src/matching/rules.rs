@@ -209,6 +209,8 @@ pub struct Rules {
     pub(super) review: f64,
     /// Models of the deployment's own, in place of those that ship.
     own: [Option<Arc<Judge>>; 2],
+    /// What the own models say in place of `link` and `review`.
+    bounds: [Option<[f64; 2]>; 2],
 }
 
 impl Rules {
@@ -227,6 +229,7 @@ impl Rules {
             link: f64::INFINITY,
             review: f64::INFINITY,
             own: [None, None],
+            bounds: [None, None],
         })
     }
 
@@ -295,6 +298,7 @@ impl Rules {
             link,
             review,
             own: [None, None],
+            bounds: [None, None],
         })
     }
 
@@ -303,8 +307,20 @@ impl Rules {
     /// # Errors
     /// The model compares a column that is not one of [`Subject::columns`].
     pub fn with_model(mut self, subject: Subject, model: Frozen) -> Result<Self, String> {
+        self.bounds[subject as usize] = model.aim().and_then(|aim| aim.bounds);
         self.own[subject as usize] = Some(Arc::new(Judge::new(model, subject.columns())?));
         Ok(self)
+    }
+
+    /// The same with other sums from which a pair is linked, and shown to a steward.
+    pub(super) fn with_bounds(mut self, subject: Subject, bounds: [f64; 2]) -> Self {
+        self.bounds[subject as usize] = Some(bounds);
+        self
+    }
+
+    /// From which sums on a pair is linked, and shown to a steward: as a deployment's own model says, else as the file does.
+    pub fn bounds(&self, subject: Subject) -> [f64; 2] {
+        self.bounds[subject as usize].unwrap_or([self.link, self.review])
     }
 
     /// The model of people or of organizations.

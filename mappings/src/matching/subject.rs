@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::Evidence;
-use super::features::{birth_date, family, text};
+use super::features::{birth_date, family, is_organization, text};
 use super::linkage::{Kind, folded, full_name};
 use super::names::{spoken_company, spoken_name};
 use super::rules::{Rules, Strength};
@@ -27,6 +27,11 @@ const ROWS_MAX: usize = 4;
 impl Subject {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Person, Self::Organization];
+
+    /// By whose model these records are compared: an organization's as soon as one of them is one.
+    pub fn of<'a>(records: impl IntoIterator<Item = &'a Evidence>) -> Self {
+        if records.into_iter().any(is_organization) { Self::Organization } else { Self::Person }
+    }
 
     /// Its word: `rules/WORD.model.json` is the file of its model.
     pub const fn word(self) -> &'static str {

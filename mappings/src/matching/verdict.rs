@@ -128,16 +128,17 @@ impl<'a> Bench<'a> {
         // An equal address or number counts as the identity that it is.
         weighed.retain(|it| !equal.kinds.contains(it.name));
         self.add_up(subject, &weighed, &equal, &mut why);
+        let [link, review] = rules.bounds(subject);
         let says = weighed.iter().map(|it| it.says).max().unwrap_or(Says::Nothing);
         let says = if is_other_kind { Says::Two } else { says };
         // A name is nobody, in a town neither, however rare both are.
         let is_telling = !equal.kinds.is_empty() || weighed.iter().any(|it| it.bits > 0.0 && !it.is_common);
         let mut verdict = match equal.verdict {
             Verdict::Different if equal.conflict || says == Says::Two => Verdict::Different,
-            Verdict::Different if why.score >= rules.link && says == Says::Nothing && is_telling => Verdict::Scored,
-            Verdict::Different if why.score >= rules.review => Verdict::Perhaps,
+            Verdict::Different if why.score >= link && says == Says::Nothing && is_telling => Verdict::Scored,
+            Verdict::Different if why.score >= review => Verdict::Perhaps,
             Verdict::Different => Verdict::Different,
-            Verdict::Shared if says > Says::Nothing || why.score < rules.link => Verdict::Perhaps,
+            Verdict::Shared if says > Says::Nothing || why.score < link => Verdict::Perhaps,
             _ if equal.conflict || is_other_kind => Verdict::Perhaps,
             sure => sure,
         };

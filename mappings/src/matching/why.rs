@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::verdict::{self, Bench};
-use super::{CUSTOMER, Candidate, Decision, Evidence, Explanation, Known, Rules, decide_known};
+use super::{CUSTOMER, Candidate, Decision, Evidence, Explanation, Known, Rules, Subject, decide_known};
 
 /// The comparisons of a record with one golden record, and what would be decided if there were no other.
 pub fn compare(
@@ -26,9 +26,9 @@ pub fn compare(
 }
 
 impl Rules {
-    /// From which sums on a pair is linked, and shown to a steward.
-    pub fn thresholds(&self) -> [f64; 2] {
-        [self.link, self.review]
+    /// From which sums on these records are linked, and shown to a steward.
+    pub fn thresholds<'a>(&self, records: impl IntoIterator<Item = &'a Evidence>) -> [f64; 2] {
+        self.bounds(Subject::of(records))
     }
 }
 

@@ -3,6 +3,7 @@
 mod blocks;
 #[path = "../arriving/dice.rs"]
 mod dice;
+mod learn;
 mod model;
 mod people;
 mod stream;

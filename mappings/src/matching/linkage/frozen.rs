@@ -10,6 +10,7 @@ pub use file::MODEL_BYTES_MAX;
 use rustc_hash::FxHashMap;
 
 use super::block::{self, Part};
+use super::calibrate::Aim;
 use super::columns::Kind;
 use super::features::Features;
 use super::model::Weights;
@@ -49,6 +50,8 @@ pub struct Frozen {
     pub(super) sources: Vec<String>,
     pub(super) hub_most: usize,
     pub(super) clusters: Bounds,
+    /// What its bounds in the pipeline aim at, if it says.
+    pub(super) aim: Option<Aim>,
 }
 
 /// How common the values of a feature were, and the words in them.
@@ -176,6 +179,7 @@ pub fn train(
         most,
         hub_most: HUB_MOST,
         clusters: settings.clusters.clone(),
+        aim: None,
     };
     Ok(frozen)
 }
@@ -189,6 +193,17 @@ impl Frozen {
     /// Records that it was learned from.
     pub fn rows(&self) -> usize {
         self.rows
+    }
+
+    /// What its bounds in the pipeline aim at, if it says.
+    pub fn aim(&self) -> Option<&Aim> {
+        self.aim.as_ref()
+    }
+
+    /// The same that aims at this.
+    #[must_use]
+    pub fn aiming(self, aim: Aim) -> Self {
+        Self { aim: Some(aim), ..self }
     }
 
     /// An empty table: the record's key first, then the columns of the model.

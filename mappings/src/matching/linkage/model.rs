@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::choose::number;
-use super::compare::{Comparer, Outcome};
+use super::compare::{COMPARISONS_MAX, Comparer, Comparison, Outcome};
 use super::settings::Learning;
 use super::table::Feature;
 
@@ -68,6 +68,15 @@ impl Pair {
     fn level(&self, comparison: usize) -> usize {
         (self.levels >> (4 * comparison) & 15) as usize
     }
+}
+
+/// A pair of which somebody ruled what it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ruled {
+    pub pair: Pair,
+    pub same: bool,
+    /// How many pairs it counts for.
+    pub weight: f64,
 }
 
 /// Learned weights. All logarithms are to the base of two.
@@ -257,6 +266,24 @@ impl Model {
         }
     }
 
+    /// A model that was learned before and goes on learning, from other rows: how many pairs of one customer there are is found
+    /// out anew.
+    pub(super) fn again(weights: &Weights, comparer: &Comparer<'_>) -> Self {
+        let rows = comparer.features.rows;
+        Self {
+            related: 0.2 * count(rows),
+            space: Space::new(comparer.features.source.as_ref(), rows),
+            odds: None,
+            ..Self::known(weights, Vec::new())
+        }
+    }
+
+    /// Log shares of the levels of each comparison among pairs of one customer, the silent one left out.
+    pub(super) fn same(&self, comparer: &Comparer<'_>) -> Vec<Vec<f64>> {
+        let of = |(logs, it): (&[f64; LEVELS], &Comparison<'_>)| logs[1..=it.levels()].to_vec();
+        self.same.iter().zip(&comparer.comparisons).map(of).collect()
+    }
+
     /// Tells the source of a row.
     pub(super) fn place(&mut self, row: usize, source: u32) {
         if row >= self.space.sources.len() {
@@ -382,7 +409,20 @@ impl Model {
         learning: &Learning,
         rounds: usize,
     ) {
-        let mut keys: Vec<(u32, u32)> = pairs.iter().map(|pair| self.space.key(pair.a, pair.b)).collect();
+        self.learn_by(comparer, (pairs, each), &[], learning, rounds);
+    }
+
+    /// The same, beside pairs of which somebody ruled what they are: they stand for themselves, and nothing is guessed of them.
+    pub(super) fn learn_by(
+        &mut self,
+        comparer: &Comparer<'_>,
+        (pairs, each): (&[Pair], f64),
+        ruled: &[Ruled],
+        learning: &Learning,
+        rounds: usize,
+    ) {
+        let all = pairs.iter().chain(ruled.iter().map(|it| &it.pair));
+        let mut keys: Vec<(u32, u32)> = all.map(|pair| self.space.key(pair.a, pair.b)).collect();
         keys.sort_unstable();
         keys.dedup();
         let mut last = f64::INFINITY;
@@ -390,6 +430,18 @@ impl Model {
             let mut levels: Vec<[f64; LEVELS]> = vec![[0.0; LEVELS]; self.same.len()];
             let mut found: BTreeMap<(u32, u32), f64> = BTreeMap::new();
             let (mut related, mut matched) = (0.0, 0.0);
+            for Ruled { pair, same, weight } in ruled {
+                let verdict = self.verdict(pair);
+                if *same {
+                    *found.entry(self.space.key(pair.a, pair.b)).or_default() += weight;
+                    matched += weight;
+                    for (at, levels) in levels.iter_mut().enumerate() {
+                        levels[pair.level(at)] += weight / each;
+                    }
+                } else {
+                    related += weight * verdict.related / (1.0 - verdict.same).max(f64::MIN_POSITIVE);
+                }
+            }
             for pair in pairs {
                 let verdict = self.verdict(pair);
                 *found.entry(self.space.key(pair.a, pair.b)).or_default() += each * verdict.same;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::super::block;
+use super::super::calibrate::Aim;
 use super::super::choose::number;
 use super::super::columns::Kind;
 use super::super::compare::Comparer;
@@ -46,6 +47,8 @@ struct File {
     rules: Vec<Rule>,
     hub_most: u32,
     clusters: Bounds,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    aim: Option<Aim>,
     features: Vec<Feature>,
 }
 
@@ -145,6 +148,7 @@ impl Frozen {
             rules: self.rules.iter().zip(&self.most).map(rule).collect(),
             hub_most: number(self.hub_most),
             clusters: self.clusters.clone(),
+            aim: self.aim.clone(),
             features: self.features.iter().map(feature).collect(),
         };
         serde_json::to_string_pretty(&file).expect("numbers and texts become JSON") + "\n"
@@ -231,6 +235,7 @@ impl File {
                 high: bits("high", self.clusters.high)?,
                 component_most: number(in_bounds("component_most", self.clusters.component_most, 5_000)?),
             },
+            aim: self.aim.map(aimed).transpose()?,
         })
     }
 
@@ -259,6 +264,18 @@ impl File {
         }
         Ok((self.comparisons.iter().map(|it| it.name.clone()).collect(), weights))
     }
+}
+
+fn aimed(aim: Aim) -> Result<Aim, String> {
+    if !(0.0..1.0).contains(&aim.precision) {
+        return Err(format!("`precision` is {}, not a share below 1", aim.precision));
+    }
+    if let Some([link, review]) = aim.bounds
+        && bits("bounds", link)? < bits("bounds", review)?
+    {
+        return Err("`bounds` are the link and the question, which is not above it".to_owned());
+    }
+    Ok(aim)
 }
 
 fn bits(what: &str, bits: f64) -> Result<f64, String> {
