@@ -25,7 +25,9 @@ mod why;
 
 pub use blocks::{BLOCKS_MAX, block_keys, hash, identity_block, identity_hash};
 pub use features::compares;
-pub use learn::{Agreement, Answer, Decided, Lesson, Moved, Proposal, RECORDS_LEAST, RULINGS_LEAST, Teacher, learn};
+pub use learn::{
+    Agreement, Answer, Decided, Lesson, Moved, Proposal, RECORDS_LEAST, RULINGS_LEAST, Teacher, Weights, learn,
+};
 pub use rules::Rules;
 pub use subject::Subject;
 pub use why::compare;

@@ -1,22 +1,19 @@
 //! A model of a deployment's own: what it would be, from the records that are there or from what stewards decided about
 //! them, and how it would do on decisions that it did not see. A proposal; nothing is changed.
 
+mod class;
+
 use serde::Serialize;
 
-use super::features::is_organization;
-use super::linkage::{
-    self, Aim, Basis, Bound, Frozen, Progress, Ruling, Settings, Table, leave_below, link_from, supports,
-};
-use super::{CUSTOMER, Candidate, Decision, Evidence, Known, Rules, Subject, compare, hash};
+use super::linkage::{Aim, Bound, Frozen, Progress, leave_below, link_from, supports};
+use super::{Decision, Evidence, Rules, Subject};
+use class::{Chosen, Class};
 
 /// From so many decisions on they move the weights; fewer only the bounds.
 pub const RULINGS_LEAST: usize = 50;
 
 /// Fewer records than these know less of common names and towns than the model that ships with the hub.
 pub const RECORDS_LEAST: usize = 1_000;
-
-/// Decisions are held out in so many parts.
-const FOLDS: usize = 5;
 
 /// A chance below this counts as this: nothing is impossible.
 const CHANCE_LEAST: f64 = 1e-6;
@@ -51,6 +48,22 @@ pub enum Teacher {
     Records,
     /// Decisions beside the records: the model in force, with other weights.
     Decisions,
+}
+
+/// What the weights of a proposal are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Weights {
+    /// A model of the stored records, of which it knows nothing but what they say.
+    OfRecords,
+    /// Those in force: the decisions are too few to move them.
+    TooFew,
+    /// Those in force: new ones are worse judges of decisions that they have not seen.
+    Kept,
+    /// Learned anew beside the records, with the decisions as what is known of these pairs.
+    Learned,
+    /// The same, and then moved, as little as possible, to where the decisions are the least of a surprise.
+    Corrected,
 }
 
 /// What the rules answer about two.
@@ -112,8 +125,8 @@ pub struct Proposal {
     pub subject: Subject,
     /// The model, with its bounds.
     pub model: Frozen,
-    /// Whether its weights are new, and not only its bounds.
-    pub is_weighed_anew: bool,
+    /// What its weights are.
+    pub weights: Weights,
     /// Records that it was learned from.
     pub records: usize,
     /// Decisions about its subject.
@@ -149,28 +162,13 @@ pub fn learn(
 ) -> Result<Proposal, String> {
     let class = Class::of(rules, subject, lesson);
     let (records, decisions) = (class.members.len(), class.decided.len());
-    let is_weighed_anew = teacher == Teacher::Records || decisions >= RULINGS_LEAST;
-    let models = match teacher {
-        Teacher::Records => vec![class.trained(progress)?; FOLDS + 1],
-        Teacher::Decisions if decisions == 0 => return Err("no steward has decided about such records yet".to_owned()),
-        Teacher::Decisions if is_weighed_anew => class.taught(progress),
-        Teacher::Decisions => vec![rules.model(subject).clone(); FOLDS + 1],
-    };
-    let by = |model: &Frozen| rules.clone().with_model(subject, model.clone());
-    let former: Vec<Judged> = class.judged(rules, |_| true);
-    let mut seen: Vec<Option<Judged>> = vec![None; decisions];
-    for (fold, model) in models[1..].iter().enumerate() {
-        let at: Vec<usize> = (0..decisions).filter(|at| class.fold(*at) == fold).collect();
-        let judged = class.judged(&by(model)?, |decided| class.fold(decided) == fold);
-        for (at, judged) in at.into_iter().zip(judged) {
-            seen[at] = Some(judged);
-        }
+    if teacher == Teacher::Decisions && decisions == 0 {
+        return Err("no steward has decided about such records yet".to_owned());
     }
-    // Each by weights that had not seen it: what these say of a decision is what they will say of another one.
-    let seen: Vec<Judged> = seen.into_iter().flatten().collect();
     let before = rules.bounds(subject);
+    let Chosen { weights, model, seen } = class.chosen(teacher, progress)?;
     let [link, review] = bounds(&seen, precision, before[1]);
-    let former = Agreement::of(former.iter().map(|it| (it, before)));
+    let former = Agreement::of(class.judged(rules, |_| true).iter().map(|it| (it, before)));
     let held_out = class.held_out(&seen, precision, before[1]);
     let aim = Aim {
         precision,
@@ -179,13 +177,13 @@ pub fn learn(
         bounds: Some([link.bits, review.bits]),
         measured: None,
     };
-    let model = models.into_iter().next().expect("a model of all").aiming(aim);
-    let moved = if is_weighed_anew { moved(rules.model(subject), &model) } else { Vec::new() };
+    let moved = moved(rules.model(subject), &model);
+    let model = model.aiming(aim);
     let is_worse = held_out.is_worse_than(&former, precision);
     Ok(Proposal {
         subject,
         model,
-        is_weighed_anew,
+        weights,
         records,
         decisions,
         moved,
@@ -230,10 +228,12 @@ impl Moved {
 }
 
 /// A decision as the rules see it, whatever the bounds are.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Judged {
     bits: f64,
     same: bool,
+    /// The levels that were reached, by their places in [`Frozen::level_bits`].
+    levels: Vec<usize>,
     /// The answer if every sum were enough, and if none were.
     answers: [Answer; 2],
 }
@@ -294,116 +294,4 @@ impl Agreement {
 fn add([of, wrong]: &mut [usize; 2], is_wrong: bool) {
     *of += 1;
     *wrong += usize::from(is_wrong);
-}
-
-/// What of a lesson is about one subject.
-struct Class<'a> {
-    rules: &'a Rules,
-    subject: Subject,
-    lesson: &'a Lesson,
-    decided: Vec<&'a Decided>,
-    /// The places of its records.
-    members: Vec<usize>,
-}
-
-impl<'a> Class<'a> {
-    fn of(rules: &'a Rules, subject: Subject, lesson: &'a Lesson) -> Self {
-        let all = |it: &Decided| it.others.iter().chain([&it.record]).copied().collect::<Vec<usize>>();
-        let is_own = |it: &&Decided| Subject::of(all(it).into_iter().map(|at| &lesson.records[at])) == subject;
-        let decided: Vec<&Decided> = lesson.decided.iter().filter(is_own).collect();
-        let about = |at: &usize| is_organization(&lesson.records[*at]) == (subject == Subject::Organization);
-        let mut members: Vec<usize> = (0..lesson.records.len()).filter(about).collect();
-        members.extend(decided.iter().flat_map(|it| all(it)));
-        members.sort_unstable();
-        members.dedup();
-        Self { rules, subject, lesson, decided, members }
-    }
-
-    /// A model of the records alone.
-    fn trained(&self, progress: Progress<'_>) -> Result<Frozen, String> {
-        let records = self.members.len();
-        if records < RECORDS_LEAST {
-            return Err(format!(
-                "{records} records are too few to learn from, {RECORDS_LEAST} are the least: a smaller model would forget how \
-                 common names and towns are"
-            ));
-        }
-        let columns = self.subject.columns();
-        let mut table = Table::new(&columns.iter().map(|(_, kind)| *kind).collect::<Vec<_>>());
-        for at in &self.members {
-            table.push(self.subject.rows(self.rules, &self.lesson.records[*at])[0].iter().map(AsRef::as_ref));
-        }
-        let headers: Vec<String> = columns.iter().map(|(header, _)| (*header).to_owned()).collect();
-        linkage::train(table, &headers, &Settings::shipped(), progress)
-    }
-
-    /// The model in force with weights of all decisions, and then without each part of them.
-    fn taught(&self, progress: Progress<'_>) -> Vec<Frozen> {
-        let model = self.rules.model(self.subject);
-        let offered = self.subject.columns();
-        let places: Vec<usize> =
-            model.columns().filter_map(|column| offered.iter().position(|it| *it == column)).collect();
-        let mut records = model.records();
-        for at in &self.members {
-            let rows = self.subject.rows(self.rules, &self.lesson.records[*at]);
-            records.push(&format!("{at:09}"), places.iter().map(|place| rows[0][*place].as_ref()));
-        }
-        let row = |at: &usize| self.members.binary_search(at).expect("members hold all that was decided about");
-        let rulings = |it: &Decided| -> Vec<Ruling> {
-            let others: Vec<&usize> = it.others.iter().filter(|other| **other != it.record).collect();
-            let weight = 1.0 / f64::from(u32::try_from(others.len().max(1)).unwrap_or(u32::MAX));
-            let ruling = |other: &usize| Ruling { rows: (row(&it.record), row(other)), same: it.same, weight };
-            others.into_iter().map(ruling).collect()
-        };
-        let without = |fold: usize| -> Vec<Ruling> {
-            let kept = self.decided.iter().enumerate().filter(|(at, _)| self.fold(*at) != fold);
-            kept.flat_map(|(_, it)| rulings(it)).collect()
-        };
-        // No decision is of the fold behind the last.
-        let sets: Vec<Vec<Ruling>> = std::iter::once(FOLDS).chain(0..FOLDS).map(without).collect();
-        model.learned_again(records, &sets, &Settings::shipped(), progress)
-    }
-
-    /// The part to which a decision belongs; all of one record are in one.
-    fn fold(&self, at: usize) -> usize {
-        let mixed = hash(&["fold", &self.decided[at].record.to_string()]).unsigned_abs();
-        usize::try_from(mixed % FOLDS as u64).unwrap_or_default()
-    }
-
-    /// How decisions fit that were judged by weights that had not seen them, each by bounds that have not seen it either.
-    fn held_out(&self, seen: &[Judged], precision: f64, review: f64) -> Agreement {
-        let bounds = |fold: usize| -> [f64; 2] {
-            let others = seen.iter().enumerate().filter(|(at, _)| self.fold(*at) != fold);
-            let others: Vec<Judged> = others.map(|(_, it)| *it).collect();
-            bounds(&others, precision, review).map(|bound| bound.bits)
-        };
-        let bounds: Vec<[f64; 2]> = (0..FOLDS).map(bounds).collect();
-        Agreement::of(seen.iter().enumerate().map(|(at, it)| (it, bounds[self.fold(at)])))
-    }
-
-    /// The decisions at these places, as some rules see them.
-    fn judged(&self, rules: &Rules, is_meant: impl Fn(usize) -> bool) -> Vec<Judged> {
-        let all = [f64::NEG_INFINITY, f64::INFINITY].map(|bound| rules.clone().with_bounds(self.subject, [bound; 2]));
-        let judge = |it: &&Decided| {
-            let evidence = |at: &usize| self.lesson.records[*at].clone();
-            let candidate = Candidate { golden: 1, evidence: it.others.iter().map(evidence).collect() };
-            let record = &self.lesson.records[it.record];
-            let held = |rules: &Rules| compare(rules, CUSTOMER, record, &Known::NOTHING, &candidate);
-            let [(why, most), (_, least)] = [held(&all[0]), held(&all[1])];
-            Judged { bits: why.score, same: it.same, answers: [Answer::from(&most), Answer::from(&least)] }
-        };
-        let meant = self.decided.iter().enumerate().filter(|(at, _)| is_meant(*at));
-        meant.map(|(_, it)| judge(it)).collect()
-    }
-}
-
-/// What the basis of a bound is called in a file and in JSON.
-impl Basis {
-    /// Its word.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Chances => "chances",
-            Self::Decisions => "decisions",
-        }
-    }
 }

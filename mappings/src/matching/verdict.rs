@@ -173,7 +173,7 @@ impl<'a> Bench<'a> {
 }
 
 /// What a comparison of a model is called of customers.
-fn called(comparison: &str) -> &str {
+pub(super) fn called(comparison: &str) -> &str {
     match comparison {
         "words" => "company",
         "name" => "organization",

@@ -1,7 +1,9 @@
 //! Models of a deployment's own: from its records, and from what stewards decided about them.
 
 use huiliu_mappings::matching::linkage::{Basis, Frozen, Settings, needed};
-use huiliu_mappings::matching::{Candidate, Decided, Known, Lesson, Proposal, Rules, Subject, Teacher, compare, learn};
+use huiliu_mappings::matching::{
+    Candidate, Decided, Known, Lesson, Proposal, Rules, Subject, Teacher, Weights, compare, learn,
+};
 
 use crate::people::{Told, World};
 use crate::stream::{Resolved, resolve, score};
@@ -54,8 +56,11 @@ fn what_stewards_decided_lets_a_model_link_more_at_the_precision_that_is_stated(
     for (decisions, by) in [(60, Basis::Chances), (300, Basis::Decisions)] {
         let it = proposed(&rules, &lesson(&here, &found, decisions), Teacher::Decisions, 0.95);
         let after = on_others(&with(&it.model));
-        println!("{decisions}: {after:?}, {:?}, {:?}, held out {:?}", it.link, it.former, it.held_out);
-        assert!(it.is_weighed_anew && !it.is_worse && it.link.by == by, "{it:?}");
+        println!("{decisions} {:?}: {after:?}, {:?}, {:?}, held out {:?}", it.weights, it.link, it.former, it.held_out);
+        assert!(
+            matches!(it.weights, Weights::Learned | Weights::Corrected) && !it.is_worse && it.link.by == by,
+            "{it:?}"
+        );
         assert!(it.held_out.surprise < it.former.surprise, "weights that saw decisions judge others better: {it:?}");
         assert!(after[0] >= 950, "{decisions}: a precision of .95 is stated, {after:?} reached");
         assert!(after[1] > f1 && after[2] < before[2], "{decisions}: {after:?}, before {before:?}");
@@ -69,7 +74,7 @@ fn few_decisions_claim_nothing() {
     let here = people(22, 600);
     let found = resolve(&rules, &here);
     let few = proposed(&rules, &lesson(&here, &found, 40), Teacher::Decisions, 0.95);
-    assert!(!few.is_weighed_anew && few.moved.is_empty(), "{:?}", few.moved);
+    assert!(few.weights == Weights::TooFew && few.moved.is_empty(), "{:?}", few.moved);
     assert_eq!((few.link.by, few.link.missing), (Basis::Chances, needed(0.95, few.link.wrong) - few.link.of));
     assert!(few.link.bits >= 4.3, "the model's own chances, or more: {:?}", few.link);
     let level: Vec<_> = few.model.level_bits().collect();
@@ -121,7 +126,7 @@ fn a_model_of_the_records_alone_is_held_against_what_stewards_decided() {
     let found = resolve(&rules, &here);
     let lesson = lesson(&here, &found, 300);
     let it = proposed(&rules, &lesson, Teacher::Records, 0.95);
-    assert!(it.model.rows() == here.len() && it.is_weighed_anew && !it.moved.is_empty());
+    assert!(it.model.rows() == here.len() && it.weights == Weights::OfRecords && !it.moved.is_empty());
     // It knows fewer records than the shipped one, and these decisions show it.
     assert!(it.held_out.surprise > it.former.surprise && it.is_worse, "{:?}, {:?}", it.former, it.held_out);
     let [one, other] = [(); 2].map(|()| proposed(&rules, &lesson, Teacher::Decisions, 0.95).model.to_json());

@@ -104,6 +104,17 @@ impl Frozen {
         settings
     }
 
+    /// The same with so many bits more for each level, in the order of [`Frozen::level_bits`], and before any comparison.
+    #[must_use]
+    pub(in crate::matching) fn with_more(&self, bits: &[f64], chance: f64) -> Self {
+        let mut other = self.clone();
+        let levels = other.weights.levels.iter_mut().flat_map(|[same, _]| same);
+        levels.zip(bits).for_each(|(log, more)| *log += more);
+        other.weights.odds.usual += chance;
+        other.weights = other.weights.rounded();
+        other
+    }
+
     /// Every level of every comparison, and the bits by which it is likelier of one customer than of strangers.
     pub fn level_bits(&self) -> impl Iterator<Item = (&'static str, &'static str, f64)> {
         self.comparisons.iter().zip(&self.weights.levels).flat_map(|(name, [same, strangers])| {
