@@ -5,6 +5,7 @@
 //! for any change.
 
 mod brake;
+pub mod learn;
 mod queue;
 mod split;
 
@@ -25,7 +26,9 @@ use crate::store::stewards::{self, Command};
 use crate::store::{deliveries, inbox, links, streams};
 
 pub use brake::{Held, dismiss, held, release};
-pub use queue::{Filter, SELECTED_MAX, Said, Selected, Settled, Until, decide_all, later, only_candidate, select};
+pub use queue::{
+    Filter, SELECTED_MAX, Said, Selected, Settled, Until, decide_all, later, most_worth, only_candidate, select,
+};
 pub use split::{Half, Parted, look, split};
 pub(crate) use split::{homes_of_each, origins, steps};
 

@@ -16,6 +16,7 @@ pub mod drifts;
 pub mod firings;
 pub mod goldens;
 pub mod inbox;
+pub mod lessons;
 pub mod links;
 pub mod meter;
 pub mod overview;

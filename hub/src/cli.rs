@@ -13,6 +13,7 @@ mod export;
 mod go_live;
 mod import;
 mod init;
+mod learning;
 mod map;
 mod matching;
 mod plan;

@@ -22,6 +22,7 @@ mod garbage;
 mod holds;
 mod hubspot;
 mod invariants;
+mod lessons;
 mod merges;
 mod odoo;
 mod order;

@@ -9,8 +9,8 @@ use serde_json::json;
 use super::{Result, ReviewError, Steward, Verdict, command, decide, note, refused};
 use crate::engine::Engine;
 use crate::store::db::StoreError;
-use crate::store::links;
 use crate::store::stewards::{self, Review};
+use crate::store::{lessons, links};
 
 /// How long a review is put off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +63,43 @@ pub const SELECTED_MAX: usize = 100_000;
 
 /// Reviews that are read at once.
 const PAGE: i64 = 1_000;
+
+/// So many pages hold [`SELECTED_MAX`].
+const PAGES_MAX: usize = 100;
+
+/// The waiting reviews that nobody put off, those first whose answer is worth the most: how unsure it is, times the records
+/// that it is about. Of more than [`SELECTED_MAX`] the oldest are looked through.
+///
+/// # Errors
+/// The store failed.
+pub fn most_worth(engine: &Engine, count: usize) -> Result<Vec<Review>> {
+    let now_us = engine.clock.now_us();
+    let ranked = engine.store.read(|tx| {
+        let (mut ranked, mut after) = (Vec::new(), 0);
+        for _ in 0..PAGES_MAX {
+            let page = stewards::awake_after(tx, after, now_us, PAGE)?;
+            let Some(last) = page.last() else { break };
+            after = last.number;
+            let goldens = page.iter().flat_map(|it| it.candidates.iter().map(|(golden, _)| *golden).chain([it.golden]));
+            let goldens: BTreeSet<i64> = goldens.collect();
+            let sizes: BTreeMap<i64, i64> = lessons::sizes(tx, goldens)?.into_iter().collect();
+            ranked.extend(page.into_iter().map(|it| (worth(&it, &sizes), it)));
+            // What is not shown is not kept.
+            ranked.sort_by(|(x, one), (y, other)| y.total_cmp(x).then(one.number.cmp(&other.number)));
+            ranked.truncate(count.min(SELECTED_MAX));
+        }
+        Ok(ranked)
+    })?;
+    Ok(ranked.into_iter().map(|(_, it)| it).collect())
+}
+
+/// An answer that is as good as known is worth little, however many records it is about.
+fn worth(review: &Review, sizes: &BTreeMap<i64, i64>) -> f64 {
+    let size = |golden: i64| f64::from(i32::try_from(sizes.get(&golden).copied().unwrap_or(1)).unwrap_or(i32::MAX));
+    let Some((best, why)) = review.candidates.first() else { return 0.0 };
+    let chance = 1.0 / (1.0 + (-why.score).exp2());
+    chance * (1.0 - chance) * (size(review.golden) + size(*best))
+}
 
 /// Which waiting reviews are meant: those of which everything that is said here is true, by their best candidate.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -4,6 +4,7 @@ mod columns;
 mod cost;
 mod evaluate;
 mod explain;
+mod learn;
 mod model;
 mod scores;
 
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use huiliu_file::delimited;
 use huiliu_file::read::{self, Kind as FileKind, Options};
+use huiliu_mappings::matching::Teacher;
 use huiliu_mappings::matching::linkage::{self, Facts, Found, Kind, STEPS, Settings, Table};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
@@ -23,7 +25,7 @@ use crate::language::Language;
 use crate::{model_file, say};
 use cost::Cost;
 
-/// Finds the rows of a file that are the same customer, which needs no deployment, and tells why two are or not.
+/// Finds the rows of a file that are the same customer, which needs no deployment, tells why two are or not, and learns.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   huiliu match columns people.csv > columns.toml
@@ -31,7 +33,8 @@ use cost::Cost;
   huiliu match evaluate people.csv --columns columns.toml --truth truth.csv
   huiliu match train people.csv --columns columns.toml --out model.json
   huiliu match run others.csv --model model.json --out clusters.csv
-  huiliu match explain people.csv 17 23 --columns columns.toml")]
+  huiliu match explain people.csv 17 23 --columns columns.toml
+  huiliu match learn")]
 pub struct Args {
     #[command(subcommand)]
     action: Action,
@@ -43,6 +46,8 @@ enum Action {
     Run(Run),
     /// Learns from the records and keeps what was learned, so that others are judged by it.
     Train(model::Args),
+    /// Proposes a model of the records that the hub has stored, for this deployment's own rules.
+    Learn(learn::Args),
     /// Prints what each column seems to be, in the form of --columns.
     Columns(Columns),
     /// Holds what `run` finds against a file that knows the truth.
@@ -101,10 +106,16 @@ pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, S
     match &args.action {
         Action::Run(args) => cluster(args, language),
         Action::Train(args) => model::train(args, language),
+        Action::Learn(args) => super::learning::run(folder, Teacher::Records, &args.how, language),
         Action::Columns(args) => propose(args, language),
         Action::Evaluate(args) => evaluate::run(args, language),
         Action::Explain(args) => explain::run(folder, args, language),
     }
+}
+
+/// A comparison of a model and one of its levels, in the words of people.
+pub(super) fn words_of(comparison: &str, level: &str, language: Language) -> [String; 2] {
+    [explain::comparison(comparison, language), explain::level(comparison, level, language)]
 }
 
 fn propose(args: &Columns, language: Language) -> Result<ExitCode, String> {

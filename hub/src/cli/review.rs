@@ -1,6 +1,7 @@
 //! `huiliu review`.
 
 mod bulk;
+mod learn;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,6 +10,7 @@ use std::process::ExitCode;
 use huiliu_core::review::{self, Until, Verdict};
 use huiliu_core::store::brakes::Kind;
 use huiliu_core::store::stewards;
+use huiliu_mappings::matching::Teacher;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -27,7 +29,7 @@ const PUT_OFF_MAX: i64 = 100_000;
 #[derive(clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
-    after_help = "Examples:\n  huiliu review\n  huiliu review list --json\n  huiliu review link 3 17 --why 'same person'\n  huiliu review apart 4 --why 'father and son'\n  huiliu review later 5 --until 2026-12-24 --why 'she calls back'\n  huiliu review bulk apart --like 4 --why 'households'\n  huiliu review held shop customers\n  huiliu review release shop customers --why 'the old branch was closed'\n  huiliu review dismiss shop customers --why 'the export was broken'"
+    after_help = "Examples:\n  huiliu review\n  huiliu review list --json\n  huiliu review link 3 17 --why 'same person'\n  huiliu review apart 4 --why 'father and son'\n  huiliu review later 5 --until 2026-12-24 --why 'she calls back'\n  huiliu review bulk apart --like 4 --why 'households'\n  huiliu review learn --precision 0.99\n  huiliu review held shop customers\n  huiliu review release shop customers --why 'the old branch was closed'\n  huiliu review dismiss shop customers --why 'the export was broken'"
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -50,6 +52,8 @@ enum Action {
     Later(Later),
     /// Says the same to many reviews that are alike; shows first how many, and some of them.
     Bulk(bulk::Args),
+    /// Learns from what was decided how sure a link must be, and shows what would be otherwise.
+    Learn(learn::Args),
     /// Shows what the brake holds back of a stream: what would be gone, and what would change.
     Held(Held),
     /// Lets what the brake holds back in, though it is much: records that a complete scan did not show are gone, and
@@ -62,12 +66,15 @@ enum Action {
 /// What is listed.
 #[derive(clap::Args)]
 struct List {
-    /// How many are listed at most, oldest first.
+    /// How many are listed at most, oldest first unless --worth.
     #[arg(long, default_value_t = 100)]
     limit: i64,
     /// List those that are put off, too.
     #[arg(long)]
     all: bool,
+    /// List those first whose answer is worth the most: how unsure it is, times the records that it is about.
+    #[arg(long, conflicts_with = "all")]
+    worth: bool,
     /// Print one JSON object a line.
     #[arg(long)]
     json: bool,
@@ -154,6 +161,7 @@ pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, S
         Some(Action::Apart(asked)) => decide(folder, asked.number, Verdict::Apart, &asked.by, language),
         Some(Action::Later(asked)) => later(folder, asked, language),
         Some(Action::Bulk(asked)) => bulk::run(folder, asked, language),
+        Some(Action::Learn(asked)) => super::learning::run(folder, Teacher::Decisions, &asked.how, language),
         Some(Action::Held(asked)) => held(folder, asked, language),
         Some(Action::Release(asked)) => {
             let engine = deployment::open(folder)?.engine;
@@ -262,14 +270,20 @@ fn list(folder: &Path, asked: &List, language: Language) -> Result<ExitCode, Str
     let at = deployment::open(folder)?;
     let now_us = at.engine.clock.now_us();
     let read = at.engine.store.read(|tx| {
-        let waiting = if asked.all {
+        let waiting = if asked.worth {
+            Vec::new()
+        } else if asked.all {
             stewards::waiting(tx, asked.limit)?
         } else {
             stewards::awake_after(tx, 0, now_us, asked.limit)?
         };
         Ok((waiting, stewards::put_off_after(tx, now_us, PUT_OFF_MAX)?))
     });
-    let (waiting, put_off) = read.map_err(|error| error.to_string())?;
+    let (mut waiting, put_off) = read.map_err(|error| error.to_string())?;
+    if asked.worth {
+        let count = usize::try_from(asked.limit).unwrap_or_default();
+        waiting = review::most_worth(&at.engine, count).map_err(|error| error.to_string())?;
+    }
     let put_off: BTreeMap<i64, Until> = put_off.into_iter().map(|(number, us)| (number, Until::kept(us))).collect();
     if asked.json {
         for one in &waiting {

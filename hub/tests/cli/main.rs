@@ -9,6 +9,7 @@ mod explained;
 mod import;
 mod kit;
 mod language;
+mod learn;
 mod matching;
 mod operate;
 mod own;

@@ -44,6 +44,16 @@ pub(super) struct Args {
     json: bool,
 }
 
+/// A comparison of a model in the words of people.
+pub(super) fn comparison(name: &str, language: Language) -> String {
+    words::comparison(name, 1, language)
+}
+
+/// A level of a comparison of a model in the words of people.
+pub(super) fn level(comparison: &str, level: &str, language: Language) -> String {
+    words::level(comparison, Some(level), language)
+}
+
 pub(super) fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, String> {
     match args.two.as_slice() {
         [a, b] if args.columns.is_none() && args.model.is_none() => known::run(folder, [a, b], args.json, language),

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::choose::number;
-use super::compare::{COMPARISONS_MAX, Comparer, Comparison, Outcome};
+use super::compare::{Comparer, Comparison, Outcome};
 use super::settings::Learning;
 use super::table::Feature;
 
