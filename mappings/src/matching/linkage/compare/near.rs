@@ -58,7 +58,7 @@ impl<'a> Near<'a> {
         }
         for it in near {
             for id in rows().map(|row| it.feature.ids[row] as usize) {
-                seen ^= it.feature.counts[id] ^ it.letters.map_or(0, |letters| letters.place(id));
+                seen ^= it.letters.map_or_else(|| it.feature.counts[id], |letters| letters.place(id));
             }
         }
         for (it, letters) in near.iter().filter_map(|it| Some((it, it.letters?))) {

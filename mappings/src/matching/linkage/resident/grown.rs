@@ -194,8 +194,9 @@ impl Grown {
             if row as usize == ids.len() { ids.push(value) } else { ids[row as usize] = value }
         }
         self.guards.extend(&self.features);
-        let source = self.features.source.as_ref().map_or(0, |it| model.source(it.get(row as usize)));
-        self.model.place(row as usize, source);
+        if let Some(source) = &self.features.source {
+            self.model.place(row as usize, model.source(source.get(row as usize)));
+        }
         self.arrivals += 1;
         let record = Some(Record { id: id.into(), place, keys, arrived: self.arrivals });
         if row as usize == self.records.len() {
