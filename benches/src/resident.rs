@@ -160,21 +160,21 @@ fn grow(mut people: People, model: &Frozen, stored: usize) -> Result<(), String>
         if rows.is_empty() {
             break;
         }
-        let before = Usage::now();
+        let before = processor_seconds();
         let took = |row| {
             let begin = Instant::now();
             put(&mut resident, &places, row);
             begin.elapsed().as_secs_f64() * 1e6
         };
         let mut took: Vec<f64> = rows.iter().map(took).collect();
-        let [_, user, system] = Usage::now().since(before);
+        let used = processor_seconds() - before;
         took.sort_by(f64::total_cmp);
         let at = |percent: usize| took[(took.len() * percent / 100).min(took.len() - 1)];
         let records = count(took.len());
-        let processor_us = (user + system) * 1e6 / records;
+        let processor_us = used * 1e6 / records;
         steps.push(Step { stored: from + took.len(), half_us: at(50), most_us: at(99), processor_us });
     }
-    // A step is a tenth of a second and a bit, ticks are hundredths: the mean of some steps is the figure.
+    // A step is a tenth of a second and a bit, in which others disturb: the mean of some steps is the figure.
     let told = |steps: &[Step]| {
         let mean = |of: fn(&Step) -> f64| steps.iter().map(of).sum::<f64>() / count(steps.len());
         let (half, most, processor) = (mean(|it| it.half_us), mean(|it| it.most_us), mean(|it| it.processor_us));
@@ -192,6 +192,12 @@ fn grow(mut people: People, model: &Frozen, stored: usize) -> Result<(), String>
     let ended = told(&steps[steps.len().saturating_sub(MEAN)..]);
     println!("{} records; the cost of one grew {:.2} times in processor time", resident.len(), ended / begun);
     Ok(())
+}
+
+/// Seconds that the matcher's one thread was on a processor (proc_pid_schedstat(5): the first field, in nanoseconds).
+fn processor_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    stat.split(' ').next().and_then(|it| it.parse::<f64>().ok()).unwrap_or_default() / 1e9
 }
 
 fn count(number: usize) -> f64 {
