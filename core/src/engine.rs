@@ -41,6 +41,17 @@ pub struct Inner {
     unanswered: Mutex<BTreeMap<String, BTreeSet<i64>>>,
     /// The number of the files that it works by; 0: nobody noted it, as in a command that ends soon.
     files: AtomicI64,
+    /// Connections for which something was queued since anybody asked.
+    errands: Mutex<BTreeSet<(Errand, String)>>,
+}
+
+/// What a connection has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Errand {
+    /// Pull a stream that is due.
+    Read,
+    /// Fetch records, send deliveries.
+    Tend,
 }
 
 impl std::ops::Deref for Engine {
@@ -72,6 +83,7 @@ impl Engine {
             unanswered: Mutex::default(),
             mended: true.into(),
             files: 0.into(),
+            errands: Mutex::default(),
         }))
     }
 
@@ -89,6 +101,7 @@ impl Engine {
             unanswered: Mutex::default(),
             mended: true.into(),
             files: self.files.load(Ordering::Relaxed).into(),
+            errands: Mutex::default(),
         }))
     }
 
@@ -130,6 +143,18 @@ impl Engine {
     /// Forgets noted deliveries: they wait again.
     pub(crate) fn forget_unanswered(&self, connection: &str) {
         self.unanswered.lock().unwrap_or_else(PoisonError::into_inner).remove(connection);
+    }
+
+    /// Notes what is in the store for connections to do.
+    pub(crate) fn note_errands<'a>(&self, errand: Errand, connections: impl IntoIterator<Item = &'a str>) {
+        let mut errands = self.errands.lock().unwrap_or_else(PoisonError::into_inner);
+        errands.extend(connections.into_iter().map(|connection| (errand, connection.to_owned())));
+    }
+
+    /// What connections have to do since this was asked last, so that nobody else need be woken. What other processes
+    /// queued is not in it.
+    pub fn take_errands(&self) -> BTreeSet<(Errand, String)> {
+        std::mem::take(&mut *self.errands.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Binds it to files that are in force, by their number: once others are, it computes nothing any more.

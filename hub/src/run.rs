@@ -1,12 +1,12 @@
 //! Keeps the stages going until told to stop. Stages wake each other; timers are for schedules and retries only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use huiliu_core::connection::{Connection, State};
 use huiliu_core::connector::StreamName;
-use huiliu_core::engine::Engine;
+use huiliu_core::engine::{Engine, Errand};
 use huiliu_core::manifest::Ability;
 use huiliu_core::pipeline::reconcile::{self, Pace};
 use huiliu_core::pipeline::{automate, index, plan, process, pull, push};
@@ -72,6 +72,19 @@ impl Bells {
     /// Wakes everybody who goes to a system.
     fn call(&self) {
         self.read.values().chain(self.tend.values()).for_each(Notify::notify_one);
+    }
+
+    /// Wakes those who have something to do.
+    fn call_for(&self, errands: &BTreeSet<(Errand, String)>) {
+        for (errand, connection) in errands {
+            let bells = match errand {
+                Errand::Read => &self.read,
+                Errand::Tend => &self.tend,
+            };
+            if let Some(bell) = bells.get(connection) {
+                bell.notify_one();
+            }
+        }
     }
 
     async fn heard(&self, connection: &str, work: &Work) {
@@ -266,9 +279,16 @@ async fn errands(engine: &Engine, connection: &Connection, bells: &Bells) -> Res
     if pull::fetches(engine, connection).await.map_err(|error| error.to_string())? > 0 {
         bells.think.notify_one();
     }
-    while push::batch(engine, connection).await.map_err(|error| error.to_string())? > 0 {
-        // What a conflict read again waits in the inbox.
-        bells.think.notify_one();
+    loop {
+        let sent = push::batch(engine, connection).await.map_err(|error| error.to_string())?;
+        if sent > 0 {
+            // What a conflict read again waits in the inbox, and what was planned anew may be for others.
+            bells.think.notify_one();
+            bells.call_for(&engine.take_errands());
+        }
+        if !is_full(sent, push::claims_most(connection)) {
+            break;
+        }
     }
     let (here, name) = (engine.clone(), connection.name.clone());
     let due_us = on_thread(move || here.store.read(|tx| streams::next_errand_us(tx, name.as_str()))).await?;
@@ -355,25 +375,45 @@ enum Names {
     Left,
 }
 
+/// What one pass through the stages of thought did.
+struct Thought {
+    /// How often rules fired: their actions may go anywhere.
+    fired: usize,
+    /// Whether it left something that nobody rings for.
+    more: bool,
+}
+
+fn think_once(engine: &Engine, names: Names) -> huiliu_core::store::db::Result<Thought> {
+    let done = process::batch(engine)?;
+    // A stream that was read to its end for the first time comes before what changed.
+    while plan::batch(engine)?.0 > 0 {}
+    let (seen, fired) = automate::batch(engine)?;
+    let entered = if names == Names::Entered { index::batch(engine)? } else { 0 };
+    // Whoever adds to the inbox rings. What a pass itself leaves is the rest of a batch that was full, and what rules changed.
+    let more = is_full(done.items, process::BATCH_ITEMS)
+        || is_full(seen, automate::BATCH_CHANGES)
+        || is_full(entered, index::BATCH_CHANGES)
+        || fired > 0;
+    Ok(Thought { fired, more })
+}
+
+fn is_full(count: usize, most: i64) -> bool {
+    i64::try_from(count).is_ok_and(|count| count >= most)
+}
+
 /// Processes and plans whatever the others brought, and wakes those who must fetch or send.
 async fn think(engine: Engine, bells: Bells, names: Names, mut stop: watch::Receiver<bool>) {
     while !*stop.borrow() {
         let here = engine.clone();
-        let worked = on_thread(move || {
-            let done = process::batch(&here)?;
-            let (changes, deliveries) = plan::batch(&here)?;
-            let (seen, fired) = automate::batch(&here)?;
-            let entered = if names == Names::Entered { index::batch(&here)? } else { 0 };
-            Ok((done.items + changes + seen + entered, done.hints + deliveries + fired))
-        })
-        .await;
-        match worked {
-            Ok((0, _)) => {}
-            Ok((_, errands)) => {
-                if errands > 0 {
+        match on_thread(move || think_once(&here, names)).await {
+            Ok(thought) => {
+                if thought.fired > 0 {
                     bells.call();
                 }
-                continue;
+                bells.call_for(&engine.take_errands());
+                if thought.more {
+                    continue;
+                }
             }
             Err(error) => tracing::error!("processing failed, trying again: {error}"),
         }

@@ -33,7 +33,7 @@ use look::{Occasion, look};
 pub use act::{EVENTS, MAILS, NOTICES, check};
 
 /// Changes in a batch; each may touch some tens of records that refer to it.
-pub(crate) const BATCH_CHANGES: i64 = 500;
+pub const BATCH_CHANGES: i64 = 500;
 
 /// The name of this stage's position.
 pub const POSITION: &str = "automate";

@@ -15,7 +15,7 @@ use crate::store::goldens::Change;
 use crate::store::{console, goldens, inbox};
 
 /// Changes in a batch: some tens of milliseconds of the writer.
-const BATCH_CHANGES: i64 = 1000;
+pub const BATCH_CHANGES: i64 = 1000;
 
 /// The name of this stage's position.
 pub const POSITION: &str = "index";

@@ -21,7 +21,7 @@ use crate::connection::Connection;
 use crate::connector::{ConnectionName, Delivery, Operation};
 use crate::crash::{Point, point};
 use crate::drift;
-use crate::engine::Engine;
+use crate::engine::{Engine, Errand};
 use crate::link::Link;
 use crate::manifest::Ability;
 use crate::pipeline::process::{self, of_all};
@@ -45,26 +45,27 @@ pub fn batch(engine: &Engine) -> Result<(usize, usize)> {
         Ok((position, goldens::changed_after(tx, position, BATCH_CHANGES)?, released(engine, tx)?))
     })?;
     if waited.is_some() {
-        let done = engine.store.write(|tx| catch_up(engine, tx))?;
-        if done.0 > 0 {
+        let (looked_at, planned) = engine.store.write(|tx| catch_up(engine, tx))?;
+        if looked_at > 0 {
             point(Point::CatchUpCommitted);
-            return Ok(done);
+            tell(engine, &planned);
+            return Ok((looked_at, planned.len()));
         }
     }
     let Some((last, _)) = changes.last().copied() else { return Ok((0, 0)) };
     let ids: BTreeSet<i64> = changes.iter().map(|(_, golden)| *golden).collect();
-    let done = engine.store.write(|tx| {
+    let (read, planned) = engine.store.write(|tx| {
         tx.lock(PLAN_LOCK)?;
         engine.check_files(tx)?;
         if inbox::progress(tx, POSITION)? != position {
-            return Ok((0, 0));
+            return Ok((0, Vec::new()));
         }
         let receivers = receivers(engine, tx, None)?;
         if receivers.is_empty() {
             // Nobody may be written, so no change is owed to anybody; whoever goes live plans everything anew.
             let last = tx.max("position", "change_log")?;
             inbox::set_progress(tx, POSITION, last)?;
-            return Ok((usize::try_from(last - position).unwrap_or(changes.len()), 0));
+            return Ok((usize::try_from(last - position).unwrap_or(changes.len()), Vec::new()));
         }
         let Owed { planned, held, over } = owed_by(engine, tx, &ids, &receivers)?;
         streams::hold(tx, &held)?;
@@ -72,10 +73,16 @@ pub fn batch(engine: &Engine) -> Result<(usize, usize)> {
         queue(engine, tx, &planned)?;
         inbox::set_progress(tx, POSITION, last)?;
         point(Point::PlanWritten);
-        Ok((changes.len(), planned.len()))
+        Ok((changes.len(), planned))
     })?;
     point(Point::PlanCommitted);
-    Ok(done)
+    tell(engine, &planned);
+    Ok((read, planned.len()))
+}
+
+/// Whom they are to be sent to need not be found by looking everywhere.
+fn tell(engine: &Engine, planned: &[Planned]) {
+    engine.note_errands(Errand::Tend, planned.iter().map(|one| one.connection.as_str()));
 }
 
 /// What golden records owe.
@@ -119,11 +126,11 @@ fn released(engine: &Engine, tx: &mut Tx<'_>) -> Result<Option<(String, String, 
     Ok(over.next().map(|((connection, stream), after)| (connection, stream, after)))
 }
 
-/// Plans creates that waited, a page of golden records at a time; says how many it looked at, and how many it queued.
-fn catch_up(engine: &Engine, tx: &mut Tx<'_>) -> Result<(usize, usize)> {
+/// Plans creates that waited, a page of golden records at a time; says how many it looked at, and what it queued.
+fn catch_up(engine: &Engine, tx: &mut Tx<'_>) -> Result<(usize, Vec<Planned>)> {
     tx.lock(PLAN_LOCK)?;
-    let Some((name, stream, after)) = released(engine, tx)? else { return Ok((0, 0)) };
-    let Some(connection) = engine.connections.get(&name) else { return Ok((0, 0)) };
+    let Some((name, stream, after)) = released(engine, tx)? else { return Ok((0, Vec::new())) };
+    let Some(connection) = engine.connections.get(&name) else { return Ok((0, Vec::new())) };
     let lenses = connection.lenses.iter().filter(|it| it.stream() == stream);
     let entities: BTreeSet<&str> = lenses.map(|lens| lens.entity().as_str()).collect();
     let entities: Vec<&str> = entities.into_iter().collect();
@@ -133,7 +140,7 @@ fn catch_up(engine: &Engine, tx: &mut Tx<'_>) -> Result<(usize, usize)> {
     let owed = owed_by(engine, tx, &ids, &[connection])?;
     queue(engine, tx, &owed.planned)?;
     point(Point::CatchUpWritten);
-    Ok((ids.len(), owed.planned.len()))
+    Ok((ids.len(), owed.planned))
 }
 
 pub(crate) const PLAN_LOCK: i64 = 0x706c_616e_0001;

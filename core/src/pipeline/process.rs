@@ -15,7 +15,7 @@ mod settle;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::crash::{Point, point};
-use crate::engine::Engine;
+use crate::engine::{Engine, Errand};
 use crate::store::blocks::Pace;
 use crate::store::db::{Result, Tx};
 use crate::store::deliveries::doubt;
@@ -236,6 +236,8 @@ impl Ahead {
             return Ok(None);
         }
         point(Point::ProcessCommitted);
+        engine.note_errands(Errand::Tend, expanded.hints.iter().map(|it| it.0.as_str()));
+        engine.note_errands(Errand::Read, expanded.pokes.iter().map(|it| it.0.as_str()));
         judged.tell();
         if judged.is_back {
             engine.look_for_mended();

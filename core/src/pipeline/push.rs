@@ -11,7 +11,7 @@ use crate::connection::{Connection, State};
 use crate::connector::{Connector, ConnectorError, Delivery, Operation, Receipt, Record, RecordKey};
 use crate::crash::{Point, point};
 use crate::drift;
-use crate::engine::Engine;
+use crate::engine::{Engine, Errand};
 use crate::link::{Link, LinkKey, LinkState, found, written};
 use crate::manifest::Manifest;
 use crate::pipeline::process::{self, MEANING_LOCK};
@@ -33,6 +33,12 @@ const ATTEMPTS_MAX: u32 = 12;
 /// What was on its way when the hub died has arrived after this time. Systems that take a key of ours know a repeat;
 /// where a repeat is only found by looking, it must not be looked for before it is there.
 const IN_FLIGHT_US: i64 = 5_000_000;
+
+/// So many deliveries to this connection are tried in a batch at most: after fewer nothing more is due.
+pub fn claims_most(connection: &Connection) -> i64 {
+    let has_batches = connection.connector.as_ref().is_some_and(|it| it.manifest().has_batches());
+    if has_batches { CLAIM_BATCHES } else { CLAIM }
+}
 
 /// After a crash: what was being sent is sent again under the same key.
 pub fn recover(engine: &Engine) -> Result<u64> {
@@ -70,7 +76,7 @@ fn give_back<'a>(
 pub async fn batch(engine: &Engine, connection: &Connection) -> Result<usize> {
     let Some(connector) = connection.connector.clone() else { return Ok(0) };
     let (here, whose) = (engine.clone(), connection.clone());
-    let count = if connector.manifest().has_batches() { CLAIM_BATCHES } else { CLAIM };
+    let count = claims_most(connection);
     let claimed = blocking(move || {
         let now_us = here.clock.now_us();
         let name = whose.name.as_str();
@@ -466,6 +472,7 @@ fn replan_on(
             again.delivery.base = as_shown(&again.delivery.base, &fresh.body);
         }
     }
+    engine.note_errands(Errand::Tend, planned.iter().map(|it| it.connection.as_str()));
     plan::queue(engine, tx, &planned)
 }
 
