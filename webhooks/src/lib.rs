@@ -4,6 +4,7 @@
 //! [`receive`], its origin is proven by [`verify`] over the raw bytes (or, for what people fill in, by [`form`]), [`dedupe`] names the event, and the answer is
 //! sent only after the [`intake`] says that the call is kept for good.
 
+mod calm;
 pub mod dedupe;
 pub mod form;
 pub mod hooks;

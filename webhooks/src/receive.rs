@@ -14,9 +14,10 @@ use huiliu_core::connector::{RawRequest, Reply, Verified};
 use huiliu_core::manifest::{Form, Verify, Webhook};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::calm::Calm;
 use crate::dedupe;
 use crate::form::{self, Limiter, Told};
-use crate::hooks::{Hook, Hooks};
+use crate::hooks::{self, Hook, Hooks};
 use crate::intake::{Appended, Arrived, Intake, IntakeError};
 use crate::verify::{self, Proven, Refusal};
 
@@ -43,15 +44,15 @@ struct Server {
     inbox: Arc<dyn Intake>,
     in_flight_kib: Semaphore,
     limiter: Limiter,
+    overload: Calm,
 }
 
 /// `/hooks/{connection}`: POST for events; GET for the handshake of a sealed envelope and for a form.
 pub fn router(hooks: Hooks, inbox: Arc<dyn Intake>) -> Router {
     let in_flight_kib = Semaphore::new(IN_FLIGHT_KIB_MAX as usize);
-    Router::new()
-        .route("/hooks/{connection}", any(answer))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(Arc::new(Server { hooks, inbox, in_flight_kib, limiter: Limiter::default() }))
+    Router::new().route("/hooks/{connection}", any(answer)).layer(DefaultBodyLimit::max(BODY_BYTES_MAX)).with_state(
+        Arc::new(Server { hooks, inbox, in_flight_kib, limiter: Limiter::default(), overload: Calm::default() }),
+    )
 }
 
 async fn answer(
@@ -62,14 +63,11 @@ async fn answer(
 ) -> Response {
     let target = uri.path_and_query().map_or_else(|| uri.path().to_owned(), ToString::to_string);
     let began = Instant::now();
-    let hook = server.hooks.get(&name);
-    let outcome = receive(&server, hook.as_deref(), target, request).await;
-    // Only configured names become labels: a scanner must not be able to grow the list of series.
-    let connection = hook.as_ref().map_or("unknown", |hook| hook.connection.as_str()).to_owned();
-    outcome.log(&connection);
-    metrics::histogram!("huiliu_webhook_answer_seconds", "connection" => connection.clone()).record(began.elapsed());
-    metrics::counter!("huiliu_webhook_requests_total", "connection" => connection, "outcome" => outcome.word())
-        .increment(1);
+    let known = server.hooks.get(&name);
+    let hook = known.as_ref().map(|known| &known.hook);
+    let outcome = receive(&server, hook, target, request).await;
+    outcome.log(hook.map_or("unknown", |hook| hook.connection.as_str()), &server.overload);
+    hooks::count(known.as_deref(), outcome.word(), began.elapsed());
     outcome.response()
 }
 
@@ -194,24 +192,27 @@ fn lower_case(headers: &HeaderMap) -> Option<Vec<(String, String)>> {
         .then(|| headers.iter().filter_map(|(name, value)| Some((name.as_str().to_owned(), text(value)?))).collect())
 }
 
-/// Headers that never enter the inbox: credentials, and what only the transport needs (proxies write the address of
+/// Whether a header never enters the inbox: credentials, and what only the transport needs (proxies write the address of
 /// the person behind the call there).
-const DROPPED: &[&str] = &[
-    "accept",
-    "accept-encoding",
-    "authorization",
-    "connection",
-    "content-length",
-    "cookie",
-    "forwarded",
-    "host",
-    "proxy-authorization",
-    "transfer-encoding",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-real-ip",
-];
+fn is_dropped(name: &str) -> bool {
+    matches!(
+        name,
+        "accept"
+            | "accept-encoding"
+            | "authorization"
+            | "connection"
+            | "content-length"
+            | "cookie"
+            | "forwarded"
+            | "host"
+            | "proxy-authorization"
+            | "transfer-encoding"
+            | "x-forwarded-for"
+            | "x-forwarded-host"
+            | "x-forwarded-proto"
+            | "x-real-ip"
+    )
+}
 
 fn arrived(hook: &Hook, webhook: &Webhook, verified: Verified, dedupe: String) -> Arrived {
     let RawRequest { target, mut headers, body, .. } = verified.request;
@@ -223,9 +224,8 @@ fn arrived(hook: &Hook, webhook: &Webhook, verified: Verified, dedupe: String) -
         Verify::Form(_) => (None, Some("token")),
         Verify::Basic { .. } | Verify::Connector {} | Verify::None { .. } => (None, None),
     };
-    headers.retain(|(name, _)| {
-        !DROPPED.contains(&name.as_str()) && !credential.is_some_and(|dropped| name.eq_ignore_ascii_case(dropped))
-    });
+    headers
+        .retain(|(name, _)| !is_dropped(name) && !credential.is_some_and(|dropped| name.eq_ignore_ascii_case(dropped)));
     let target = param.map_or_else(|| target.clone(), |param| without_param(&target, param));
     Arrived { connection: hook.connection.clone(), target, headers, body, dedupe }
 }
@@ -261,8 +261,8 @@ impl Outcome {
         }
     }
 
-    /// Once a call, with the connection's name and no word of the content.
-    fn log(&self, connection: &str) {
+    /// Once a call, with the connection's name and no word of the content; that we are overloaded, once a second.
+    fn log(&self, connection: &str, overload: &Calm) {
         let outcome = self.word();
         match self {
             Self::Fresh(_) | Self::Repeat(_) | Self::Handshake(_) | Self::Form(..) | Self::Unknown => {
@@ -276,7 +276,9 @@ impl Outcome {
                 tracing::error!(connection, outcome, reason, "webhook not kept; the sender will retry");
             }
             Self::Full { .. } | Self::Slow | Self::Busy => {
-                tracing::warn!(connection, outcome, "webhook not kept; the sender will retry");
+                if let Some(calls) = overload.times(Instant::now()) {
+                    tracing::warn!(connection, outcome, calls, "webhooks not kept; the senders will retry");
+                }
             }
             Self::Method | Self::HeadersTooLarge | Self::BodyTooLarge | Self::BodyBroken | Self::BodySlow => {
                 tracing::warn!(connection, outcome, "webhook refused");

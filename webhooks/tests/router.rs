@@ -195,6 +195,26 @@ async fn a_token_in_the_address_does_not_enter_the_inbox() {
     assert_eq!(targets, ["/hooks/shop?a=1&b=2", "/hooks/shop"]);
 }
 
+/// What is being read, and what waits for the inbox, takes a bounded amount of memory together.
+#[tokio::test(start_paused = true)]
+async fn who_comes_when_memory_is_spoken_for_is_asked_to_come_again() {
+    let desk = shop();
+    desk.mood(Mood::Hang);
+    // A call that does not tell its length counts as the longest, and 63 of them fill what there is.
+    let large = vec![b' '; BODY_BYTES_MAX];
+    let mut waiting: Vec<_> = (0..63).map(|_| Box::pin(post(&desk, "e1", &large, &large))).collect();
+    for call in &mut waiting {
+        assert!(look(call.as_mut()).await.is_none(), "it waits for the inbox");
+    }
+    let told = post(&desk, "e2", BODY, BODY).await;
+    assert_eq!(told.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(told.headers["retry-after"], "5");
+    assert!(told.body.contains("\"busy\""), "{}", told.body);
+    drop(waiting);
+    desk.mood(Mood::Keep);
+    assert_eq!(post(&desk, "e2", BODY, BODY).await.status, StatusCode::OK, "there is room again");
+}
+
 /// A body that never brings anything.
 struct Never;
 
