@@ -28,6 +28,7 @@ mod odoo;
 mod order;
 mod orders;
 mod oscar;
+mod overload;
 mod parting;
 mod process;
 mod proposals;

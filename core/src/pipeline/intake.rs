@@ -9,14 +9,15 @@ use tokio::sync::oneshot;
 
 use crate::clock::Clock;
 use crate::crash::{Point, point};
-use crate::store::Store;
+use crate::store::db::Result;
 use crate::store::inbox::{self, InboxItem};
+use crate::store::{Store, Tx};
 
 /// Calls that may wait for the writer: about a second's worth at full speed, and some tens of megabytes.
-const WAITING_MAX: usize = 4096;
+pub const WAITING_MAX: usize = 4096;
 
 /// Calls in one commit: past this a commit is bound by the rows, not by the disk.
-const GROUP_MAX: usize = 512;
+pub const GROUP_MAX: usize = 512;
 
 /// What became of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +42,7 @@ pub enum IntakeError {
 struct Waiting {
     item: InboxItem,
     dedupe: String,
-    answer: oneshot::Sender<Result<Appended, IntakeError>>,
+    answer: oneshot::Sender<std::result::Result<Appended, IntakeError>>,
 }
 
 /// The way in. Clones share one writer.
@@ -59,7 +60,7 @@ impl Intake {
     }
 
     /// Appends a call durably, unless its key is known.
-    pub async fn append(&self, item: InboxItem, dedupe: String) -> Result<Appended, IntakeError> {
+    pub async fn append(&self, item: InboxItem, dedupe: String) -> std::result::Result<Appended, IntakeError> {
         let (answer, answered) = oneshot::channel();
         match self.sender.try_send(Waiting { item, dedupe, answer }) {
             Ok(()) => answered.await.unwrap_or_else(|_| Err(IntakeError::Failed("the intake stopped".to_owned()))),
@@ -70,46 +71,40 @@ impl Intake {
 }
 
 fn write(store: &Store, clock: &Clock, receiver: &Receiver<Waiting>, wake: &dyn Fn()) {
+    let mut group = Vec::new();
     while let Ok(first) = receiver.recv() {
-        let mut group = vec![first];
+        group.push(first);
         while group.len() < GROUP_MAX
             && let Ok(next) = receiver.try_recv()
         {
             group.push(next);
         }
-        let (waiting, answers): (Vec<_>, Vec<_>) =
-            group.into_iter().map(|it| ((it.item, it.dedupe), it.answer)).unzip();
-        let written = store.write(|tx| {
-            let now_us = clock.now_us();
-            let mut fresh = Vec::with_capacity(waiting.len());
-            let mut told = Vec::with_capacity(waiting.len());
-            for (item, dedupe) in &waiting {
-                let new = inbox::mark_seen(tx, &item.connection, dedupe, now_us)?;
-                if new {
-                    fresh.push(item.clone());
-                }
-                told.push(if new { Appended::Fresh } else { Appended::Repeat });
-            }
-            inbox::append(tx, &fresh)?;
-            point(Point::IntakeWritten);
-            Ok(told)
-        });
-        match written {
+        match store.write(|tx| append(tx, &group, clock.now_us())) {
             Ok(told) => {
                 point(Point::IntakeCommitted);
-                for (answer, outcome) in answers.into_iter().zip(told) {
+                for (waiting, outcome) in group.drain(..).zip(told) {
                     // Whoever hung up will repeat the call and hear that it is known.
-                    let _ = answer.send(Ok(outcome));
+                    let _ = waiting.answer.send(Ok(outcome));
                 }
                 point(Point::IntakeAnswered);
                 wake();
             }
             Err(error) => {
                 tracing::error!("the intake could not write: {error}");
-                for answer in answers {
-                    let _ = answer.send(Err(IntakeError::Failed(error.to_string())));
+                for waiting in group.drain(..) {
+                    let _ = waiting.answer.send(Err(IntakeError::Failed(error.to_string())));
                 }
             }
         }
     }
+}
+
+/// Notes which events of a group are new, and appends their calls in the order in which they came.
+fn append(tx: &mut Tx<'_>, group: &[Waiting], now_us: i64) -> Result<Vec<Appended>> {
+    let events = group.iter().map(|it| (it.item.connection.as_str(), it.dedupe.as_str()));
+    let fresh = inbox::mark_seen(tx, events, now_us)?;
+    let items: Vec<&InboxItem> = group.iter().zip(&fresh).filter(|(_, new)| **new).map(|(it, _)| &it.item).collect();
+    inbox::append(tx, &items)?;
+    point(Point::IntakeWritten);
+    Ok(fresh.into_iter().map(|new| if new { Appended::Fresh } else { Appended::Repeat }).collect())
 }

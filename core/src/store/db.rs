@@ -3,7 +3,7 @@
 //! Statements are written once, with `?1` for parameters. `{keys:ti}` stands for a table of keys `k0` (text), `k1`
 //! (integer), … that travels as one JSON parameter, always `?1`, so that every lookup is one query for a whole batch.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -105,6 +105,38 @@ pub struct Insert {
     pub columns: &'static [(&'static str, Col)],
     /// `""`, or an `ON CONFLICT …` clause.
     pub conflict: &'static str,
+}
+
+impl Insert {
+    fn names(&self) -> String {
+        self.columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The statement for `SQLite`, which is run for each row.
+    fn a_row(&self) -> String {
+        let marks = (1..=self.columns.len()).map(|at| format!("?{at}")).collect::<Vec<_>>().join(", ");
+        format!("INSERT INTO {} ({}) VALUES ({marks}) {}", self.table, self.names(), self.conflict)
+    }
+
+    /// The statement for Postgres, which takes all rows, one array a column.
+    fn a_set(&self) -> String {
+        let arrays = self.columns.iter().enumerate().map(|(at, (_, col))| {
+            let kind = match col {
+                Col::Int => "bigint",
+                Col::Text => "text",
+                Col::Blob => "bytea",
+            };
+            format!("?{}::{kind}[]", at + 1)
+        });
+        let arrays = arrays.collect::<Vec<_>>().join(", ");
+        format!("INSERT INTO {} ({}) SELECT * FROM UNNEST({arrays}) {}", self.table, self.names(), self.conflict)
+    }
+
+    /// Rows as those arrays.
+    fn sets(&self, cells: &[Param<'_>]) -> Vec<Box<dyn ToSql + Sync>> {
+        let width = self.columns.len();
+        self.columns.iter().enumerate().map(|(at, (_, col))| column(cells, width, at, *col)).collect()
+    }
 }
 
 /// A row that was read.
@@ -305,12 +337,9 @@ impl Tx<'_> {
         if cells.is_empty() {
             return Ok(0);
         }
-        let names = insert.columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
         match self {
             Self::Sqlite(tx) => {
-                let marks = (1..=width).map(|at| format!("?{at}")).collect::<Vec<_>>().join(", ");
-                let sql = format!("INSERT INTO {} ({names}) VALUES ({marks}) {}", insert.table, insert.conflict);
-                let mut statement = tx.prepare_cached(&sql)?;
+                let mut statement = tx.prepare_cached(&insert.a_row())?;
                 let mut changed = 0;
                 for row in cells.chunks_exact(width) {
                     changed += statement.execute(rusqlite::params_from_iter(row))? as u64;
@@ -318,28 +347,36 @@ impl Tx<'_> {
                 Ok(changed)
             }
             Self::Postgres(tx, statements) => {
-                let arrays = insert.columns.iter().enumerate().map(|(at, (_, col))| {
-                    format!(
-                        "?{}::{}[]",
-                        at + 1,
-                        match col {
-                            Col::Int => "bigint",
-                            Col::Text => "text",
-                            Col::Blob => "bytea",
-                        }
-                    )
-                });
-                let sql = format!(
-                    "INSERT INTO {} ({names}) SELECT * FROM UNNEST({}) {}",
-                    insert.table,
-                    arrays.collect::<Vec<_>>().join(", "),
-                    insert.conflict
-                );
-                let statement = prepared(tx, statements, &sql)?;
-                let columns: Vec<Box<dyn ToSql + Sync>> =
-                    insert.columns.iter().enumerate().map(|(at, (_, col))| column(cells, width, at, *col)).collect();
+                let statement = prepared(tx, statements, &insert.a_set())?;
+                let columns = insert.sets(cells);
                 let values: Vec<&(dyn ToSql + Sync)> = columns.iter().map(AsRef::as_ref).collect();
                 Ok(tx.execute(&statement, &values)?)
+            }
+        }
+    }
+
+    /// Inserts those of a set of rows whose key is not known: the table's first two columns, both texts. `conflict` must
+    /// pass over the others. Says of each row whether it was new; of two with one key the first one is.
+    pub fn insert_new(&mut self, insert: &Insert, cells: &[Param<'_>]) -> Result<Vec<bool>> {
+        let rows = cells.chunks_exact(insert.columns.len());
+        match self {
+            Self::Sqlite(tx) => {
+                let mut statement = tx.prepare_cached(&insert.a_row())?;
+                rows.map(|row| Ok(statement.execute(rusqlite::params_from_iter(row))? == 1)).collect()
+            }
+            Self::Postgres(tx, statements) => {
+                let [(first, _), (second, _), ..] = insert.columns else { return Ok(Vec::new()) };
+                let sql = format!("{} RETURNING {first}, {second}", insert.a_set());
+                let statement = prepared(tx, statements, &sql)?;
+                let columns = insert.sets(cells);
+                let values: Vec<&(dyn ToSql + Sync)> = columns.iter().map(AsRef::as_ref).collect();
+                let mut fresh = HashSet::new();
+                for row in tx.query(&statement, &values)? {
+                    fresh.insert((row.try_get::<_, String>(0)?, row.try_get::<_, String>(1)?));
+                }
+                let text =
+                    |cell: &Param<'_>| if let Param::Text(text) = cell { (*text).to_owned() } else { String::new() };
+                Ok(rows.map(|row| fresh.remove(&(text(&row[0]), text(&row[1])))).collect())
             }
         }
     }
@@ -449,6 +486,9 @@ enum Backend {
 #[derive(Clone)]
 pub struct Store(Arc<Backend>, Arc<Tail>);
 
+/// Pages of the writer of a hub that serves: with all else that it has, it stays under 80 MiB while calls pour in.
+const SERVING_CACHE_KIB: u32 = 32 << 10;
+
 /// Idle connections kept for reuse; the stages use at most this many at once (process, plan, push, intake, console).
 const IDLE_MAX: usize = 6;
 
@@ -479,6 +519,17 @@ impl Store {
         let store = Self(Arc::new(backend), Arc::default());
         store.migrate()?;
         Ok(store)
+    }
+
+    /// Bounds the pages that the writer on `SQLite` keeps in memory to what a program that runs for long, beside others, may
+    /// take; an import, which ends, is faster with more.
+    pub fn keep_small(&self) -> Result<()> {
+        match &*self.0 {
+            Backend::Sqlite { writer, .. } => {
+                Ok(lock(writer).execute_batch(&format!("PRAGMA cache_size = -{SERVING_CACHE_KIB}"))?)
+            }
+            Backend::Postgres { .. } => Ok(()),
+        }
     }
 
     /// The same store as a program that starts anew finds it: whatever was in memory only is gone. For a simulated crash.

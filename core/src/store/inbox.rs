@@ -1,5 +1,6 @@
 //! The inbox, what was seen, what must be fetched, and the positions of the stages.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use super::db::{Col, Insert, Keys, Param, Result, Row, Tx};
@@ -97,10 +98,10 @@ const APPEND: Insert = Insert {
 const APPEND_LOCK: i64 = 0x696e_626f_7801;
 
 /// Appends items in order.
-pub fn append(tx: &mut Tx<'_>, items: &[InboxItem]) -> Result<()> {
+pub fn append<I: Borrow<InboxItem>>(tx: &mut Tx<'_>, items: &[I]) -> Result<()> {
     tx.lock(APPEND_LOCK)?;
     let mut cells = Vec::with_capacity(items.len() * APPEND.columns.len());
-    for item in items {
+    for item in items.iter().map(Borrow::<InboxItem>::borrow) {
         cells.extend_from_slice(&[
             Param::Text(&item.connection),
             Param::Text(item.kind.as_str()),
@@ -115,7 +116,7 @@ pub fn append(tx: &mut Tx<'_>, items: &[InboxItem]) -> Result<()> {
         ]);
     }
     tx.insert(&APPEND, &cells)?;
-    traffic::came(tx, items)
+    traffic::came(tx, items.iter().map(Borrow::<InboxItem>::borrow))
 }
 
 const SEEN: Insert = Insert {
@@ -124,9 +125,17 @@ const SEEN: Insert = Insert {
     conflict: "ON CONFLICT (connection, dedupe) DO NOTHING",
 };
 
-/// Notes an event's key; false if it was known.
-pub fn mark_seen(tx: &mut Tx<'_>, connection: &str, dedupe: &str, now_us: i64) -> Result<bool> {
-    Ok(tx.insert(&SEEN, &[Param::Text(connection), Param::Text(dedupe), Param::Int(now_us)])? == 1)
+/// Notes events by connection and key, and says of each whether it was new; of two that are the same the first one is.
+pub fn mark_seen<'a>(
+    tx: &mut Tx<'_>,
+    events: impl IntoIterator<Item = (&'a str, &'a str)>,
+    now_us: i64,
+) -> Result<Vec<bool>> {
+    let cells = events
+        .into_iter()
+        .flat_map(|(connection, dedupe)| [Param::Text(connection), Param::Text(dedupe), Param::Int(now_us)])
+        .collect::<Vec<_>>();
+    tx.insert_new(&SEEN, &cells)
 }
 
 /// Items after a position, in order, at most `count`.

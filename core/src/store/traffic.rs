@@ -30,9 +30,9 @@ const ADD: &str = "ON CONFLICT (connection, way, slot) DO UPDATE SET
     minute = CASE WHEN traffic.minute < excluded.minute THEN excluded.minute ELSE traffic.minute END";
 
 /// Counts arrivals; only from where the inbox is appended to, whose lock keeps writers of these rows in order.
-pub(super) fn came(tx: &mut Tx<'_>, items: &[InboxItem]) -> Result<()> {
+pub(super) fn came<'a>(tx: &mut Tx<'_>, items: impl Iterator<Item = &'a InboxItem>) -> Result<()> {
     let mut counts: BTreeMap<(&str, i64), i64> = BTreeMap::new();
-    for item in items.iter().filter(|item| item.kind != ItemKind::Scan) {
+    for item in items.filter(|item| item.kind != ItemKind::Scan) {
         *counts.entry((&item.connection, item.received_us.div_euclid(MINUTE_US))).or_default() += 1;
     }
     // Two minutes of one slot would be a day apart: the later one is what counts.
