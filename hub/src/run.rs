@@ -150,14 +150,15 @@ pub async fn serve_until(
     told_to_stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), String> {
     let engine = deployment.engine.clone();
-    let recovering = engine.clone();
-    let recovered = on_thread(move || push::recover(&recovering)).await?;
+    let here = engine.clone();
+    let recovered = on_thread(move || here.store.keep_small().and_then(|()| push::recover(&here))).await?;
     if recovered > 0 {
         tracing::info!(recovered, "deliveries that a stop interrupted are sent again under the same key");
     }
     let metrics = Metrics::install(&engine)?;
     let (stop, stopped) = watch::channel(false);
     let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(metrics.clone().keep_small(stopped.clone()));
     for connection in engine.connections.values().filter(|it| it.connector.is_some()) {
         let pace = Pace::Share(percent(&deployment, connection));
         for work in [Work::Read(schedule(&deployment, connection)?), Work::Errands, Work::Compare(pace)] {
