@@ -1,0 +1,214 @@
+//! The servers that are compared. Each listens on a port that it prints, and serves until it is killed.
+
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clap::ValueEnum;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use huiliu_core::seal::SealedVault;
+use huiliu_hub::{deployment, endpoints, hooks, logs, metrics, run};
+use sha2::Sha256;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use crate::load::KEY;
+use crate::text;
+
+/// One of the servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Server {
+    /// Proves a call and answers.
+    Bare,
+    /// Proves a call, appends it to SQLite unless its event is known, and answers after a commit of all that waited.
+    Floor,
+    /// The hub's way in, with nobody behind it.
+    Hub,
+    /// The whole hub, which processes what arrives meanwhile.
+    Live,
+}
+
+impl Server {
+    /// All, in the order of their turns.
+    pub const ALL: [Self; 4] = [Self::Bare, Self::Floor, Self::Hub, Self::Live];
+
+    /// Its word on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Bare => "bare",
+            Self::Floor => "floor",
+            Self::Hub => "hub",
+            Self::Live => "live",
+        }
+    }
+}
+
+impl std::fmt::Display for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// A shop that tells of its customers and cannot be asked for anything.
+const SHOP: &str = r#"
+[connector]
+name = "shop"
+title = "Shop"
+about = "A shop that signs its webhooks."
+driver = "rest"
+base_url = "http://127.0.0.1:9"
+[connector.secret]
+client_secret = { description = "What signs the webhooks." }
+[auth]
+kind = "none"
+reason = "it is never called"
+[defaults]
+key = "/id"
+version = "/updated_at"
+version_kind = "instant"
+[streams.customers]
+about = "Customers."
+[webhook]
+verify = { kind = "hmac_sha256", header = "X-Shopify-Hmac-Sha256", encoding = "base64", secret = "{secret.client_secret}" }
+dedupe = ["header:X-Shopify-Event-Id", "header:X-Shopify-Topic"]
+carries = "record"
+route = { by = "header:X-Shopify-Topic", topics = { "customers/create" = "customers", "customers/update" = "customers" } }
+"#;
+
+const MAPPING: &str = r#"
+[customers]
+entity = "customer"
+[customers.identities]
+email = "/email"
+phone = "/phone"
+[customers.fields]
+kind = { const = "person" }
+given_name = "/first_name"
+family_name = "/last_name"
+emails.main = "/email"
+phones.main = "/phone"
+remark = "/note"
+"#;
+
+/// Makes the folder of a hub with one shop.
+pub fn prepare(folder: &Path) -> Result<(), String> {
+    let write = |name: &str, text: &str| {
+        let path = folder.join(name);
+        path.parent()
+            .map_or(Ok(()), std::fs::create_dir_all)
+            .and_then(|()| std::fs::write(&path, text))
+            .map_err(crate::text)
+    };
+    write("connectors/shop/connector.toml", SHOP)?;
+    write("mappings/shop.toml", MAPPING)?;
+    write("huiliu.toml", "[connections.shop]\nconnector = 'shop'\nwrites = false\nchanging = { percent = 100 }\n")?;
+    let at = deployment::open(folder)?;
+    let vault = SealedVault { store: at.engine.store.clone(), seal: at.seal.clone(), connection: "shop".to_owned() };
+    vault.put("secret.client_secret", KEY)
+}
+
+/// Runs a server over a folder until it is killed.
+pub fn serve(server: Server, folder: &Path) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(text)?;
+    runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(text)?;
+        println!("{}", listener.local_addr().map_err(text)?.port());
+        let (_stop, stopped) = tokio::sync::watch::channel(false);
+        let app = match server {
+            Server::Bare => Router::new().route("/hooks/shop", post(bare)),
+            Server::Floor => floor(folder)?,
+            Server::Hub | Server::Live => {
+                logs::start(logs::Format::Text, "warn");
+                let at = deployment::open(folder)?;
+                if server == Server::Live {
+                    let bells = run::Bells::of(&at.engine);
+                    return run::serve_until(at, listener, None, bells, std::future::pending()).await;
+                }
+                at.engine.store.keep_small().map_err(text)?;
+                let metrics = metrics::Metrics::install(&at.engine)?;
+                tokio::spawn(metrics.clone().keep_small(stopped));
+                endpoints::router(&at.engine, metrics).merge(hooks::router(&at.engine, || {})?)
+            }
+        };
+        let app = app.into_make_service_with_connect_info::<std::net::SocketAddr>();
+        axum::serve(listener, app).await.map_err(text)
+    })
+}
+
+fn is_proven(headers: &HeaderMap, body: &[u8]) -> bool {
+    let given = headers.get("x-shopify-hmac-sha256").and_then(|it| STANDARD.decode(it.as_bytes()).ok());
+    let mac = Hmac::<Sha256>::new_from_slice(KEY.as_bytes());
+    let (Ok(mac), Some(given)) = (mac, given) else { return false };
+    mac.chain_update(body).verify_slice(&given).is_ok()
+}
+
+async fn bare(headers: HeaderMap, body: Bytes) -> StatusCode {
+    if is_proven(&headers, &body) { StatusCode::OK } else { StatusCode::UNAUTHORIZED }
+}
+
+struct Waiting {
+    event: String,
+    body: Bytes,
+    answer: oneshot::Sender<bool>,
+}
+
+/// Calls in one commit of the floor, and calls that may wait for it.
+const GROUP_MAX: usize = 512;
+const WAITING_MAX: usize = 4096;
+
+fn floor(folder: &Path) -> Result<Router, String> {
+    let database = rusqlite::Connection::open(folder.join("floor.db")).map_err(text)?;
+    let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+                   CREATE TABLE inbox (position INTEGER PRIMARY KEY, event TEXT NOT NULL UNIQUE, body BLOB NOT NULL);";
+    database.execute_batch(pragmas).map_err(text)?;
+    let (sender, receiver) = sync_channel(WAITING_MAX);
+    std::thread::spawn(move || {
+        if let Err(error) = write(&database, &receiver) {
+            eprintln!("floor: {error}");
+        }
+    });
+    Ok(Router::new().route("/hooks/shop", post(append)).with_state(sender))
+}
+
+async fn append(State(sender): State<SyncSender<Waiting>>, headers: HeaderMap, body: Bytes) -> StatusCode {
+    if !is_proven(&headers, &body) {
+        return StatusCode::UNAUTHORIZED;
+    }
+    let Some(event) = headers.get("x-shopify-event-id").and_then(|it| it.to_str().ok()) else {
+        return StatusCode::BAD_REQUEST;
+    };
+    let (answer, answered) = oneshot::channel();
+    if sender.try_send(Waiting { event: event.to_owned(), body, answer }).is_err() {
+        return StatusCode::SERVICE_UNAVAILABLE;
+    }
+    if answered.await == Ok(true) { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR }
+}
+
+fn write(database: &rusqlite::Connection, receiver: &Receiver<Waiting>) -> rusqlite::Result<()> {
+    let mut insert = database.prepare("INSERT INTO inbox (event, body) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?;
+    let mut begin = database.prepare("BEGIN IMMEDIATE")?;
+    let mut commit = database.prepare("COMMIT")?;
+    while let Ok(first) = receiver.recv() {
+        let mut group = vec![first];
+        while group.len() < GROUP_MAX
+            && let Ok(next) = receiver.try_recv()
+        {
+            group.push(next);
+        }
+        begin.execute([])?;
+        for waiting in &group {
+            insert.execute((&waiting.event, waiting.body.as_ref()))?;
+        }
+        commit.execute([])?;
+        for waiting in group {
+            let _ = waiting.answer.send(true);
+        }
+    }
+    Ok(())
+}
