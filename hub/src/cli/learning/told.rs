@@ -258,9 +258,9 @@ pub(super) fn end(how: &How, is_worse: bool, written: &[PathBuf], folder: &Path,
 pub(super) fn next(language: Language) -> String {
     language
         .pick(
-            "Records that arrive from now on are judged by it, and stored ones once they say something new; a `huiliu serve` that \
-             runs must be started again.\n",
-            "此后到达的记录按它判断，已存的记录在有新内容时按它判断；正在运行的 `huiliu serve` 需要重新启动。\n",
+            "Records that arrive from now on are judged by it, and stored ones by `huiliu replay --rematch`, which shows first what \
+             would change; a `huiliu serve` that runs must be started again.\n",
+            "此后到达的记录按它判断；已存的记录用 `huiliu replay --rematch` 重新判断（会先显示将有的变化）；正在运行的 `huiliu serve` 需要重新启动。\n",
         )
         .to_owned()
 }
