@@ -76,6 +76,11 @@ pub fn batch(engine: &Engine) -> Result<Processed> {
     }
 }
 
+/// What is to be done while nothing waits, a little at a time.
+pub fn tidy(engine: &Engine) -> Result<()> {
+    blocks::tidy(&engine.store, Pace::IDLE)
+}
+
 /// What waited for a mapping that was mended since, or for a place that shows values again, goes into the inbox first.
 fn mended(engine: &Engine) -> Result<()> {
     if engine.is_to_look_for_mended() {
