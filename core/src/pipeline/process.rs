@@ -78,7 +78,7 @@ pub fn batch(engine: &Engine) -> Result<Processed> {
 
 /// What is to be done while nothing waits, a little at a time.
 pub fn tidy(engine: &Engine) -> Result<()> {
-    blocks::tidy(&engine.store, Pace::IDLE)
+    blocks::tidy(&engine.store, Pace::IDLE).map(drop)
 }
 
 /// What waited for a mapping that was mended since, or for a place that shows values again, goes into the inbox first.
