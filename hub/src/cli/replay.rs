@@ -23,18 +23,8 @@ use crate::{deployment, in_force, say, table};
     after_help = "Examples:\n  huiliu replay --dry-run\n  huiliu replay --connection shop --stream customers\n  huiliu replay --record shop/customers/1001 --yes\n  huiliu replay --rematch --dry-run"
 )]
 pub struct Args {
-    /// Only records of this connection.
-    #[arg(long)]
-    connection: Option<String>,
-    /// Only records of this stream.
-    #[arg(long, conflicts_with = "record")]
-    stream: Option<String>,
-    /// Only this record, as CONNECTION/STREAM/ID.
-    #[arg(long, conflicts_with = "connection")]
-    record: Option<LinkKey>,
-    /// Also decide anew who is who, of every record: after match.toml or a model changed.
-    #[arg(long, conflicts_with_all = ["connection", "record"])]
-    rematch: bool,
+    #[command(flatten)]
+    which: Which,
     /// Do it without asking: for scripts.
     #[arg(long, conflicts_with = "dry_run")]
     yes: bool,
@@ -52,11 +42,28 @@ pub struct Args {
     json: bool,
 }
 
+/// What is read anew.
+#[derive(clap::Args)]
+struct Which {
+    /// Only records of this connection.
+    #[arg(long)]
+    connection: Option<String>,
+    /// Only records of this stream.
+    #[arg(long, conflicts_with = "record")]
+    stream: Option<String>,
+    /// Only this record, as CONNECTION/STREAM/ID.
+    #[arg(long, conflicts_with = "connection")]
+    record: Option<LinkKey>,
+    /// Also decide anew who is who, of every record: after match.toml or a model changed.
+    #[arg(long, conflicts_with_all = ["connection", "stream", "record"])]
+    rematch: bool,
+}
+
 /// Shows, asks, applies.
 pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, String> {
     let at = deployment::open(folder)?;
     let engine = at.engine.clone();
-    let scope = scope(&engine, args, language)?;
+    let scope = scope(&engine, &args.which, language)?;
     let told = |error: huiliu_core::store::StoreError| error.to_string();
     let seen = watched(|each| replay::look(&engine, &scope, args.samples, each)).map_err(told)?;
     if !args.json {
@@ -88,7 +95,7 @@ pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, S
     Ok(ExitCode::SUCCESS)
 }
 
-fn scope(engine: &Engine, args: &Args, language: Language) -> Result<Scope, String> {
+fn scope(engine: &Engine, args: &Which, language: Language) -> Result<Scope, String> {
     let (mut wanted, mut stream) = (args.connection.as_deref(), args.stream.as_deref());
     if let Some(record) = &args.record {
         (wanted, stream) = (Some(record.connection.as_str()), Some(record.lens.as_str()));

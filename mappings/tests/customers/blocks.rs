@@ -74,9 +74,10 @@ fn every_block_finds_customers_whom_no_other_finds() {
     let all = Found::of(&rules, &told, &pairs);
     let (linked, asked) = (pairs.linked.len(), pairs.asked.len());
     let tell = |name: &str, it: &Found| {
-        let (keys, met) = (it.keys as f64 / 100.0, it.met as f64 / 100.0);
+        let hundredths = |count: usize| format!("{}.{:02}", count / 100, count % 100);
+        let (keys, met) = (hundredths(it.keys), hundredths(it.met));
         println!(
-            "{name:40} {} of {linked} linked, {} of {asked} asked, {keys:.2} keys, {met:.2} others",
+            "{name:40} {} of {linked} linked, {} of {asked} asked, {keys} keys, {met} others",
             it.linked, it.asked
         );
     };
@@ -103,6 +104,8 @@ fn every_block_finds_customers_whom_no_other_finds() {
 /// The customers of a world, with numbers that no other world uses.
 fn apart(seed: u64) -> Vec<Told> {
     let mut told = World::new(seed, 150).records(1500, 300);
-    told.iter_mut().for_each(|it| it.who += usize::try_from(seed).expect("a small number") * 1_000_000);
+    for it in &mut told {
+        it.who += usize::try_from(seed).expect("a small number") * 1_000_000;
+    }
     told
 }
