@@ -390,10 +390,10 @@ fn think_once(engine: &Engine, names: Names) -> huiliu_core::store::db::Result<T
     while plan::batch(engine)?.0 > 0 {}
     let (seen, fired) = automate::batch(engine)?;
     let entered = if names == Names::Entered { index::batch(engine)? } else { 0 };
-    // Whoever adds to the inbox rings. What a pass itself leaves is the rest of a batch that was full, and what rules changed.
     if done.items > 0 {
         process::tidy(engine)?;
     }
+    // Whoever adds to the inbox rings. What a pass itself leaves is the rest of a batch that was full, and what rules changed.
     let more = is_full(done.items, process::BATCH_ITEMS)
         || is_full(seen, automate::BATCH_CHANGES)
         || is_full(entered, index::BATCH_CHANGES)

@@ -64,7 +64,7 @@ pub fn batch(engine: &Engine) -> Result<Processed> {
     loop {
         let basis = engine.store.read(basis)?;
         let Some(ahead) = Ahead::look(engine, basis.0)? else {
-            blocks::tidy(&engine.store, Pace::IDLE)?;
+            tidy(engine)?;
             return Ok(total);
         };
         let is_cut = ahead.mark.is_some();

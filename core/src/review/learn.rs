@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::Result;
 use crate::engine::Engine;
 use crate::link::{Link, evidence_of};
-use crate::pipeline::process::BLOCK_LINKS_MAX;
+use crate::pipeline::process::{BLOCK_LINKS_MAX, block_keys};
 use crate::store::db::Tx;
 use crate::store::lessons::{self, Ruling};
 use crate::store::{blocks, links, stewards};
@@ -20,7 +20,7 @@ use crate::store::{blocks, links, stewards};
 const ENTITY: &str = "customer";
 
 /// Links that are read at once.
-const PAGE: i64 = 500;
+const PAGE: usize = 500;
 
 /// The last rulings are learned from, so many at most.
 const RULINGS_MAX: i64 = 20_000;
@@ -50,7 +50,7 @@ pub fn stored(engine: &Engine, most: i64, watch: Watch<'_>) -> Result<Stored> {
     let mut known: BTreeMap<i64, Heard> = BTreeMap::new();
     let ruled: BTreeSet<i64> = rulings.iter().flat_map(|it| [it.links.0, it.links.1]).collect();
     let ruled: Vec<i64> = ruled.into_iter().collect();
-    for page in ruled.chunks(500) {
+    for page in ruled.chunks(PAGE) {
         let links = engine.store.read(|tx| links::by_numbers(tx, page.iter().copied()))?;
         known.extend(links.iter().filter(|it| it.entity.as_str() == ENTITY).map(Heard::of));
     }
@@ -219,7 +219,7 @@ struct Near {
 
 impl Near {
     fn of(engine: &Engine, tx: &mut Tx<'_>, page: &[Link]) -> crate::store::db::Result<Self> {
-        let hashes: BTreeSet<i64> = page.iter().flat_map(|link| keys(engine, link)).collect();
+        let hashes: BTreeSet<i64> = page.iter().flat_map(|link| block_keys(engine, link)).collect();
         let mut by_key: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
         for (hash, golden) in blocks::candidates(tx, engine.store.tail(), hashes, BLOCK_LINKS_MAX)? {
             by_key.entry(hash).or_default().insert(golden);
@@ -236,10 +236,6 @@ impl Near {
         ruled.extend(stewards::ruled_same(tx, numbers())?.into_iter().map(ordered));
         Ok(Self { keys: by_key, members, ruled })
     }
-}
-
-fn keys(engine: &Engine, link: &Link) -> Vec<i64> {
-    matching::block_keys(&engine.matching, link.entity.as_str(), &link.state.evidence())
 }
 
 /// How often an answer turns, and where.
@@ -260,7 +256,7 @@ impl Look<'_> {
         let own = link.golden;
         let nobody = Vec::new();
         let mine = near.members.get(&own).unwrap_or(&nobody);
-        let shared = keys(self.engine, link).into_iter().filter_map(|key| near.keys.get(&key)).flatten().copied();
+        let shared = block_keys(self.engine, link).into_iter().filter_map(|key| near.keys.get(&key)).flatten().copied();
         let goldens: BTreeSet<i64> = shared.chain([own]).filter(|it| *it != 0).collect();
         for golden in goldens {
             let rest: Vec<&Link> = near.members.get(&golden).into_iter().flatten().collect();

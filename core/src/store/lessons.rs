@@ -4,12 +4,17 @@ use super::db::{Keys, Param, Result, Tx};
 
 /// Numbers of open links of an entity behind a number, at most `count`: those of every so many golden records. All links of
 /// a golden record are in, or none; a link without one counts for itself.
-pub fn sampled_after(tx: &mut Tx<'_>, entity: &str, every: i64, number: i64, count: i64) -> Result<Vec<i64>> {
+pub fn sampled_after(tx: &mut Tx<'_>, entity: &str, every: i64, number: i64, count: usize) -> Result<Vec<i64>> {
     // Numbers follow each other as records came; multiplied they say nothing of that any more.
     tx.query(
         "SELECT id FROM link WHERE id > ?1 AND entity = ?2 AND open = 1
          AND (CASE golden WHEN 0 THEN id ELSE golden END) * 2654435761 / 65536 % ?3 = 0 ORDER BY id LIMIT ?4",
-        &[Param::Int(number), Param::Text(entity), Param::Int(every), Param::Int(count)],
+        &[
+            Param::Int(number),
+            Param::Text(entity),
+            Param::Int(every),
+            Param::Int(i64::try_from(count).unwrap_or(i64::MAX)),
+        ],
         |row| row.int(0),
     )
 }

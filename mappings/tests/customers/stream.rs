@@ -7,7 +7,7 @@ use huiliu_mappings::matching::{Candidate, Decision, Evidence, Rules, block_keys
 use crate::people::Told;
 
 /// Links of a block that are looked at, as in `core`.
-const BLOCK_LINKS_MAX: usize = 64;
+const BLOCK_LINKS_MAX: usize = 128;
 
 /// Where every record went.
 #[derive(Debug, Default)]

@@ -139,7 +139,8 @@ impl Batch {
         self.clusters.get(&golden).into_iter().flatten().copied().collect()
     }
 
-    /// `changed` is the link that said something new; none where a value turned out to be shared by many.
+    /// Parts a golden record into groups that something holds, if there are several. `before` is what each of its links said
+    /// then, `changed` the link that says something new; none where a value turned out to be shared by many.
     fn loosen(&mut self, engine: &Engine, golden: i64, before: &[Evidence], changed: Option<i64>, position: i64) {
         let links = self.members(golden);
         let entity = self.goldens.get(&golden).map_or("", |it| it.entity.as_str()).to_owned();
