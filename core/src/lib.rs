@@ -10,7 +10,7 @@
 //! [`engine`] is what all stages need, [`explain`] answers who and why, [`conflict`] what two systems said differently,
 //! [`drift`] what a system changed in the form of its records, [`automation`] what rules did and would have done,
 //! [`rehearsal`] says what records would lead to, [`retry`] runs what a
-//! person has mended, [`replay`] reads what is kept through today's rules, and a [`proposal`] is a replay that is planned
+//! person has mended, [`retention`] lets go of what is old, [`replay`] reads what is kept through today's rules, and a [`proposal`] is a replay that is planned
 //! first and can be undone. At the points of
 //! [`crash`] a test ends the process.
 
@@ -32,6 +32,7 @@ pub mod proposal;
 pub mod quota;
 pub mod rehearsal;
 pub mod replay;
+pub mod retention;
 pub mod retry;
 pub mod review;
 pub mod seal;

@@ -23,6 +23,7 @@ pub mod overview;
 pub mod proposals;
 pub mod rehearsal;
 pub mod replays;
+pub mod retention;
 pub mod rounds;
 pub mod sealed;
 pub mod stewards;

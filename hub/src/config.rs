@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use huiliu_core::connection::OwnBudget;
 use huiliu_core::drift::Policies;
+use huiliu_core::retention::Retention;
 use huiliu_mappings::diagnose::Diagnostic;
 use serde::Deserialize;
 
@@ -19,6 +20,9 @@ pub struct Config {
     pub hub: Hub,
     /// `[console]`; without it there is none.
     pub console: Option<Console>,
+    /// `[retention]`.
+    #[serde(default, deserialize_with = "retention")]
+    pub retention: Retention,
     /// `[connections.NAME]`.
     #[serde(default)]
     pub connections: BTreeMap<String, Connection>,
@@ -48,6 +52,36 @@ impl Default for Hub {
             redirect: "http://127.0.0.1:7201/callback".to_owned(),
         }
     }
+}
+
+/// `[retention]`: how long things are kept, in days or for ever.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    repeats: Option<Span>,
+    inbox: Option<Span>,
+}
+
+/// `90d`, or `forever`.
+struct Span(Option<Duration>);
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let bad = || serde::de::Error::custom(format!("`{text}` is no time to keep things; write 90d or forever"));
+        if text == "forever" {
+            return Ok(Self(None));
+        }
+        let days = text.strip_suffix('d').and_then(|days| days.parse::<u32>().ok()).filter(|days| *days > 0);
+        let days = days.ok_or_else(bad)?;
+        Ok(Self(Some(Duration::from_hours(24 * u64::from(days)))))
+    }
+}
+
+fn retention<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Retention, D::Error> {
+    let (given, usual) = (Kept::deserialize(from)?, Retention::default());
+    let keep = |span: Option<Span>, usual| span.map_or(usual, |span| span.0);
+    Ok(Retention { repeats: keep(given.repeats, usual.repeats), inbox: keep(given.inbox, usual.inbox) })
 }
 
 /// `[console]`.
@@ -141,6 +175,10 @@ fn yes() -> bool {
 /// What `huiliu init` writes.
 pub const EXAMPLE: &str = include_str!("../huiliu.example.toml");
 
+/// A store that is named by the environment stands before that of the file: its password need not lie in a file that is
+/// kept under version control.
+pub const STORE: &str = "HUILIU_STORE";
+
 /// Reads `huiliu.toml` of a folder.
 pub fn read(folder: &Path) -> Result<Config, String> {
     let path = folder.join("huiliu.toml");
@@ -148,7 +186,11 @@ pub fn read(folder: &Path) -> Result<Config, String> {
     let text = std::fs::read_to_string(&path).map_err(|error| {
         format!("{name}: cannot be read: {error}\nrun `huiliu init {}` to make one", folder.display())
     })?;
-    parse(&name, &text)
+    let mut config = parse(&name, &text)?;
+    if let Some(store) = std::env::var_os(STORE) {
+        config.hub.store = store.into_string().map_err(|_| format!("{STORE} is not UTF-8"))?;
+    }
+    Ok(config)
 }
 
 /// Parses the text of a `huiliu.toml`.
@@ -203,6 +245,22 @@ mod tests {
             told.starts_with("huiliu.toml:2:1: unknown field `stor`") && told.ends_with("did you mean `store`?"),
             "{told}"
         );
+    }
+
+    #[test]
+    fn what_is_kept_is_said_in_days() {
+        let kept = |text: &str| parse("huiliu.toml", text).map(|config| config.retention);
+        let days = |days| Some(Duration::from_hours(24 * days));
+        assert_eq!(kept(""), Ok(Retention { repeats: days(30), inbox: None }));
+        let told = kept("[retention]\ninbox = '400d'\nrepeats = 'forever'\n");
+        assert_eq!(told, Ok(Retention { repeats: None, inbox: days(400) }));
+        for bad in ["400", "0d", "1y", "-1d", "d", "4294967296d"] {
+            let told = kept(&format!("[retention]\ninbox = '{bad}'\n")).unwrap_err();
+            let said = format!("`{bad}` is no time to keep things; write 90d or forever");
+            assert!(told.starts_with("huiliu.toml:2:") && told.contains(&said), "{told}");
+        }
+        let told = kept("[retention]\ninbx = '4d'\n").unwrap_err();
+        assert!(told.starts_with("huiliu.toml:2:1") && told.ends_with("did you mean `inbox`?"), "{told}");
     }
 
     #[test]

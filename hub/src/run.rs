@@ -17,7 +17,7 @@ use crate::console::{self, Door};
 use crate::deployment::Deployment;
 use crate::language::Language;
 use crate::metrics::Metrics;
-use crate::{config, endpoints, hooks};
+use crate::{config, endpoints, hooks, letting_go};
 
 /// A stream is pulled this often when neither manifest nor configuration says otherwise.
 const EVERY_DEFAULT: Duration = Duration::from_secs(300);
@@ -159,6 +159,7 @@ pub async fn serve_until(
     let (stop, stopped) = watch::channel(false);
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(metrics.clone().keep_small(stopped.clone()));
+    tasks.spawn(letting_go::keep_small(engine.clone(), deployment.config.retention, stopped.clone()));
     for connection in engine.connections.values().filter(|it| it.connector.is_some()) {
         let pace = Pace::Share(percent(&deployment, connection));
         for work in [Work::Read(schedule(&deployment, connection)?), Work::Errands, Work::Compare(pace)] {

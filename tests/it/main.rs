@@ -38,6 +38,7 @@ mod reconcile;
 mod rehearsal;
 mod rematch;
 mod replay;
+mod retention;
 mod review;
 mod scenarios;
 mod shopify;

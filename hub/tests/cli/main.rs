@@ -4,6 +4,7 @@ mod brakes;
 mod conflicts;
 mod connect;
 mod console;
+mod deploy;
 mod drift;
 mod explained;
 mod import;
