@@ -1,12 +1,13 @@
 //! A two-way mapping between a stream of one system and a canonical entity.
 //!
 //! [`parse`] compiles a file to rules, [`read`] makes canonical fields of a record, [`write`] makes a record's JSON of
-//! canonical fields, and [`laws`] says what must hold between the two. [`places`] names where a lens reads, [`schema`]
-//! describes the files for editors.
+//! canonical fields, and [`laws`] says what must hold between the two. [`places`] names where a lens reads, [`pick`]
+//! takes just that out of a record's text, [`schema`] describes the files for editors.
 
 pub mod laws;
 pub mod parse;
 pub mod path;
+mod pick;
 pub mod places;
 pub mod read;
 pub mod schema;
@@ -33,6 +34,7 @@ pub struct Lens {
     identities: Vec<IdentityRule>,
     references: Vec<ReferenceRule>,
     places: Vec<places::Place>,
+    wanted: pick::Wanted,
 }
 
 /// Which way a field travels.
@@ -208,6 +210,15 @@ impl Lens {
             .iter()
             .filter(|rule| !rule.words.is_empty())
             .filter_map(|rule| Some(rule.from.as_ref()?.to_string()))
+    }
+
+    /// Of a record in JSON, all that this lens reads: it maps, and shows at every place of the lens, what the whole record
+    /// would. What else it holds is passed over.
+    ///
+    /// # Errors
+    /// The text is no JSON.
+    pub fn pick(&self, body: &[u8]) -> serde_json::Result<Value> {
+        self.wanted.pick(body)
     }
 
     /// The record in canonical words, and what could not be mapped.

@@ -84,6 +84,7 @@ impl Parser<'_> {
             identities: Vec::new(),
             references: Vec::new(),
             places: Vec::new(),
+            wanted: super::pick::Wanted::default(),
         };
         if let Some(fields) = self.table(table, "fields") {
             let mut placed = Vec::new();
@@ -115,6 +116,7 @@ impl Parser<'_> {
             lens.references.sort_by_key(|reference| matches!(reference, ReferenceRule::Identity(_)));
         }
         lens.places = super::places::of(&lens);
+        lens.wanted = super::pick::Wanted::of(&lens);
         Some(lens)
     }
 

@@ -31,6 +31,11 @@ impl Path {
         Ok(Self(parts.collect::<Result<_, String>>()?))
     }
 
+    /// Its names, each with the place that it means in a list.
+    pub(super) fn parts(&self) -> &[(String, Option<usize>)] {
+        &self.0
+    }
+
     /// The value there.
     pub fn get<'a>(&self, body: &'a Value) -> Option<&'a Value> {
         self.0.iter().try_fold(body, |at, (part, index)| match at {

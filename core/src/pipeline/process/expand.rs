@@ -108,28 +108,23 @@ fn one(engine: &Engine, item: &InboxItem, expanded: &mut Expanded) -> Result<(),
             item.connection
         )
     })?;
-    let source = match (item.kind, item.target.as_deref()) {
-        (ItemKind::Webhook, _) => Source::Told,
-        (_, Some(ASKED)) => Source::Asked,
-        _ => Source::Read,
-    };
+    let source = source(item);
+    if item.kind == ItemKind::Record {
+        let (stream, id) = named(item)?;
+        let (stream, id, version) = (stream.into(), id.into(), version(item)?);
+        let mut record = Record { stream, id, version, body: Value::Null };
+        for lens in lenses(connection, record.stream.as_str()) {
+            // It waits as text, and holds several times what a lens reads.
+            record.body = lens.pick(&item.body).map_err(not_json)?;
+            expanded.arrivals.extend(mapped(engine, connection, item, lens, &record)?);
+        }
+        return Ok(());
+    }
     for received in received(connection, item)? {
         match received {
             Received::Record(record) => {
-                let all = lenses(connection, record.stream.as_str()).into_iter();
-                for lens in all.filter(|lens| lens.reads(&record.body)) {
-                    let (mapped, issues) = lens.map(&record.body);
-                    // A row of a file that says nothing would become a customer without a name.
-                    if connection.connector.is_none() && mapped == MappedRecord::default() {
-                        return Err(nothing(&lens, &issues));
-                    }
-                    let blocks = blocks(engine, &lens, &mapped);
-                    // Columns of a file come and go with whoever made it.
-                    let watched = if connection.connector.is_some() { lens.places() } else { &[] };
-                    let shape = watched.iter().map(|place| place.kind(&record.body)).collect();
-                    let (mapped, version) = (Some(mapped), record.version.clone());
-                    let bare = bare(connection, item, lens, &record.id, source);
-                    expanded.arrivals.push(Arrival { mapped, issues, version, blocks, shape, ..bare });
+                for lens in lenses(connection, record.stream.as_str()) {
+                    expanded.arrivals.extend(mapped(engine, connection, item, lens, &record)?);
                 }
             }
             Received::Deleted { stream, id, version } => {
@@ -159,6 +154,39 @@ fn one(engine: &Engine, item: &InboxItem, expanded: &mut Expanded) -> Result<(),
         }
     }
     Ok(())
+}
+
+fn source(item: &InboxItem) -> Source {
+    match (item.kind, item.target.as_deref()) {
+        (ItemKind::Webhook, _) => Source::Told,
+        (_, Some(ASKED)) => Source::Asked,
+        _ => Source::Read,
+    }
+}
+
+/// A record through a lens, if it is one of the lens.
+fn mapped(
+    engine: &Engine,
+    connection: &Connection,
+    item: &InboxItem,
+    lens: Arc<Lens>,
+    record: &Record,
+) -> Result<Option<Arrival>, String> {
+    if !lens.reads(&record.body) {
+        return Ok(None);
+    }
+    let (mapped, issues) = lens.map(&record.body);
+    // A row of a file that says nothing would become a customer without a name.
+    if connection.connector.is_none() && mapped == MappedRecord::default() {
+        return Err(nothing(&lens, &issues));
+    }
+    let blocks = blocks(engine, &lens, &mapped);
+    // Columns of a file come and go with whoever made it.
+    let watched = if connection.connector.is_some() { lens.places() } else { &[] };
+    let shape = watched.iter().map(|place| place.kind(&record.body)).collect();
+    let (mapped, version) = (Some(mapped), record.version.clone());
+    let bare = bare(connection, item, lens, &record.id, source(item));
+    Ok(Some(Arrival { mapped, issues, version, blocks, shape, ..bare }))
 }
 
 fn nothing(lens: &Lens, issues: &[Issue]) -> String {
@@ -206,31 +234,38 @@ fn lenses(connection: &Connection, stream: &str) -> Vec<Arc<Lens>> {
     connection.lenses.iter().filter(|lens| lens.stream() == stream).cloned().collect()
 }
 
+/// The version that an item tells.
+fn version(item: &InboxItem) -> Result<Option<Version>, String> {
+    item.version.as_deref().map(serde_json::from_str).transpose().map_err(|error| error.to_string())
+}
+
+/// Stream and id of the record that an item is about.
+fn named(item: &InboxItem) -> Result<(&str, &str), String> {
+    let named = item.stream.as_deref().zip(item.external_id.as_deref());
+    named.ok_or_else(|| "the item names no record".to_owned())
+}
+
+fn not_json(error: serde_json::Error) -> String {
+    format!("the record is not JSON: {error}")
+}
+
 /// What an item says, before any mapping.
 pub(crate) fn received(connection: &Connection, item: &InboxItem) -> Result<Vec<Received>, String> {
-    let version =
-        item.version.as_deref().map(serde_json::from_str::<Version>).transpose().map_err(|e| e.to_string())?;
-    let named = || {
-        let (Some(stream), Some(id)) = (&item.stream, &item.external_id) else {
-            return Err("the item names no record".to_owned());
-        };
-        Ok((stream.as_str().into(), id.as_str().into()))
-    };
+    let version = version(item)?;
     match item.kind {
         ItemKind::Record => {
-            let (stream, id) = named()?;
-            let body: Value =
-                serde_json::from_slice(&item.body).map_err(|error| format!("the record is not JSON: {error}"))?;
-            Ok(vec![Received::Record(Record { stream, id, version, body })])
+            let (stream, id) = named(item)?;
+            let body = serde_json::from_slice(&item.body).map_err(not_json)?;
+            Ok(vec![Received::Record(Record { stream: stream.into(), id: id.into(), version, body })])
         }
         ItemKind::Deleted => {
-            let (stream, id) = named()?;
-            Ok(vec![Received::Deleted { stream, id, version }])
+            let (stream, id) = named(item)?;
+            Ok(vec![Received::Deleted { stream: stream.into(), id: id.into(), version }])
         }
         ItemKind::Merged => {
-            let (stream, id) = named()?;
+            let (stream, id) = named(item)?;
             let into = std::str::from_utf8(&item.body).map_err(|_| "the survivor's id is no text")?;
-            Ok(vec![Received::Merged { stream, id, into: into.into() }])
+            Ok(vec![Received::Merged { stream: stream.into(), id: id.into(), into: into.into() }])
         }
         // A scan's batch is its own (see `absence`).
         ItemKind::Scan => Ok(Vec::new()),
