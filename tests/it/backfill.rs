@@ -57,6 +57,26 @@ fn a_backfill_goes_on_after_a_stop_and_leaves_the_live_cursor_alone() {
 }
 
 #[test]
+fn a_list_that_is_longer_than_a_turn_goes_on_at_once() {
+    const HOUR_US: i64 = 3_600_000_000;
+    on_both_stores(|store| {
+        let memory = Arc::new(Memory::scanned(false));
+        let (engine, runtime) = rig(store, &memory);
+        for at in 0..2001 {
+            memory.edit(&format!("{at:04}"), &json!({"name": format!("Person {at}")}));
+        }
+        let connection = &engine.connections["a"];
+        let turn = || runtime.block_on(pull::stream(&engine, connection, &"customers".into(), HOUR_US)).unwrap();
+        let first = turn();
+        assert_eq!((first.records, first.error, first.more), (2000, None, true), "a thousand pages");
+        assert!(live(&engine).due_us <= engine.clock.now_us());
+        let rest = turn();
+        assert_eq!((rest.records, rest.error, rest.more), (1, None, false));
+        assert_eq!(live(&engine).due_us, DAY_ONE_US + HOUR_US, "at its end it rests");
+    });
+}
+
+#[test]
 fn a_backfill_does_not_overwrite_what_is_newer() {
     on_both_stores(|store| {
         let memory = Arc::new(Memory::scanned(true));

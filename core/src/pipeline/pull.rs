@@ -6,7 +6,7 @@ mod backfill;
 
 use crate::connection::{Connection, State};
 use crate::connector::{
-    ConnectionName, ConnectorError, Cursor, Page, Received, Record, RecordKey, StreamName, Version,
+    ConnectionName, Connector, ConnectorError, Cursor, Page, Received, Record, RecordKey, StreamName, Version,
 };
 use crate::crash::{Point, point};
 use crate::engine::Engine;
@@ -41,6 +41,7 @@ pub struct Pulled {
 #[tracing::instrument(name = "pull", skip_all, fields(connection = %connection.name, stream = %stream))]
 pub async fn stream(engine: &Engine, connection: &Connection, stream: &StreamName, every_us: i64) -> Result<Pulled> {
     let Some(connector) = connection.connector.clone() else { return Ok(Pulled::default()) };
+    let connector = &*connector;
     let mut pulled = Pulled::default();
     let key = (connection.name.as_str().to_owned(), stream.as_str().to_owned());
     let here = engine.clone();
@@ -50,23 +51,38 @@ pub async fn stream(engine: &Engine, connection: &Connection, stream: &StreamNam
             Some(format!("it is stopped: its records changed their form; see `huiliu drift show {finding}`"));
         return Ok(pulled);
     }
-    for _ in 0..PAGES_MAX {
+    let mut ahead = None;
+    for page_number in 1..=PAGES_MAX {
         if state.scan.is_none() {
             let here = engine.clone();
             let at_us = engine.clock.now_us();
             state.scan = Some(blocking(move || Ok(Scan { at_us, ..here.store.read(streams::here)? })).await?);
         }
-        let from = state.cursor.as_deref().map(Cursor::from);
-        let now_us = engine.clock.now_us();
-        match connector.pull(&connection.cx, stream, from.as_ref()).await {
+        let (now_us, answer) = match ahead.take() {
+            Some(asked) => asked,
+            None => ask(engine, connection, connector, stream, state.cursor.as_deref()).await,
+        };
+        match answer {
             Ok(page) => {
                 let more = page.more;
                 pulled.records += page.items.len();
                 count(connection, stream, page.items.len());
+                let from = page.next.clone().map(|next| next.as_str().to_owned()).or_else(|| state.cursor.clone());
                 let (here, whose, name) = (engine.clone(), connection.clone(), stream.clone());
-                state = blocking(move || arrived(&here, &whose, &name, page, &state, now_us, every_us)).await?;
+                let stored = blocking(move || arrived(&here, &whose, &name, page, &state, now_us, every_us));
                 if !more {
+                    stored.await?;
                     return Ok(pulled);
+                }
+                // The system makes the next page while this one is stored. It moves no cursor before its own turn.
+                if page_number < PAGES_MAX {
+                    let next = ask(engine, connection, connector, stream, from.as_deref());
+                    let (stored, asked) = tokio::join!(stored, next);
+                    state = stored?;
+                    ahead = Some(asked);
+                } else {
+                    stored.await?;
+                    break;
                 }
             }
             Err(error) => {
@@ -79,6 +95,18 @@ pub async fn stream(engine: &Engine, connection: &Connection, stream: &StreamNam
     }
     pulled.more = true;
     Ok(pulled)
+}
+
+/// Asks for the page at a cursor; says when, in microseconds since 1970 UTC, and what came back.
+async fn ask(
+    engine: &Engine,
+    connection: &Connection,
+    connector: &dyn Connector,
+    stream: &StreamName,
+    from: Option<&str>,
+) -> (i64, crate::connector::Result<Page>) {
+    let asked_us = engine.clock.now_us();
+    (asked_us, connector.pull(&connection.cx, stream, from.map(Cursor::from).as_ref()).await)
 }
 
 fn count(connection: &Connection, stream: &StreamName, records: usize) {
@@ -102,7 +130,8 @@ fn arrived(
     let offset_us = connection.cx.offset.to_keep();
     let state = StreamState {
         cursor: next.map(|next| next.as_str().to_owned()).or_else(|| before.cursor.clone()),
-        due_us: asked_us + every_us,
+        // A list that is longer than a turn goes on with the next one.
+        due_us: if more { asked_us } else { asked_us + every_us },
         ok_us: Some(now_us),
         scan: before.scan.filter(|_| more),
         records: before.records + records,
