@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
 use huiliu_core::connection::OwnBudget;
 use huiliu_core::drift::Policies;
 use huiliu_core::retention::Retention;
+use huiliu_core::store::db::SERVING_CACHE_MIB;
 use huiliu_mappings::diagnose::Diagnostic;
 use serde::Deserialize;
 
@@ -42,6 +44,8 @@ pub struct Hub {
     /// Where the browser returns to after a sign-in with OAuth 2. Every vendor's app must know this very address; on
     /// this machine (127.0.0.1) `huiliu connect` listens there while it waits.
     pub redirect: String,
+    /// Pages of an SQLite store that `serve` keeps in memory, in MiB. More makes a store of some millions faster.
+    pub cache_mib: NonZeroU32,
 }
 
 impl Default for Hub {
@@ -50,6 +54,7 @@ impl Default for Hub {
             store: "sqlite:data/huiliu.db".to_owned(),
             listen: "127.0.0.1:7200".to_owned(),
             redirect: "http://127.0.0.1:7201/callback".to_owned(),
+            cache_mib: NonZeroU32::new(SERVING_CACHE_MIB).unwrap_or(NonZeroU32::MIN),
         }
     }
 }

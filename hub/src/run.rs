@@ -151,7 +151,8 @@ pub async fn serve_until(
 ) -> Result<(), String> {
     let engine = deployment.engine.clone();
     let here = engine.clone();
-    let recovered = on_thread(move || here.store.keep_small().and_then(|()| push::recover(&here))).await?;
+    let cache_mib = deployment.config.hub.cache_mib.get();
+    let recovered = on_thread(move || here.store.keep_within(cache_mib).and_then(|()| push::recover(&here))).await?;
     if recovered > 0 {
         tracing::info!(recovered, "deliveries that a stop interrupted are sent again under the same key");
     }

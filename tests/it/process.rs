@@ -31,6 +31,29 @@ fn the_same_person_in_two_systems_is_one_customer() {
 }
 
 #[test]
+fn large_records_make_smaller_batches() {
+    on_both_stores(|store| {
+        let engine = engine(store);
+        let large = |at: i64| {
+            let (email, photo) = (format!("p{at}@example.com"), "x".repeat(300_000));
+            record(
+                &format!("a/customers/{at}"),
+                at,
+                &json!({"name": format!("Person {at}"), "email": email, "photo": photo}),
+            )
+        };
+        let items: Vec<_> = (0..8).map(large).collect();
+        engine.store.write(|tx| inbox::append(tx, &items)).unwrap();
+        let fits = |after, count, bytes| engine.store.read(|tx| inbox::fits(tx, after, count, bytes)).unwrap();
+        assert_eq!(fits(0, 2000, 1 << 20), 3);
+        assert_eq!((fits(0, 2, 1 << 20), fits(0, 2000, 1 << 30)), (2, 2000), "all that was asked for");
+        assert_eq!((fits(0, 2000, 1), fits(8, 2000, 1)), (1, 2000), "one always fits");
+        let done = feed(&engine, &[]);
+        assert_eq!((done.items, done.created), (8, 8));
+    });
+}
+
+#[test]
 fn echo_dies_at_merge() {
     on_both_stores(|store| {
         let engine = engine(store);

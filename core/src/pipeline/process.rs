@@ -36,6 +36,10 @@ pub(crate) use settle::of_all;
 /// tens of megabytes and a tenth of a second.
 pub const BATCH_ITEMS: i64 = 2000;
 
+/// Bytes of records in a batch, unless a single one has more: what is made of them takes some twenty times as much while
+/// they are understood, and a hub that reads large records stays as small as one that reads small ones.
+const BATCH_BYTES: i64 = 1 << 20;
+
 /// The name of this stage's position.
 pub const POSITION: &str = "process";
 
@@ -67,10 +71,11 @@ pub fn batch(engine: &Engine) -> Result<Processed> {
             tidy(engine)?;
             return Ok(total);
         };
-        let is_cut = ahead.mark.is_some();
+        let is_cut = ahead.is_cut;
         let Some((done, _)) = ahead.settle(engine, basis)? else { continue };
         total.add(&done);
-        if !is_cut {
+        // What follows a cut belongs to the same turn, as far as turns go.
+        if !is_cut || i64::try_from(total.items).is_ok_and(|items| items >= BATCH_ITEMS) {
             return Ok(total);
         }
     }
@@ -163,8 +168,8 @@ struct Ahead {
     /// Its last item.
     last: i64,
     count: usize,
-    /// Where the mark of a scan cuts what follows; at 0 the batch is the mark alone.
-    mark: Option<usize>,
+    /// Whether more follows than fits.
+    is_cut: bool,
     /// The mark itself, if this is its batch.
     scan: Option<InboxItem>,
     expanded: Expanded,
@@ -173,15 +178,19 @@ struct Ahead {
 impl Ahead {
     /// Reads and maps the items after a position.
     fn look(engine: &Engine, after: i64) -> Result<Option<Self>> {
-        let mut items = engine.store.read(|tx| inbox::after(tx, after, BATCH_ITEMS))?;
+        let (mut items, is_all) = engine.store.read(|tx| {
+            let fits = inbox::fits(tx, after, BATCH_ITEMS, BATCH_BYTES)?;
+            Ok((inbox::after(tx, after, fits)?, fits == BATCH_ITEMS))
+        })?;
         // The mark of a scan is a batch of its own: what the scan showed is in the journal then.
         let mark = items.iter().position(|item| item.kind == ItemKind::Scan);
         items.truncate(mark.map_or(items.len(), |at| at.max(1)));
+        let is_cut = mark.is_some() || !is_all;
         let Some(last) = items.last().map(|item| item.position) else { return Ok(None) };
         let count = items.len();
         let _span = tracing::info_span!("map", from = after + 1, to = last).entered();
         let scan = if mark == Some(0) { items.pop() } else { None };
-        Ok(Some(Self { after, last, count, mark, scan, expanded: expand::expand(engine, items) }))
+        Ok(Some(Self { after, last, count, is_cut, scan, expanded: expand::expand(engine, items) }))
     }
 
     /// Matches, merges and writes the batch together with the stage's position. None: another node did it meanwhile,

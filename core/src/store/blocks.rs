@@ -45,6 +45,10 @@ impl Pace {
     pub const IDLE: Self = Self { most: 1 << 16, part: 1 << 12 };
 }
 
+/// A merge has at most so many parts, however slowly it is meant to go: else a tail that gets more with each batch than a
+/// part takes would grow as long as batches come.
+const PARTS: usize = 8;
+
 /// Hashes are spread already.
 #[derive(Default)]
 struct AsIs(u64);
@@ -203,8 +207,9 @@ pub fn tidy(store: &Store, pace: Pace) -> Result<bool> {
         let mut state = tail.state();
         state.follow(tx)?;
         state.begin(tx, pace.most)?;
+        let part = pace.part.max(state.entries.len() / PARTS);
         let Some(merge) = &state.merge else { return Ok(None) };
-        let end = merge.blocks.len().min(merge.done + pace.part);
+        let end = merge.blocks.len().min(merge.done + part);
         put(tx, &merge.blocks[merge.done..end])?;
         if end == merge.blocks.len() {
             inbox::set_progress(tx, MERGED, merge.through)?;

@@ -366,8 +366,9 @@ enum Backend {
 #[derive(Clone)]
 pub struct Store(Arc<Backend>, Arc<Tail>);
 
-/// Pages of the writer of a hub that serves: with all else that it has, it stays under 80 MiB while calls pour in.
-const SERVING_CACHE_KIB: u32 = 32 << 10;
+/// Pages of the writer of a hub that serves, in MiB, where nobody says otherwise: all else that it has takes some 50 MiB
+/// while it is busy. The system's own cache of the file stands behind it.
+pub const SERVING_CACHE_MIB: u32 = 16;
 
 /// Idle connections kept for reuse; the stages use at most this many at once (process, plan, push, intake, console).
 const IDLE_MAX: usize = 6;
@@ -404,9 +405,15 @@ impl Store {
     /// Bounds the pages that the writer on `SQLite` keeps in memory to what a program that runs for long, beside others, may
     /// take; an import, which ends, is faster with more.
     pub fn keep_small(&self) -> Result<()> {
+        self.keep_within(SERVING_CACHE_MIB)
+    }
+
+    /// As [`Store::keep_small`], with so many MiB.
+    pub fn keep_within(&self, mib: u32) -> Result<()> {
         match &*self.0 {
             Backend::Sqlite { writer, .. } => {
-                Ok(lock(writer).execute_batch(&format!("PRAGMA cache_size = -{SERVING_CACHE_KIB}"))?)
+                let kib = u64::from(mib) << 10;
+                Ok(lock(writer).execute_batch(&format!("PRAGMA cache_size = -{kib}"))?)
             }
             Backend::Postgres { .. } => Ok(()),
         }
@@ -560,8 +567,9 @@ fn open_sqlite(path: &Path, reader: bool) -> Result<rusqlite::Connection> {
             path.display()
         ))
     })?;
-    // WAL with FULL: a commit is on disk before it returns. The caches are bounded: 64 MiB for the writer, 16 for a reader.
-    let cache_kib = if reader { 16 << 10 } else { 64 << 10 };
+    // WAL with FULL: a commit is on disk before it returns. The caches are bounded: 64 MiB for the writer, 4 for a
+    // reader, of which there are several, and whose pages are stale after each commit.
+    let cache_kib = if reader { 4 << 10 } else { 64 << 10 };
     connection.execute_batch(&format!(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10000; PRAGMA cache_size = -{cache_kib};
          PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 67108864; PRAGMA wal_autocheckpoint = 16000;"

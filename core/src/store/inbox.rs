@@ -143,6 +143,17 @@ pub fn after(tx: &mut Tx<'_>, position: i64, count: i64) -> Result<Vec<InboxItem
     select(tx, "WHERE position > ?1 ORDER BY position LIMIT ?2", &[Param::Int(position), Param::Int(count)])
 }
 
+/// How many items after a position, at most `count`, have no more than so many bytes in all; one at least. It is `count`
+/// where everything that waits has.
+pub fn fits(tx: &mut Tx<'_>, position: i64, count: i64, bytes: i64) -> Result<i64> {
+    let sql = "SELECT COALESCE(MIN(n), 0) FROM (SELECT ROW_NUMBER() OVER waiting AS n, SUM(bytes) OVER waiting AS total
+               FROM (SELECT position, LENGTH(body) AS bytes FROM inbox WHERE position > ?1 ORDER BY position LIMIT ?2) AS first
+               WINDOW waiting AS (ORDER BY position ROWS UNBOUNDED PRECEDING)) AS sums WHERE total > ?3";
+    let params = [Param::Int(position), Param::Int(count), Param::Int(bytes)];
+    let over = tx.query_opt(sql, &params, |row| row.int(0))?.unwrap_or(0);
+    Ok(if over == 0 { count } else { (over - 1).max(1) })
+}
+
 /// When the items at these positions were received, microseconds since 1970 UTC.
 pub fn received(tx: &mut Tx<'_>, positions: impl IntoIterator<Item = i64>) -> Result<BTreeMap<i64, i64>> {
     let sql = "SELECT i.position, i.received_us FROM {keys:i} AS k CROSS JOIN inbox AS i WHERE i.position = k.k0";
