@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use clap::{Parser, ValueEnum};
-use phases::Took;
+use usage::{Took, median};
 
 /// Records are many small texts: the system's allocator takes a third of the time of an import.
 #[global_allocator]
@@ -30,6 +30,10 @@ struct Cli {
     /// Instead: import this many rows into one store and print the cost of a row as the store grows.
     #[arg(long)]
     grow: Option<u64>,
+    /// Instead: import this many rows into one store and print what a row costs, and what the store and the program take, at
+    /// ten thousand rows, a hundred thousand and so on.
+    #[arg(long)]
+    scale: Option<u64>,
     /// Instead: import this many rows and print what each page of the console costs.
     #[arg(long)]
     pages: Option<u64>,
@@ -101,9 +105,10 @@ fn execute(cli: &Cli) -> Result<(), String> {
     if let Some(rows) = cli.arrivals {
         return arrivals::measure(&file, rows);
     }
-    match (cli.grow, cli.pages) {
-        (Some(rows), _) => grow(&file, folder.path(), rows),
-        (_, Some(rows)) => {
+    match (cli.grow, cli.scale, cli.pages) {
+        (Some(rows), ..) => grow(&file, folder.path(), rows),
+        (_, Some(rows), _) => scale(&file, folder.path(), rows),
+        (.., Some(rows)) => {
             write(&file, rows)?;
             pages::measure(&file, folder.path())
         }
@@ -156,11 +161,6 @@ fn alone(phase: Phase, file: &Path) -> Result<Took, String> {
     serde_json::from_slice(&ran.stdout).map_err(|error| told(&error))
 }
 
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
-}
-
 /// Lines printed for a growing store.
 const MARKS: u64 = 40;
 
@@ -172,5 +172,22 @@ fn grow(file: &Path, folder: &Path, rows: u64) -> Result<(), String> {
         println!("{at:>10}{wall:>16.1}{user:>16.1}{system:>16.1}");
     }
     println!("peak {:.0} MiB", usage::peak_mib());
+    Ok(())
+}
+
+fn scale(file: &Path, folder: &Path, rows: u64) -> Result<(), String> {
+    write(file, rows)?;
+    let marks = phases::scale(file, folder)?;
+    println!(
+        "{:>10}{:>14}{:>14}{:>14}{:>14}{:>12}",
+        "rows", "wall us/row", "CPU us/row", "of 100,000", "RSS MiB", "store MiB"
+    );
+    let cpu = |mark: &phases::Mark| mark.took[1] + mark.took[2];
+    let base = marks.get(1).map_or(f64::NAN, cpu);
+    for mark in &marks {
+        let (wall, cpu) = (mark.took[0], cpu(mark));
+        let (rows, resident, store) = (mark.rows, mark.resident, mark.store);
+        println!("{rows:>10}{wall:>14.1}{cpu:>14.1}{:>14.2}{resident:>14.0}{store:>12}", cpu / base);
+    }
     Ok(())
 }

@@ -1,7 +1,9 @@
 //! What a page of the console costs when a million customers are stored: from the call to the last byte, without a
-//! network.
+//! network; while nothing else happens, and while a file is imported.
 
+use std::io::Write as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use axum::Router;
@@ -13,11 +15,11 @@ use huiliu_core::explain;
 use huiliu_core::pipeline::index;
 use tower::ServiceExt as _;
 
-use crate::phases;
 use crate::usage::Usage;
+use crate::{people, phases};
 
 /// Calls of each page: the first meets cold caches, the others show what a person meets.
-const CALLS: usize = 60;
+const CALLS: usize = 200;
 
 /// No page is larger.
 const PAGE_BYTES_MAX: usize = 16 << 20;
@@ -64,7 +66,42 @@ pub fn measure(file: &Path, folder: &Path) -> Result<(), String> {
     println!("entered the names of {changes} changes in {:.1} s", Usage::now().since(from)[0]);
     fill(folder, at.engine.clock.now_us())?;
     let runtime = tokio::runtime::Runtime::new().map_err(text)?;
-    runtime.block_on(ask(&at.engine))
+    let app = runtime.block_on(open(&at.engine))?;
+    let idle = runtime.block_on(ask(&app))?;
+    let busy = beside_an_import(&at.engine, file, imported.rows, || runtime.block_on(ask(&app)))?;
+    show(&idle, &busy);
+    Ok(())
+}
+
+/// Rows of a file that is imported meanwhile; it begins anew when it ends.
+const ROWS_BESIDE: u64 = 50_000;
+
+/// Does something while more people are imported by the same engine, file after file.
+fn beside_an_import<T>(
+    engine: &Engine,
+    file: &Path,
+    known: u64,
+    work: impl FnOnce() -> Result<T, String>,
+) -> Result<T, String> {
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let importing = scope.spawn(|| {
+            let mut rows = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                let out = std::fs::File::create(file).map_err(text)?;
+                let mut out = std::io::BufWriter::new(out);
+                people::write(&mut out, known + rows, ROWS_BESIDE).map_err(text)?;
+                out.flush().map_err(text)?;
+                rows += phases::into(engine, file)?;
+            }
+            Ok::<_, String>(rows)
+        });
+        let done = work();
+        is_over.store(true, Ordering::Relaxed);
+        let imported = importing.join().map_err(|_| "the import stopped in the middle".to_owned())??;
+        println!("imported {imported} rows meanwhile");
+        done
+    })
 }
 
 fn fill(folder: &Path, now_us: i64) -> Result<(), String> {
@@ -72,36 +109,70 @@ fn fill(folder: &Path, now_us: i64) -> Result<(), String> {
     store.execute_batch(&FILL.replace("{now}", &now_us.to_string())).map_err(text)
 }
 
-async fn ask(engine: &Engine) -> Result<(), String> {
+async fn open(engine: &Engine) -> Result<Asking, String> {
     let link = access::first_invitation(engine).map_err(text)?.ok_or("there is an account already")?;
     access::accept(engine, &link, "bench", PASSWORD).map_err(text)?;
     let opened = access::log_in(engine, "bench", PASSWORD, None).map_err(text)?;
     let cookie = format!("session={}", opened.ok_or("the login failed")?.0);
-    let (_stop, stopped) = tokio::sync::watch::channel(false);
+    let (stop, stopped) = tokio::sync::watch::channel(false);
     let settings = site::Settings { address: "http://127.0.0.1:7210".to_owned(), wake: Box::new(|| ()), stopped };
     // As the program does when it opens the console: telephone formats are read before somebody's first search.
     explain::find(engine, "+8613800138000").map_err(text)?;
-    let app = site::router(engine.clone(), settings);
-    println!("{:44}{:>10}{:>10}{:>10}{:>10}", "page", "first ms", "median ms", "worst ms", "KiB");
+    Ok(Asking { app: site::router(engine.clone(), settings), cookie, _stop: stop })
+}
+
+/// The console, and who asks.
+struct Asking {
+    app: Router,
+    cookie: String,
+    _stop: tokio::sync::watch::Sender<bool>,
+}
+
+/// What one page took each time, in milliseconds, and its size in bytes.
+struct Page {
+    took: Vec<f64>,
+    bytes: usize,
+}
+
+impl Page {
+    /// Of a thousand calls, so many took no longer than this.
+    fn ms(&self, thousandth: usize) -> f64 {
+        let mut took = self.took.clone();
+        took.sort_by(f64::total_cmp);
+        took.get((took.len() * thousandth / 1000).min(took.len().saturating_sub(1))).copied().unwrap_or(f64::NAN)
+    }
+}
+
+async fn ask(at: &Asking) -> Result<Vec<Page>, String> {
     // Asked for in an order in which no page finds the caches as it left them.
-    let pages = pages();
-    let mut took: Vec<Vec<f64>> = vec![Vec::new(); pages.len()];
-    let mut sizes = vec![0; pages.len()];
+    let mut pages: Vec<(&str, Page)> =
+        pages().into_iter().map(|it| (it, Page { took: Vec::new(), bytes: 0 })).collect();
     for round in 0..CALLS {
-        for (at, page) in pages.iter().enumerate() {
+        for (page, found) in &mut pages {
             let page = page.replace("{n}", &(1 + round * 7919 % 700_000).to_string());
             let began = Instant::now();
-            sizes[at] = get(&app, &page, &cookie).await?;
-            took[at].push(began.elapsed().as_secs_f64() * 1000.0);
+            found.bytes = get(&at.app, &page, &at.cookie).await?;
+            found.took.push(began.elapsed().as_secs_f64() * 1000.0);
         }
     }
-    for (at, page) in pages.iter().enumerate() {
-        let first = took[at][0];
-        took[at].sort_by(f64::total_cmp);
-        let (middle, worst) = (took[at][CALLS / 2], took[at][CALLS - 1]);
-        println!("{page:44}{first:>10.1}{middle:>10.1}{worst:>10.1}{:>10}", sizes[at] >> 10);
+    Ok(pages.into_iter().map(|it| it.1).collect())
+}
+
+fn show(idle: &[Page], busy: &[Page]) {
+    println!("{:44}{:>10}{:>27}{:>30}", "ms", "first", "while nothing else happens", "beside an import");
+    println!(
+        "{:44}{:>10}{:>9}{:>9}{:>9}{:>10}{:>10}{:>10}{:>7}",
+        "page", "", "p50", "p99", "worst", "p50", "p99", "worst", "KiB"
+    );
+    for ((page, idle), busy) in pages().into_iter().zip(idle).zip(busy) {
+        let first = idle.took.first().copied().unwrap_or(f64::NAN);
+        let [p50, p99, worst] = [500, 990, 1000].map(|at| idle.ms(at));
+        let [p50_busy, p99_busy, worst_busy] = [500, 990, 1000].map(|at| busy.ms(at));
+        println!(
+            "{page:44}{first:>10.1}{p50:>9.1}{p99:>9.1}{worst:>9.1}{p50_busy:>10.1}{p99_busy:>10.1}{worst_busy:>10.1}{:>7}",
+            idle.bytes >> 10
+        );
     }
-    Ok(())
 }
 
 fn pages() -> Vec<&'static str> {

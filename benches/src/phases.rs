@@ -4,50 +4,11 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::path::Path;
 
+use huiliu_core::engine::Engine;
 use huiliu_hub::{deployment, import};
-use serde::{Deserialize, Serialize};
 
 use crate::people;
-use crate::usage::{Usage, peak_mib};
-
-/// What a phase took.
-#[derive(Serialize, Deserialize)]
-pub struct Took {
-    /// Rows read.
-    pub rows: u64,
-    /// Seconds on the wall.
-    pub wall: f64,
-    /// Seconds of all processors in user space.
-    pub user: f64,
-    /// Seconds of all processors in the kernel.
-    pub system: f64,
-    /// Peak resident memory in MiB.
-    pub peak: f64,
-    /// What else is worth saying.
-    pub told: String,
-}
-
-impl Took {
-    /// Rows a second.
-    pub fn rate(&self) -> f64 {
-        count(self.rows) / self.wall.max(f64::EPSILON)
-    }
-
-    /// Microseconds of processor time a row.
-    pub fn cpu_us(&self) -> f64 {
-        (self.user + self.system) * 1e6 / count(self.rows)
-    }
-}
-
-/// A number of rows to divide by.
-fn count(rows: u64) -> f64 {
-    f64::from(u32::try_from(rows.max(1)).unwrap_or(u32::MAX))
-}
-
-fn took(rows: u64, from: Usage, told: String) -> Took {
-    let [wall, user, system] = Usage::now().since(from);
-    Took { rows, wall, user, system, peak: peak_mib(), told }
-}
+use crate::usage::{Took, Usage, count, resident_mib, took};
 
 /// Rows in a group of the raw insert, as in the import.
 const GROUP_ROWS: u64 = 1000;
@@ -108,6 +69,11 @@ pub fn import(file: &Path, folder: &Path) -> Result<Took, String> {
     Ok(took(done.rows, from, format!("{told}, {} MiB on disk", size_mib(folder))))
 }
 
+/// Imports one more file into what an engine has; says how many rows it read.
+pub fn into(engine: &Engine, file: &Path) -> Result<u64, String> {
+    Ok(import::import(engine, &source(file), &|_| ())?.rows)
+}
+
 /// Imports and notes the counters every `step` rows: what a row costs as the store grows.
 pub fn grow(file: &Path, folder: &Path, step: u64) -> Result<Vec<(u64, [f64; 3])>, String> {
     let at = deployment(folder)?;
@@ -118,6 +84,42 @@ pub fn grow(file: &Path, folder: &Path, step: u64) -> Result<Vec<(u64, [f64; 3])
             let now = Usage::now();
             marks.push((rows, now.since(*last).map(|seconds| seconds * 1e6 / count(rows - *known))));
             (*last, *known) = (now, rows);
+        }
+    };
+    import::import(&at.engine, &source(file), &progress)?;
+    Ok(seen.into_inner().2)
+}
+
+/// What rows cost while a store grows to a size, and how large it is then.
+pub struct Mark {
+    /// Rows stored.
+    pub rows: u64,
+    /// Microseconds a row on the wall, of processors in user space and in the kernel, since half as many were stored.
+    pub took: [f64; 3],
+    /// Resident memory in MiB.
+    pub resident: f64,
+    /// The store in MiB.
+    pub store: u64,
+}
+
+/// The first size that is noted; each is ten times the one before.
+const FIRST_MARK: u64 = 10_000;
+
+/// Imports and notes what a row costs at ten thousand, a hundred thousand and so on.
+pub fn scale(file: &Path, folder: &Path) -> Result<Vec<Mark>, String> {
+    let at = deployment(folder)?;
+    let seen = RefCell::new((None::<(u64, Usage)>, FIRST_MARK, Vec::new()));
+    let progress = |rows: u64| {
+        let (from, mark, marks) = &mut *seen.borrow_mut();
+        if from.is_none() && rows >= *mark / 2 {
+            *from = Some((rows, Usage::now()));
+        }
+        if rows >= *mark
+            && let Some((first, since)) = from.take()
+        {
+            let took = Usage::now().since(since).map(|seconds| seconds * 1e6 / count(rows - first));
+            marks.push(Mark { rows, took, resident: resident_mib(), store: size_mib(folder) });
+            *mark *= 10;
         }
     };
     import::import(&at.engine, &source(file), &progress)?;
