@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::connection::Connection;
 use crate::link::Word;
 use crate::store::db::{Result, StoreError, Tx};
+use crate::store::deliveries::Planned;
 use crate::store::{Store, proposals};
 
 /// The running pieces of core. Clones share it.
@@ -35,6 +36,8 @@ pub struct Inner {
     /// Held by whoever computes meaning (process, plan, the end of a push, a steward's command): they read, think and
     /// write as one, while the inbox goes on taking arrivals.
     meaning: Mutex<()>,
+    /// Whether the store is known to hold no rule: there are none here either.
+    automates_nothing: AtomicBool,
     /// Whether findings about drift may be over: the mappings are read when the engine is made.
     mended: AtomicBool,
     /// Deliveries by connection whose answers could not be stored.
@@ -43,6 +46,16 @@ pub struct Inner {
     files: AtomicI64,
     /// Connections for which something was queued since anybody asked.
     errands: Mutex<BTreeSet<(Errand, String)>>,
+    /// Who sends, and what is claimed for whom.
+    handed: Mutex<Handed>,
+}
+
+/// See [`Engine::take_handed`].
+#[derive(Default)]
+struct Handed {
+    /// Connections at which somebody waits for something to send.
+    at_rest: BTreeSet<String>,
+    claimed: BTreeMap<String, Vec<Planned>>,
 }
 
 /// What a connection has to do.
@@ -52,6 +65,8 @@ pub enum Errand {
     Read,
     /// Fetch records, send deliveries.
     Tend,
+    /// Take in what is in the inbox: no connection's own.
+    Think,
 }
 
 impl std::ops::Deref for Engine {
@@ -81,9 +96,11 @@ impl Engine {
             clock,
             meaning: Mutex::new(()),
             unanswered: Mutex::default(),
+            automates_nothing: false.into(),
             mended: true.into(),
             files: 0.into(),
             errands: Mutex::default(),
+            handed: Mutex::default(),
         }))
     }
 
@@ -99,9 +116,11 @@ impl Engine {
             clock: self.clock.clone(),
             meaning: Mutex::new(()),
             unanswered: Mutex::default(),
+            automates_nothing: false.into(),
             mended: true.into(),
             files: self.files.load(Ordering::Relaxed).into(),
             errands: Mutex::default(),
+            handed: Mutex::default(),
         }))
     }
 
@@ -140,6 +159,12 @@ impl Engine {
         all.get(connection).cloned().unwrap_or_default()
     }
 
+    /// Whether deliveries of a connection were sent whose answers the store did not take.
+    pub fn owes_answers(&self, connection: &str) -> bool {
+        let all = self.unanswered.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(connection).is_some_and(|numbers| !numbers.is_empty())
+    }
+
     /// Forgets noted deliveries: they wait again.
     pub(crate) fn forget_unanswered(&self, connection: &str) {
         self.unanswered.lock().unwrap_or_else(PoisonError::into_inner).remove(connection);
@@ -155,6 +180,39 @@ impl Engine {
     /// queued is not in it.
     pub fn take_errands(&self) -> BTreeSet<(Errand, String)> {
         std::mem::take(&mut *self.errands.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Notes that something waits to be taken in, or may go on.
+    pub(crate) fn note_thinking(&self) {
+        self.note_errands(Errand::Think, [""]);
+    }
+
+    fn handed(&self) -> MutexGuard<'_, Handed> {
+        self.handed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whoever sends to a connection has nothing to do: what is planned for it is claimed and handed over at once.
+    pub fn rest(&self, connection: &str) {
+        self.handed().at_rest.insert(connection.to_owned());
+    }
+
+    pub(crate) fn is_at_rest(&self, connection: &str) -> bool {
+        self.handed().at_rest.contains(connection)
+    }
+
+    /// Hands over what was claimed for a connection at rest; nothing more is until it rests again.
+    pub(crate) fn hand_over(&self, connection: &str, claimed: Vec<Planned>) {
+        let mut handed = self.handed();
+        handed.at_rest.remove(connection);
+        handed.claimed.entry(connection.to_owned()).or_default().extend(claimed);
+    }
+
+    /// Ends the rest of whoever sends to a connection, and gives what was claimed meanwhile: its attempts are on record,
+    /// so it must be sent.
+    pub fn take_handed(&self, connection: &str) -> Vec<Planned> {
+        let mut handed = self.handed();
+        handed.at_rest.remove(connection);
+        handed.claimed.remove(connection).unwrap_or_default()
     }
 
     /// Binds it to files that are in force, by their number: once others are, it computes nothing any more.
@@ -178,6 +236,16 @@ impl Engine {
         let mine = self.files.load(Ordering::Relaxed);
         let is_current = mine == 0 || proposals::in_force(tx)?.is_none_or(|it| it.number <= mine);
         if is_current { Ok(()) } else { Err(StoreError::Superseded) }
+    }
+
+    /// Whether there are no rules, and the store knows that, too.
+    pub(crate) fn automates_nothing(&self) -> bool {
+        self.automates_nothing.load(Ordering::Relaxed)
+    }
+
+    /// Notes that no rule is in the store any more, where there are none here.
+    pub(crate) fn note_no_rules(&self) {
+        self.automates_nothing.store(true, Ordering::Relaxed);
     }
 
     /// Has the next batch look for findings about drift that are over.

@@ -8,6 +8,7 @@ pub mod process;
 pub mod pull;
 pub mod push;
 pub mod reconcile;
+pub mod think;
 
 /// Runs store work on a thread made for blocking, so that no network task waits behind a disk.
 async fn blocking<T: Send + 'static>(

@@ -46,6 +46,10 @@ pub struct Hub {
     pub redirect: String,
     /// Pages of an SQLite store that `serve` keeps in memory, in MiB. More makes a store of some millions faster.
     pub cache_mib: NonZeroU32,
+    /// Connections to the HTTP endpoints at one time; each may take some kilobytes.
+    pub connections_max: usize,
+    /// Whoever has connected, or was answered, must have sent the head of a call within so many seconds.
+    pub head_seconds: u32,
 }
 
 impl Default for Hub {
@@ -55,6 +59,8 @@ impl Default for Hub {
             listen: "127.0.0.1:7200".to_owned(),
             redirect: "http://127.0.0.1:7201/callback".to_owned(),
             cache_mib: NonZeroU32::new(SERVING_CACHE_MIB).unwrap_or(NonZeroU32::MIN),
+            connections_max: huiliu_webhooks::Bounds::default().places,
+            head_seconds: 15,
         }
     }
 }
@@ -139,6 +145,11 @@ pub struct Connection {
     /// Percent of its calls that the slow comparison with the hub may take; 0 switches it off.
     #[serde(default = "reconcile_percent")]
     pub reconcile_percent: u32,
+    /// Webhook calls that may wait for the disk at one time; more are told to come again (429).
+    #[serde(default = "calls_at_once")]
+    pub calls_at_once: usize,
+    /// Webhook calls in a second; more are told to come again (429). Without it there is no limit.
+    pub calls_per_second: Option<std::num::NonZeroU32>,
     /// What is done when the form of records changes, by stream, `*` for all others: `{ customers = "park_row" }`.
     #[serde(default)]
     pub drift: Policies,
@@ -171,6 +182,10 @@ pub enum Network {
 
 fn reconcile_percent() -> u32 {
     huiliu_core::pipeline::reconcile::SHARE_PERCENT
+}
+
+fn calls_at_once() -> usize {
+    huiliu_webhooks::Limits::default().at_once
 }
 
 fn yes() -> bool {

@@ -7,7 +7,7 @@ use axum::Router;
 use huiliu_core::engine::Engine;
 use huiliu_core::pipeline::intake::{self, Intake};
 use huiliu_core::store::inbox::{InboxItem, ItemKind};
-use huiliu_webhooks::{Appended, Arrived, Hook, Hooks, IntakeError};
+use huiliu_webhooks::{Appended, Arrived, Hook, Hooks, IntakeError, Limits};
 
 struct IntoInbox {
     intake: Intake,
@@ -41,12 +41,18 @@ impl huiliu_webhooks::Intake for IntoInbox {
 }
 
 /// `/hooks/{connection}` for every connection whose manifest has a webhook. `wake` is called after every commit.
-pub fn router(engine: &Engine, wake: impl Fn() + Send + 'static) -> Result<Router, String> {
+/// `limits` says how much each connection may call.
+pub fn router(
+    engine: &Engine,
+    limits: impl Fn(&str) -> Limits,
+    wake: impl Fn() + Send + 'static,
+) -> Result<Router, String> {
     let intake = Intake::start(engine.store.clone(), engine.clock.clone(), wake);
     let intake = intake.map_err(|error| format!("the intake cannot start: {error}"))?;
     let hooks = engine.connections.values().filter_map(|connection| {
         let connector = connection.connector.clone().filter(|it| it.manifest().webhook.is_some())?;
-        Some(Hook { connection: connection.name.clone(), connector, cx: connection.cx.clone() })
+        let limits = limits(connection.name.as_str());
+        Some(Hook { connection: connection.name.clone(), connector, cx: connection.cx.clone(), limits })
     });
     Ok(huiliu_webhooks::router(Hooks::new(hooks), Arc::new(IntoInbox { intake, engine: engine.clone() })))
 }

@@ -1,5 +1,9 @@
 //! Keeps the stages going until told to stop. Stages wake each other; timers are for schedules and retries only.
 
+mod bell;
+mod errands;
+mod thinking;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +13,14 @@ use huiliu_core::connector::StreamName;
 use huiliu_core::engine::{Engine, Errand};
 use huiliu_core::manifest::Ability;
 use huiliu_core::pipeline::reconcile::{self, Pace};
-use huiliu_core::pipeline::{automate, index, plan, process, pull, push};
+use huiliu_core::pipeline::{pull, push};
 use huiliu_core::store::streams;
+use huiliu_webhooks::{Bounds, Limits};
 use tokio::sync::{Notify, watch};
+
+use bell::Bell;
+use errands::errands;
+use thinking::{Names, think};
 
 use crate::console::{self, Door};
 use crate::deployment::Deployment;
@@ -39,7 +48,7 @@ const LISTEN_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Bells {
     /// Something is in the inbox.
-    think: Arc<Notify>,
+    think: Arc<Bell>,
     /// A stream of a connection may be due, by name.
     read: Arc<BTreeMap<String, Notify>>,
     /// A connection has an errand, by name.
@@ -60,12 +69,12 @@ impl Bells {
     /// The bells of an engine, silent.
     pub fn of(engine: &Engine) -> Self {
         let bells = || Arc::new(engine.connections.keys().map(|name| (name.clone(), Notify::new())).collect());
-        Self { think: Arc::new(Notify::new()), read: bells(), tend: bells() }
+        Self { think: Arc::default(), read: bells(), tend: bells() }
     }
 
     /// Wakes everybody: the store was changed from outside of the stages.
     pub fn ring(&self) {
-        self.think.notify_one();
+        self.think.ring();
         self.call();
     }
 
@@ -80,6 +89,10 @@ impl Bells {
             let bells = match errand {
                 Errand::Read => &self.read,
                 Errand::Tend => &self.tend,
+                Errand::Think => {
+                    self.think.ring();
+                    continue;
+                }
             };
             if let Some(bell) = bells.get(connection) {
                 bell.notify_one();
@@ -169,24 +182,49 @@ pub async fn serve_until(
         tasks.spawn(listen(engine.clone(), connection.clone(), bells.clone(), stopped.clone()));
     }
     let heard = bells.clone();
-    let hooks = hooks::router(&engine, move || heard.think.notify_one())?;
+    let hooks = hooks::router(&engine, |name| limits(&deployment, name), move || heard.think.ring())?;
     let names = if door.is_some() { Names::Entered } else { Names::Left };
     if let Some(door) = door {
         tasks.spawn(console::serve(engine.clone(), door, bells.clone(), stopped.clone()));
     }
-    tasks.spawn(think(engine.clone(), bells, names, stopped));
+    let (here, heard) = (engine.clone(), bells.clone());
+    tasks.spawn_blocking(move || think(&here, &heard, names, &stopped));
     let app = endpoints::router(&engine, metrics).merge(hooks);
     tracing::info!(listen = %deployment.config.hub.listen, connections = engine.connections.len(), "serving");
-    let served = axum::serve(listener, app.into_make_service_with_connect_info::<std::net::SocketAddr>())
-        .with_graceful_shutdown(told_to_stop)
-        .await;
+    huiliu_webhooks::serve(listener, app, bounds(&deployment), told_to_stop).await;
     let _ = stop.send(true);
+    bells.think.ring();
     while let Some(ended) = tasks.join_next().await {
         if let Err(error) = ended {
             tracing::error!("a stage ended badly: {error}");
         }
     }
-    served.map_err(|error| error.to_string())
+    send_handed(&engine).await;
+    Ok(())
+}
+
+/// What whoever connects is granted.
+fn bounds(deployment: &Deployment) -> Bounds {
+    let hub = &deployment.config.hub;
+    Bounds { places: hub.connections_max, head: Duration::from_secs(hub.head_seconds.into()) }
+}
+
+/// How much a connection may call.
+fn limits(deployment: &Deployment, connection: &str) -> Limits {
+    let given = deployment.config.connections.get(connection);
+    given.map_or_else(Limits::default, |it| Limits { at_once: it.calls_at_once, per_second: it.calls_per_second })
+}
+
+/// What was claimed for those who had ended by then is sent: its attempts are on record.
+async fn send_handed(engine: &Engine) {
+    for connection in engine.connections.values() {
+        let claimed = engine.take_handed(connection.name.as_str());
+        if !claimed.is_empty()
+            && let Err(error) = push::finish(engine, connection, claimed).await
+        {
+            tracing::error!(connection = %connection.name, "the store failed at the end: {error}");
+        }
+    }
 }
 
 /// Ends with ctrl-c or SIGTERM.
@@ -222,8 +260,13 @@ pub fn schedule(deployment: &Deployment, connection: &Connection) -> Result<Vec<
 /// Does what is due at one connection, then rests until the next time or until it is woken.
 async fn tend(engine: Engine, connection: Connection, work: Work, bells: Bells, mut stop: watch::Receiver<bool>) {
     while !*stop.borrow() {
-        let rest = match turn(&engine, &connection, &work, &bells).await {
-            Ok(rest) => rest,
+        let rest = match turn(&engine, &connection, &work, &bells, &stop).await {
+            Ok(rest) => {
+                if matches!(work, Work::Errands) {
+                    engine.rest(connection.name.as_str());
+                }
+                rest
+            }
             Err(error) => {
                 tracing::error!(connection = %connection.name, "the store failed, trying again: {error}");
                 GLANCE
@@ -238,7 +281,16 @@ async fn tend(engine: Engine, connection: Connection, work: Work, bells: Bells, 
 }
 
 /// One turn of a connection: what is due of each stream, or hinted keys and deliveries. Returns how long it may rest.
-async fn turn(engine: &Engine, connection: &Connection, work: &Work, bells: &Bells) -> Result<Duration, String> {
+async fn turn(
+    engine: &Engine,
+    connection: &Connection,
+    work: &Work,
+    bells: &Bells,
+    stop: &watch::Receiver<bool>,
+) -> Result<Duration, String> {
+    if matches!(work, Work::Errands) {
+        return errands(engine, connection, bells, stop).await;
+    }
     let here = engine.clone();
     let (states, known) =
         on_thread(move || here.store.read(|tx| Ok((streams::states(tx)?, streams::all(tx)?)))).await?;
@@ -248,7 +300,7 @@ async fn turn(engine: &Engine, connection: &Connection, work: &Work, bells: &Bel
     }
     let schedule = match work {
         Work::Read(schedule) => schedule,
-        Work::Errands => return errands(engine, connection, bells).await,
+        Work::Errands => return Ok(GLANCE),
         Work::Compare(pace) => return compare(engine, connection, pace, bells).await,
     };
     for (stream, every) in schedule {
@@ -265,7 +317,7 @@ async fn turn(engine: &Engine, connection: &Connection, work: &Work, bells: &Bel
             }
             // The first complete read lets go what waited for it, even if it brought nothing.
             if pulled.records > 0 || state.is_none_or(|state| state.read_to.is_none()) {
-                bells.think.notify_one();
+                bells.think.ring();
             }
         }
     }
@@ -276,26 +328,6 @@ async fn turn(engine: &Engine, connection: &Connection, work: &Work, bells: &Bel
         (!state.stopped).then_some(state.due_us)
     });
     Ok(rest(engine, due.min()))
-}
-
-async fn errands(engine: &Engine, connection: &Connection, bells: &Bells) -> Result<Duration, String> {
-    if pull::fetches(engine, connection).await.map_err(|error| error.to_string())? > 0 {
-        bells.think.notify_one();
-    }
-    loop {
-        let sent = push::batch(engine, connection).await.map_err(|error| error.to_string())?;
-        if sent > 0 {
-            // What a conflict read again waits in the inbox, and what was planned anew may be for others.
-            bells.think.notify_one();
-            bells.call_for(&engine.take_errands());
-        }
-        if !is_full(sent, push::claims_most(connection)) {
-            break;
-        }
-    }
-    let (here, name) = (engine.clone(), connection.name.clone());
-    let due_us = on_thread(move || here.store.read(|tx| streams::next_errand_us(tx, name.as_str()))).await?;
-    Ok(rest(engine, due_us))
 }
 
 /// One step of the comparison; what it repairs wakes everybody.
@@ -367,66 +399,6 @@ async fn listen(engine: Engine, connection: Connection, bells: Bells, mut stop: 
         tokio::select! {
             () = tokio::time::sleep(rest) => {}
             _ = stop.changed() => return,
-        }
-    }
-}
-
-/// Whether names are entered for those who search: only where there is a console to search in.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Names {
-    Entered,
-    Left,
-}
-
-/// What one pass through the stages of thought did.
-struct Thought {
-    /// How often rules fired: their actions may go anywhere.
-    fired: usize,
-    /// Whether it left something that nobody rings for.
-    more: bool,
-}
-
-fn think_once(engine: &Engine, names: Names) -> huiliu_core::store::db::Result<Thought> {
-    let done = process::batch(engine)?;
-    // A stream that was read to its end for the first time comes before what changed.
-    while plan::batch(engine)?.0 > 0 {}
-    let (seen, fired) = automate::batch(engine)?;
-    let entered = if names == Names::Entered { index::batch(engine)? } else { 0 };
-    if done.items > 0 {
-        process::tidy(engine)?;
-    }
-    // Whoever adds to the inbox rings. What a pass itself leaves is the rest of a batch that was full, and what rules changed.
-    let more = is_full(done.items, process::BATCH_ITEMS)
-        || is_full(seen, automate::BATCH_CHANGES)
-        || is_full(entered, index::BATCH_CHANGES)
-        || fired > 0;
-    Ok(Thought { fired, more })
-}
-
-fn is_full(count: usize, most: i64) -> bool {
-    i64::try_from(count).is_ok_and(|count| count >= most)
-}
-
-/// Processes and plans whatever the others brought, and wakes those who must fetch or send.
-async fn think(engine: Engine, bells: Bells, names: Names, mut stop: watch::Receiver<bool>) {
-    while !*stop.borrow() {
-        let here = engine.clone();
-        match on_thread(move || think_once(&here, names)).await {
-            Ok(thought) => {
-                if thought.fired > 0 {
-                    bells.call();
-                }
-                bells.call_for(&engine.take_errands());
-                if thought.more {
-                    continue;
-                }
-            }
-            Err(error) => tracing::error!("processing failed, trying again: {error}"),
-        }
-        tokio::select! {
-            () = bells.think.notified() => {}
-            () = tokio::time::sleep(GLANCE) => {}
-            _ = stop.changed() => {}
         }
     }
 }

@@ -7,19 +7,33 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The URL of an empty database on the private server, which starts with the first call and ends with the process.
 pub fn database() -> String {
-    made("")
+    made(&QUICK, "")
 }
+
+/// The same on a server that is durable, which costs what durability costs.
+pub fn durable() -> String {
+    static DURABLE: Server = Server { port: OnceLock::new(), options: "-c fsync=on -c synchronous_commit=on" };
+    made(&DURABLE, "")
+}
+
+/// A server that starts when it is asked for the first time.
+struct Server {
+    port: OnceLock<u16>,
+    options: &'static str,
+}
+
+/// Nothing of a test outlives a power cut.
+static QUICK: Server = Server { port: OnceLock::new(), options: "-c fsync=off" };
 
 /// The URL of a copy of such a database. Nobody may be connected to the original.
 pub fn copy(url: &str) -> String {
     let name = url.rsplit('/').next().and_then(|name| name.split('?').next()).expect("a URL of ours");
-    made(&format!(" TEMPLATE {name}"))
+    made(&QUICK, &format!(" TEMPLATE {name}"))
 }
 
-fn made(how: &str) -> String {
-    static SERVER: OnceLock<u16> = OnceLock::new();
+fn made(server: &Server, how: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    let port = *SERVER.get_or_init(start);
+    let port = *server.port.get_or_init(|| start(server.options));
     let name = format!("t{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     let admin = format!("postgres://huiliu@127.0.0.1:{port}/postgres");
     let mut client = ::postgres::Client::connect(&admin, ::postgres::NoTls).expect("the private Postgres answers");
@@ -49,7 +63,7 @@ fn run(program: &Path, args: &[&str]) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
-fn start() -> u16 {
+fn start(options: &str) -> u16 {
     let bin = programs();
     let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a free port").port();
     let folder = std::env::temp_dir().join(format!("huiliu-pg-{}-{port}", std::process::id()));
@@ -58,7 +72,7 @@ fn start() -> u16 {
         run(&bin.join("initdb"), &["-D", &data, "-U", "huiliu", "-A", "trust", "-E", "UTF8", "--no-sync"]),
         "initdb failed"
     );
-    let options = format!("-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off");
+    let options = format!("-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' {options}");
     let log = format!("{data}/log");
     assert!(
         run(&bin.join("pg_ctl"), &["-D", &data, "-l", &log, "-w", "-o", &options, "start"]),

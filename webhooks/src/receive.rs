@@ -17,7 +17,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::calm::Calm;
 use crate::dedupe;
 use crate::form::{self, Limiter, Told};
-use crate::hooks::{self, Hook, Hooks};
+use crate::hooks::{self, Hook, Hooks, Known};
 use crate::intake::{Appended, Arrived, Intake, IntakeError};
 use crate::verify::{self, Proven, Refusal};
 
@@ -65,7 +65,7 @@ async fn answer(
     let began = Instant::now();
     let known = server.hooks.get(&name);
     let hook = known.as_ref().map(|known| &known.hook);
-    let outcome = receive(&server, hook, target, request).await;
+    let outcome = receive(&server, known.as_deref(), target, request).await;
     outcome.log(hook.map_or("unknown", |hook| hook.connection.as_str()), &server.overload);
     hooks::count(known.as_deref(), outcome.word(), began.elapsed());
     outcome.response()
@@ -86,11 +86,12 @@ enum Outcome {
     Busy,
     Refused(Refusal),
     Full { retry_after_seconds: u32 },
+    TooMany { retry_after_seconds: u32 },
     Slow,
     Failed(String),
 }
 
-async fn receive(server: &Server, hook: Option<&Hook>, target: String, request: Request) -> Outcome {
+async fn receive(server: &Server, known: Option<&Known>, target: String, request: Request) -> Outcome {
     let method = request.method().as_str().to_owned();
     let Some(headers) = lower_case(request.headers()) else { return Outcome::HeadersTooLarge };
     // Known where the server was started so that it tells: `into_make_service_with_connect_info`.
@@ -99,14 +100,16 @@ async fn receive(server: &Server, hook: Option<&Hook>, target: String, request: 
         Ok(read) => read,
         Err(outcome) => return outcome,
     };
-    let Some((hook, webhook)) = hook.and_then(|hook| Some((hook, hook.connector.manifest().webhook.as_ref()?))) else {
+    let served = known.and_then(|known| Some((known, known.hook.connector.manifest().webhook.as_ref()?)));
+    let Some((known, webhook)) = served else {
         verify::pretend(&body);
         return Outcome::Unknown;
     };
     if let Verify::Form(rule) = &webhook.verify {
         let raw = RawRequest { method, target, headers, body };
-        return form(server, (hook, webhook, rule), raw, peer).await;
+        return form(server, (known, webhook, rule), raw, peer).await;
     }
+    let hook = &known.hook;
     let sealed = matches!(webhook.verify, Verify::Connector {});
     let is_post = method == "POST";
     let is_handshake = sealed && method == "GET";
@@ -119,7 +122,7 @@ async fn receive(server: &Server, hook: Option<&Hook>, target: String, request: 
         Ok(Proven::Message { .. }) if !is_post => Outcome::Method,
         Ok(Proven::Message { verified, dedupe, reply }) => {
             let dedupe = dedupe.unwrap_or_else(|| dedupe::key(&webhook.dedupe, &verified));
-            keep(server, arrived(hook, webhook, verified, dedupe), reply).await
+            keep(server, known, arrived(hook, webhook, verified, dedupe), reply).await
         }
         Err(refusal) => Outcome::Refused(refusal),
     }
@@ -128,10 +131,11 @@ async fn receive(server: &Server, hook: Option<&Hook>, target: String, request: 
 /// A form answers people, and lets the pages of its origins read the answer.
 async fn form(
     server: &Server,
-    (hook, webhook, rule): (&Hook, &Webhook, &Form),
+    (known, webhook, rule): (&Known, &Webhook, &Form),
     raw: RawRequest,
     peer: Option<IpAddr>,
 ) -> Outcome {
+    let hook = &known.hook;
     if !["GET", "POST", "OPTIONS"].contains(&raw.method.as_str()) {
         return Outcome::Method;
     }
@@ -147,7 +151,7 @@ async fn form(
     match desk.receive(&server.limiter, raw, peer) {
         Ok(Told::Answer(word, reply)) => Outcome::Form(word, open(reply)),
         Ok(Told::Keep { verified, dedupe, done, again }) => {
-            match keep(server, arrived(hook, webhook, verified, dedupe), open(done)).await {
+            match keep(server, known, arrived(hook, webhook, verified, dedupe), open(done)).await {
                 Outcome::Repeat(_) => Outcome::Repeat(open(again)),
                 other => other,
             }
@@ -156,7 +160,11 @@ async fn form(
     }
 }
 
-async fn keep(server: &Server, arrived: Arrived, reply: Reply) -> Outcome {
+async fn keep(server: &Server, known: &Known, arrived: Arrived, reply: Reply) -> Outcome {
+    let _turn = match known.turn() {
+        Ok(turn) => turn,
+        Err(retry_after_seconds) => return Outcome::TooMany { retry_after_seconds },
+    };
     match tokio::time::timeout(APPEND_TIMEOUT, server.inbox.append(arrived)).await {
         Ok(Ok(Appended::Fresh)) => Outcome::Fresh(reply),
         Ok(Ok(Appended::Repeat)) => Outcome::Repeat(reply),
@@ -256,6 +264,7 @@ impl Outcome {
             Self::Refused(Refusal::Malformed(_)) => "malformed",
             Self::Refused(Refusal::NotReady(_)) => "not_ready",
             Self::Full { .. } => "full",
+            Self::TooMany { .. } => "too_many",
             Self::Slow => "slow",
             Self::Failed(_) => "failed",
         }
@@ -275,7 +284,7 @@ impl Outcome {
             Self::Failed(reason) => {
                 tracing::error!(connection, outcome, reason, "webhook not kept; the sender will retry");
             }
-            Self::Full { .. } | Self::Slow | Self::Busy => {
+            Self::Full { .. } | Self::TooMany { .. } | Self::Slow | Self::Busy => {
                 if let Some(calls) = overload.times(Instant::now()) {
                     tracing::warn!(connection, outcome, calls, "webhooks not kept; the senders will retry");
                 }
@@ -307,12 +316,23 @@ impl Outcome {
             Self::Refused(Refusal::Malformed(text)) => (StatusCode::BAD_REQUEST, text),
             // What is missing is the operator's business: it is in the log.
             Self::Refused(Refusal::NotReady(_)) => {
-                return later(word, "This connection is not set up to prove calls yet.", RETRY_AFTER_SECONDS);
+                return later(
+                    UNAVAILABLE,
+                    word,
+                    "This connection is not set up to prove calls yet.",
+                    RETRY_AFTER_SECONDS,
+                );
             }
             Self::Full { retry_after_seconds } => {
-                return later(word, "Too much is waiting. Send it again later.", retry_after_seconds);
+                return later(UNAVAILABLE, word, "Too much is waiting. Send it again later.", retry_after_seconds);
             }
-            Self::Slow | Self::Busy => return later(word, "Too busy now. Send it again later.", RETRY_AFTER_SECONDS),
+            Self::TooMany { retry_after_seconds } => {
+                let message = "This connection calls more than it may. Send it again later.";
+                return later(StatusCode::TOO_MANY_REQUESTS, word, message, retry_after_seconds);
+            }
+            Self::Slow | Self::Busy => {
+                return later(UNAVAILABLE, word, "Too busy now. Send it again later.", RETRY_AFTER_SECONDS);
+            }
             Self::Failed(_) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "The event could not be kept. Send it again later.".to_owned())
             }
@@ -325,8 +345,10 @@ impl Outcome {
     }
 }
 
-fn later(word: &str, message: &str, after_seconds: u32) -> Response {
-    let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, word, message);
+const UNAVAILABLE: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
+
+fn later(status: StatusCode, word: &str, message: &str, after_seconds: u32) -> Response {
+    let mut response = refusal(status, word, message);
     response.headers_mut().insert(header::RETRY_AFTER, after_seconds.into());
     response
 }

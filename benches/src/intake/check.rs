@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use huiliu_core::store::{Store, inbox};
 
-use crate::load::{Load, event_id};
+use crate::load::{Load, dribble, event_id};
 use crate::process::Child;
 use crate::servers::{self, Server};
 use crate::text;
@@ -17,7 +17,7 @@ const CONNECTIONS: usize = 64;
 /// Loads the hub and prints, each tenth of the time, how fast it answers and what it holds.
 pub async fn soak(seconds: u64, connections: usize) -> Result<(), String> {
     let folder = tempfile::tempdir().map_err(text)?;
-    servers::prepare(folder.path())?;
+    servers::prepare(Server::Hub, folder.path())?;
     let child = Child::start(Server::Hub, folder.path())?;
     let mut load = Load::new(child.port, connections, 0);
     load.start(0).await?;
@@ -53,7 +53,7 @@ fn seconds_of(count: u64) -> f64 {
 /// Kills the hub under load, again and again over one store.
 pub async fn kill(times: u32) -> Result<(), String> {
     let folder = tempfile::tempdir().map_err(text)?;
-    servers::prepare(folder.path())?;
+    servers::prepare(Server::Hub, folder.path())?;
     let (mut acknowledged, mut next) = (Vec::new(), 0);
     for time in 0..times {
         let mut child = Child::start(Server::Hub, folder.path())?;
@@ -72,7 +72,7 @@ pub async fn kill(times: u32) -> Result<(), String> {
 /// More connections than the hub has places for: it must say so, keep its memory, and lose nothing.
 pub async fn flood(connections: usize) -> Result<(), String> {
     let folder = tempfile::tempdir().map_err(text)?;
-    servers::prepare(folder.path())?;
+    servers::prepare(Server::Hub, folder.path())?;
     let child = Child::start(Server::Hub, folder.path())?;
     let mut load = Load::new(child.port, connections, 0);
     load.start(0).await?;
@@ -88,6 +88,81 @@ pub async fn flood(connections: usize) -> Result<(), String> {
     println!("{} were told to come again later, {} answers were odd", tally.refused, tally.odd);
     drop(child);
     lost(folder.path(), tally.acknowledged)
+}
+
+/// Connections of an overload: more than calls may wait.
+const OVERLOADED: usize = 6000;
+
+/// Four times as many events a second as the hub takes, sent when they are due: it must say so, keep its memory, and lose
+/// nothing.
+pub async fn overload(seconds: u64) -> Result<(), String> {
+    let folder = tempfile::tempdir().map_err(text)?;
+    servers::prepare(Server::Hub, folder.path())?;
+    let child = Child::start(Server::Hub, folder.path())?;
+    let mut load = Load::new(child.port, CONNECTIONS, 0);
+    load.start(0).await?;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let before = load.done();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let sustained = (load.done() - before) / 3;
+    let first = load.next();
+    let mut all = load.stop().await?.acknowledged;
+    println!("{sustained} acks/s over {CONNECTIONS} connections; four times that for {seconds} s");
+    let rate = u32::try_from(sustained * 4).unwrap_or(u32::MAX);
+    let mut load = Load::open(child.port, OVERLOADED, rate);
+    load.start(first).await?;
+    load.mark();
+    println!("{:>8}{:>10}{:>10}{:>12}", "seconds", "sent/s", "acks/s", "RSS MiB");
+    let (mut done, mut sent) = (load.done(), load.next());
+    for second in 1..=seconds {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let now = (load.done(), load.next());
+        println!("{second:>8}{:>10}{:>10}{:>12.1}", now.1 - sent, now.0 - done, child.used().rss_mib);
+        (done, sent) = now;
+    }
+    load.mark();
+    let mut tally = load.stop().await?;
+    tally.took_us.sort_unstable();
+    let p99_us = tally.took_us.get(tally.took_us.len() * 99 / 100).copied().unwrap_or(0);
+    println!(
+        "{} told to come again later, {} odd answers, p99 of the kept {} ms",
+        tally.refused,
+        tally.odd,
+        p99_us / 1000
+    );
+    drop(child);
+    all.extend(tally.acknowledged);
+    lost(folder.path(), all)
+}
+
+/// Connections that say a head byte by byte: they must be let go, keep nobody out, and not grow its memory.
+pub async fn slow(connections: usize) -> Result<(), String> {
+    let folder = tempfile::tempdir().map_err(text)?;
+    servers::prepare(Server::Hub, folder.path())?;
+    let child = Child::start(Server::Live, folder.path())?;
+    let mut load = Load::new(child.port, 8, 0);
+    load.start(0).await?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let mut done = load.done();
+    println!("{:>8}{:>10}{:>12}", "slow", "acks/s", "RSS MiB");
+    println!("{:>8}{:>10}{:>12.1}", 0, done / 2, child.used().rss_mib);
+    let mut slow = tokio::task::JoinSet::new();
+    (0..connections).for_each(|_| drop(slow.spawn(dribble(child.port))));
+    for _ in 0..30 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        while let Some(ended) = slow.try_join_next() {
+            ended.map_err(text)??;
+        }
+        let now = load.done();
+        println!("{:>8}{:>10}{:>12.1}", slow.len(), now - done, child.used().rss_mib);
+        done = now;
+    }
+    let tally = load.stop().await?;
+    println!("{} told to come again later, {} odd answers", tally.refused, tally.odd);
+    let left = slow.len();
+    drop(child);
+    lost(folder.path(), tally.acknowledged)?;
+    if left == 0 { Ok(()) } else { Err(format!("{left} slow connections are still there")) }
 }
 
 /// Looks for every acknowledged event in the inbox.

@@ -1,7 +1,7 @@
 //! The load: a closed loop over plain HTTP/1.1, written so that it costs little beside the servers.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -111,6 +111,10 @@ pub struct Tally {
 struct Shared {
     port: u16,
     repeats: u64,
+    /// Events a second, sent when they are due whether others were answered or not; 0: as the answers come.
+    rate: u32,
+    /// When the first of these was due, and its number.
+    began: OnceLock<(Instant, u64)>,
     /// The next event's number.
     next: AtomicU64,
     /// Acknowledgements so far.
@@ -131,11 +135,21 @@ impl Load {
     pub fn new(port: u16, connections: usize, repeats: u64) -> Self {
         let (next, done) = (AtomicU64::new(0), AtomicU64::new(0));
         let (counts, stops) = (AtomicBool::new(false), AtomicBool::new(false));
+        let (rate, began) = (0, OnceLock::new());
         Self {
-            shared: Arc::new(Shared { port, repeats, next, done, counts, stops }),
+            shared: Arc::new(Shared { port, repeats, rate, began, next, done, counts, stops }),
             connections,
             tasks: JoinSet::new(),
         }
+    }
+
+    /// A load that sends so many events a second, over whichever connection is free.
+    pub fn open(port: u16, connections: usize, rate: u32) -> Self {
+        let mut load = Self::new(port, connections, 0);
+        if let Some(shared) = Arc::get_mut(&mut load.shared) {
+            shared.rate = rate;
+        }
+        load
     }
 
     /// Begins with the event of this number.
@@ -197,7 +211,7 @@ async fn send(shared: Arc<Shared>, mut stream: TcpStream) -> Tally {
         };
         number = Some(current);
         let counts = shared.counts.load(Ordering::Relaxed);
-        let began = Instant::now();
+        let began = if shared.rate == 0 { Instant::now() } else { due(&shared, current).await };
         match exchange(&mut stream, &call.bytes, &mut reply).await {
             Some(Answer::Kept) => {
                 if counts && shared.counts.load(Ordering::Relaxed) {
@@ -208,6 +222,9 @@ async fn send(shared: Arc<Shared>, mut stream: TcpStream) -> Tally {
             }
             Some(Answer::Later) => {
                 tally.refused += 1;
+                if shared.rate > 0 {
+                    continue;
+                }
                 // A sender that is told to wait waits; a moment is enough to keep the flood a flood.
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
@@ -219,6 +236,15 @@ async fn send(shared: Arc<Shared>, mut stream: TcpStream) -> Tally {
         }
     }
     tally
+}
+
+/// Waits until an event is due, and says when that was.
+async fn due(shared: &Shared, number: u64) -> Instant {
+    let (began, first) = *shared.began.get_or_init(|| (Instant::now(), number));
+    let since = Duration::from_secs(1) * u32::try_from(number.saturating_sub(first)).unwrap_or(u32::MAX) / shared.rate;
+    let at = began + since;
+    tokio::time::sleep_until(at.into()).await;
+    at
 }
 
 enum Answer {
@@ -249,5 +275,23 @@ async fn exchange(stream: &mut TcpStream, call: &[u8], reply: &mut Vec<u8>) -> O
             "429" | "503" if field("retry-after").is_some() => Answer::Later,
             _ => Answer::Odd,
         });
+    }
+}
+
+/// Says a head byte by byte, for ever; ends when it is let go.
+pub async fn dribble(port: u16) -> Result<(), String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.map_err(text)?;
+    stream.write_all(b"POST /hooks/shop HTTP/1.1\r\nX-Slow: ").await.map_err(text)?;
+    let (mut reader, mut writer) = stream.split();
+    let mut heard = [0_u8; 256];
+    loop {
+        tokio::select! {
+            read = reader.read(&mut heard) => if read.unwrap_or(0) == 0 { return Ok(()) },
+            () = tokio::time::sleep(Duration::from_millis(500)) => {
+                if writer.write_all(b"x").await.is_err() {
+                    return Ok(());
+                }
+            }
+        }
     }
 }

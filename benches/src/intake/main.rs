@@ -40,7 +40,7 @@ struct Cli {
     #[arg(long, default_value_t = 0)]
     repeats: u64,
     /// Only these servers.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Server::ALL)]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Server::USUAL)]
     only: Vec<Server>,
     /// Instead: load the hub for so many seconds and print its rate and its memory as they go.
     #[arg(long)]
@@ -51,6 +51,13 @@ struct Cli {
     /// Instead: so many connections at one time on the hub, and count what it acknowledged and does not have.
     #[arg(long)]
     flood: Option<usize>,
+    /// Instead: four times as many events as the hub takes, for so many seconds, and count what it acknowledged and does
+    /// not have.
+    #[arg(long)]
+    overload: Option<u64>,
+    /// Instead: so many connections that say a head byte by byte beside eight that send events.
+    #[arg(long)]
+    slow: Option<usize>,
     /// One server, in this process; the other argument is its folder.
     #[arg(long, value_enum, requires = "folder")]
     server: Option<Server>,
@@ -76,6 +83,12 @@ fn execute(cli: &Cli) -> Result<(), String> {
     // One thread: the load must leave the machine to the servers.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(text)?;
     runtime.block_on(async {
+        if let Some(seconds) = cli.overload {
+            return check::overload(seconds).await;
+        }
+        if let Some(connections) = cli.slow {
+            return check::slow(connections).await;
+        }
         match (cli.soak, cli.kill, cli.flood) {
             (Some(seconds), ..) => check::soak(seconds, cli.connections.last().copied().unwrap_or(16)).await,
             (_, Some(times), _) => check::kill(times).await,
@@ -122,7 +135,7 @@ async fn compare(cli: &Cli) -> Result<(), String> {
 
 async fn turn(cli: &Cli, server: Server, connections: usize) -> Result<Turn, String> {
     let folder = tempfile::tempdir().map_err(text)?;
-    servers::prepare(folder.path())?;
+    servers::prepare(server, folder.path())?;
     let child = Child::start(server, folder.path())?;
     let next = fill(&child, cli.before).await?;
     let mut load = Load::new(child.port, connections, cli.repeats);
@@ -184,7 +197,7 @@ fn show(cli: &Cli, connections: usize, turns: &[Vec<Turn>]) {
             middle(turns, |it| it.rss_mib),
         ]
     };
-    let floor = cli.only.iter().zip(turns).find(|(server, _)| **server == Server::Floor).map(|(_, it)| row(it));
+    let floor = cli.only.iter().zip(turns).find(|(server, _)| server.is_floor()).map(|(_, it)| row(it));
     println!(
         "\n{:16}{:>9}{:>9}{:>9}{:>9}{:>9}   {:>7}{:>7}{:>7}{:>7}",
         format!("{connections} connections"),

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -14,6 +15,8 @@ use clap::ValueEnum;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use huiliu_core::seal::SealedVault;
 use huiliu_hub::{deployment, endpoints, hooks, logs, metrics, run};
+use huiliu_tests::postgres;
+use huiliu_webhooks::{Bounds, Limits};
 use sha2::Sha256;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -32,11 +35,15 @@ pub enum Server {
     Hub,
     /// The whole hub, which processes what arrives meanwhile.
     Live,
+    /// As the floor, appending to Postgres.
+    FloorPg,
+    /// The hub's way in on Postgres, with nobody behind it.
+    HubPg,
 }
 
 impl Server {
-    /// All, in the order of their turns.
-    pub const ALL: [Self; 4] = [Self::Bare, Self::Floor, Self::Hub, Self::Live];
+    /// Those that are compared where nobody chooses, in the order of their turns.
+    pub const USUAL: [Self; 4] = [Self::Bare, Self::Floor, Self::Hub, Self::Live];
 
     /// Its word on the command line.
     pub fn word(self) -> &'static str {
@@ -45,7 +52,18 @@ impl Server {
             Self::Floor => "floor",
             Self::Hub => "hub",
             Self::Live => "live",
+            Self::FloorPg => "floor-pg",
+            Self::HubPg => "hub-pg",
         }
+    }
+
+    /// Whether others are compared with it.
+    pub fn is_floor(self) -> bool {
+        matches!(self, Self::Floor | Self::FloorPg)
+    }
+
+    fn store(self) -> Option<String> {
+        matches!(self, Self::FloorPg | Self::HubPg).then(postgres::durable)
     }
 }
 
@@ -96,8 +114,11 @@ phones.main = "/phone"
 remark = "/note"
 "#;
 
-/// Makes the folder of a hub with one shop.
-pub fn prepare(folder: &Path) -> Result<(), String> {
+/// The file that names the floor's Postgres.
+const STORE: &str = "store";
+
+/// Makes the folder of a server: a hub with one shop.
+pub fn prepare(server: Server, folder: &Path) -> Result<(), String> {
     let write = |name: &str, text: &str| {
         let path = folder.join(name);
         path.parent()
@@ -107,11 +128,20 @@ pub fn prepare(folder: &Path) -> Result<(), String> {
     };
     write("connectors/shop/connector.toml", SHOP)?;
     write("mappings/shop.toml", MAPPING)?;
-    write("huiliu.toml", "[connections.shop]\nconnector = 'shop'\nwrites = false\nchanging = { percent = 100 }\n")?;
+    let store = server.store();
+    if let (Server::FloorPg, Some(url)) = (server, &store) {
+        return write(STORE, url);
+    }
+    let hub = store.map_or(String::new(), |url| format!("[hub]\nstore = '{url}'\n"));
+    let shop = "[connections.shop]\nconnector = 'shop'\nwrites = false\nchanging = { percent = 100 }\n";
+    write("huiliu.toml", &format!("{hub}{shop}"))?;
     let at = deployment::open(folder)?;
     let vault = SealedVault { store: at.engine.store.clone(), seal: at.seal.clone(), connection: "shop".to_owned() };
     vault.put("secret.client_secret", KEY)
 }
+
+/// More than any load has connections: what is measured is how many calls may wait.
+const PLACES: Bounds = Bounds { places: 1 << 14, head: Duration::from_secs(15) };
 
 /// Runs a server over a folder until it is killed.
 pub fn serve(server: Server, folder: &Path) -> Result<(), String> {
@@ -123,7 +153,8 @@ pub fn serve(server: Server, folder: &Path) -> Result<(), String> {
         let app = match server {
             Server::Bare => Router::new().route("/hooks/shop", post(bare)),
             Server::Floor => floor(folder)?,
-            Server::Hub | Server::Live => {
+            Server::FloorPg => floor_pg(&std::fs::read_to_string(folder.join(STORE)).map_err(text)?)?,
+            Server::Hub | Server::Live | Server::HubPg => {
                 logs::start(logs::Format::Text, "warn");
                 let at = deployment::open(folder)?;
                 if server == Server::Live {
@@ -133,7 +164,10 @@ pub fn serve(server: Server, folder: &Path) -> Result<(), String> {
                 at.engine.store.keep_small().map_err(text)?;
                 let metrics = metrics::Metrics::install(&at.engine)?;
                 tokio::spawn(metrics.clone().keep_small(stopped));
-                endpoints::router(&at.engine, metrics).merge(hooks::router(&at.engine, || {})?)
+                let app = endpoints::router(&at.engine, metrics);
+                let app = app.merge(hooks::router(&at.engine, |_| Limits::default(), || {})?);
+                huiliu_webhooks::serve(listener, app, PLACES, std::future::pending()).await;
+                return Ok(());
             }
         };
         let app = app.into_make_service_with_connect_info::<std::net::SocketAddr>();
@@ -168,13 +202,30 @@ fn floor(folder: &Path) -> Result<Router, String> {
     let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 16000;
                    CREATE TABLE inbox (position INTEGER PRIMARY KEY, event TEXT NOT NULL UNIQUE, body BLOB NOT NULL);";
     database.execute_batch(pragmas).map_err(text)?;
+    Ok(grouping(move |receiver| write(&database, receiver).map_err(text)))
+}
+
+fn floor_pg(url: &str) -> Result<Router, String> {
+    let table = "CREATE TABLE inbox (position BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+                 event TEXT NOT NULL UNIQUE, body BYTEA NOT NULL)";
+    let url = url.to_owned();
+    // It has a runtime of its own, so it is spoken to from a thread.
+    Ok(grouping(move |receiver| {
+        let mut client = ::postgres::Client::connect(&url, ::postgres::NoTls).map_err(text)?;
+        client.batch_execute(table).map_err(text)?;
+        write_pg(&mut client, receiver).map_err(text)
+    }))
+}
+
+/// A router whose calls a thread takes in groups.
+fn grouping(work: impl FnOnce(&Receiver<Waiting>) -> Result<(), String> + Send + 'static) -> Router {
     let (sender, receiver) = sync_channel(WAITING_MAX);
     std::thread::spawn(move || {
-        if let Err(error) = write(&database, &receiver) {
+        if let Err(error) = work(&receiver) {
             eprintln!("floor: {error}");
         }
     });
-    Ok(Router::new().route("/hooks/shop", post(append)).with_state(sender))
+    Router::new().route("/hooks/shop", post(append)).with_state(sender)
 }
 
 async fn append(State(sender): State<SyncSender<Waiting>>, headers: HeaderMap, body: Bytes) -> StatusCode {
@@ -195,18 +246,37 @@ fn write(database: &rusqlite::Connection, receiver: &Receiver<Waiting>) -> rusql
     let mut insert = database.prepare("INSERT INTO inbox (event, body) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?;
     let mut begin = database.prepare("BEGIN IMMEDIATE")?;
     let mut commit = database.prepare("COMMIT")?;
-    while let Ok(first) = receiver.recv() {
-        let mut group = vec![first];
-        while group.len() < GROUP_MAX
-            && let Ok(next) = receiver.try_recv()
-        {
-            group.push(next);
-        }
+    while let Some(group) = next_group(receiver) {
         begin.execute([])?;
         for waiting in &group {
             insert.execute((&waiting.event, waiting.body.as_ref()))?;
         }
         commit.execute([])?;
+        for waiting in group {
+            let _ = waiting.answer.send(true);
+        }
+    }
+    Ok(())
+}
+
+/// Waits for a call, and takes those that wait with it.
+fn next_group(receiver: &Receiver<Waiting>) -> Option<Vec<Waiting>> {
+    let mut group = vec![receiver.recv().ok()?];
+    while group.len() < GROUP_MAX
+        && let Ok(next) = receiver.try_recv()
+    {
+        group.push(next);
+    }
+    Some(group)
+}
+
+fn write_pg(client: &mut ::postgres::Client, receiver: &Receiver<Waiting>) -> Result<(), ::postgres::Error> {
+    let append = "INSERT INTO inbox (event, body) SELECT * FROM UNNEST($1::text[], $2::bytea[]) ON CONFLICT DO NOTHING";
+    let append = client.prepare(append)?;
+    while let Some(group) = next_group(receiver) {
+        let events: Vec<&str> = group.iter().map(|waiting| waiting.event.as_str()).collect();
+        let bodies: Vec<&[u8]> = group.iter().map(|waiting| waiting.body.as_ref()).collect();
+        client.execute(&append, &[&events, &bodies])?;
         for waiting in group {
             let _ = waiting.answer.send(true);
         }

@@ -49,6 +49,9 @@ const TAGS: &str = "tags";
 
 /// Sees to the next changes; returns how many were read, and how often rules fired.
 pub fn batch(engine: &Engine) -> Result<(usize, usize)> {
+    if engine.automates_nothing() {
+        return Ok((0, 0));
+    }
     let rules: Vec<&Rule> = engine.automation.all().iter().collect();
     let _turn = engine.meaning();
     let known = engine.store.read(firings::known)?;
@@ -56,6 +59,7 @@ pub fn batch(engine: &Engine) -> Result<(usize, usize)> {
         if !known.is_empty() {
             engine.store.write(firings::forget_all)?;
         }
+        engine.note_no_rules();
         return Ok((0, 0));
     }
     if rules.iter().any(|rule| !known.contains_key(&rule.name)) {

@@ -79,7 +79,7 @@ fn write(store: &Store, clock: &Clock, receiver: &Receiver<Waiting>, wake: &dyn 
         {
             group.push(next);
         }
-        match store.write(|tx| append(tx, &group, clock.now_us())) {
+        match store.write_first(|tx| append(tx, &group, clock.now_us())) {
             Ok(told) => {
                 point(Point::IntakeCommitted);
                 for (waiting, outcome) in group.drain(..).zip(told) {

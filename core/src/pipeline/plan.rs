@@ -52,32 +52,59 @@ pub fn batch(engine: &Engine) -> Result<(usize, usize)> {
             return Ok((looked_at, planned.len()));
         }
     }
-    let Some((last, _)) = changes.last().copied() else { return Ok((0, 0)) };
-    let ids: BTreeSet<i64> = changes.iter().map(|(_, golden)| *golden).collect();
+    if changes.is_empty() {
+        return Ok((0, 0));
+    }
     let (read, planned) = engine.store.write(|tx| {
         tx.lock(PLAN_LOCK)?;
         engine.check_files(tx)?;
         if inbox::progress(tx, POSITION)? != position {
             return Ok((0, Vec::new()));
         }
-        let receivers = receivers(engine, tx, None)?;
-        if receivers.is_empty() {
-            // Nobody may be written, so no change is owed to anybody; whoever goes live plans everything anew.
-            let last = tx.max("position", "change_log")?;
-            inbox::set_progress(tx, POSITION, last)?;
-            return Ok((usize::try_from(last - position).unwrap_or(changes.len()), Vec::new()));
-        }
-        let Owed { planned, held, over } = owed_by(engine, tx, &ids, &receivers)?;
-        streams::hold(tx, &held)?;
-        deliveries::drop_pending(tx, over)?;
-        queue(engine, tx, &planned)?;
-        inbox::set_progress(tx, POSITION, last)?;
-        point(Point::PlanWritten);
-        Ok((changes.len(), planned))
+        step(engine, tx, position, &changes)
     })?;
     point(Point::PlanCommitted);
     tell(engine, &planned);
     Ok((read, planned.len()))
+}
+
+/// Plans in a transaction that did something else, too, and holds [`PLAN_LOCK`], by files that are in force. None: what
+/// waits needs a batch of its own. Once it is durable, [`planned_along`] is to be called.
+pub(super) fn along(engine: &Engine, tx: &mut Tx<'_>) -> Result<Option<Vec<Planned>>> {
+    let position = inbox::progress(tx, POSITION)?;
+    let changes = goldens::changed_after(tx, position, BATCH_CHANGES)?;
+    if released(engine, tx)?.is_some() || i64::try_from(changes.len()).is_ok_and(|count| count >= BATCH_CHANGES) {
+        return Ok(None);
+    }
+    if changes.is_empty() {
+        return Ok(Some(Vec::new()));
+    }
+    Ok(Some(step(engine, tx, position, &changes)?.1))
+}
+
+/// What [`along`] planned is durable.
+pub(super) fn planned_along(engine: &Engine, planned: &[Planned]) {
+    point(Point::PlanCommitted);
+    tell(engine, planned);
+}
+
+/// Queues what these changes behind a position owe, and moves on; says how many were read.
+fn step(engine: &Engine, tx: &mut Tx<'_>, position: i64, changes: &[(i64, i64)]) -> Result<(usize, Vec<Planned>)> {
+    let receivers = receivers(engine, tx, None)?;
+    if receivers.is_empty() {
+        // Nobody may be written, so no change is owed to anybody; whoever goes live plans everything anew.
+        let last = tx.max("position", "change_log")?;
+        inbox::set_progress(tx, POSITION, last)?;
+        return Ok((usize::try_from(last - position).unwrap_or(changes.len()), Vec::new()));
+    }
+    let ids: BTreeSet<i64> = changes.iter().map(|(_, golden)| *golden).collect();
+    let Owed { planned, held, over } = owed_by(engine, tx, &ids, &receivers)?;
+    streams::hold(tx, &held)?;
+    deliveries::drop_pending(tx, over)?;
+    queue(engine, tx, &planned)?;
+    inbox::set_progress(tx, POSITION, changes.last().map_or(position, |(last, _)| *last))?;
+    point(Point::PlanWritten);
+    Ok((changes.len(), planned))
 }
 
 /// Whom they are to be sent to need not be found by looking everywhere.
@@ -118,11 +145,14 @@ pub(crate) fn unread<'a>(
 
 /// A stream whose creates waited and need not wait any more: connection, stream, the last golden record planned.
 fn released(engine: &Engine, tx: &mut Tx<'_>) -> Result<Option<(String, String, i64)>> {
+    let waited = streams::held(tx)?;
+    if waited.is_empty() {
+        return Ok(None);
+    }
     let receivers = receivers(engine, tx, None)?;
     let unread = unread(tx, receivers.iter().copied())?;
     let known = |name: &str| receivers.iter().any(|it| it.name.as_str() == name);
-    let waited = streams::all(tx)?.into_iter().filter_map(|(key, state)| Some((key, state.held?)));
-    let mut over = waited.filter(|(key, _)| known(&key.0) && !unread.contains(key));
+    let mut over = waited.into_iter().filter(|(key, _)| known(&key.0) && !unread.contains(key));
     Ok(over.next().map(|((connection, stream), after)| (connection, stream, after)))
 }
 

@@ -39,6 +39,11 @@ pub const BATCH_ITEMS: i64 = 2000;
 /// Bytes of records in a batch, unless a single one has more: what is made of them takes some twenty times as much while
 /// they are understood, and a hub that reads large records stays as small as one that reads small ones.
 const BATCH_BYTES: i64 = 1 << 20;
+/// The same while calls come in, which wait for a batch to be written: some ten milliseconds.
+pub const PIECE_ITEMS: i64 = 200;
+
+/// So many items are taken in together with what follows from them, while the inbox waits: some milliseconds.
+const FEW_ITEMS: i64 = 32;
 
 /// The name of this stage's position.
 pub const POSITION: &str = "process";
@@ -67,7 +72,8 @@ pub fn batch(engine: &Engine) -> Result<Processed> {
     let mut total = Processed::default();
     loop {
         let basis = engine.store.read(basis)?;
-        let Some(ahead) = Ahead::look(engine, basis.0)? else {
+        let count = if engine.store.is_pressed() { PIECE_ITEMS } else { BATCH_ITEMS };
+        let Some(ahead) = Ahead::look(engine, basis.0, count)? else {
             tidy(engine)?;
             return Ok(total);
         };
@@ -87,7 +93,7 @@ pub fn tidy(engine: &Engine) -> Result<()> {
 }
 
 /// What waited for a mapping that was mended since, or for a place that shows values again, goes into the inbox first.
-fn mended(engine: &Engine) -> Result<()> {
+pub(super) fn mended(engine: &Engine) -> Result<()> {
     if engine.is_to_look_for_mended() {
         crate::drift::redrive(engine)?;
     }
@@ -106,13 +112,13 @@ pub fn drain(engine: &Engine, each: &mut dyn FnMut(&Processed)) -> Result<()> {
         let basis = engine.store.read(basis)?;
         let current = match next.take().filter(|ahead| ahead.after == basis.0) {
             Some(ahead) => Some(ahead),
-            None => Ahead::look(engine, basis.0)?,
+            None => Ahead::look(engine, basis.0, BATCH_ITEMS)?,
         };
         let Some(current) = current else { return Ok(()) };
         let (last, old) = (current.last, leftovers.take());
         let (settled, following) = std::thread::scope(|scope| {
             let following = scope.spawn(move || {
-                let found = Ahead::look(engine, last);
+                let found = Ahead::look(engine, last, BATCH_ITEMS);
                 drop(old);
                 found
             });
@@ -136,7 +142,7 @@ pub(crate) fn rehearse(engine: &Engine, from: &Store) -> Result<Processed> {
     let _turn = engine.meaning();
     loop {
         let basis = engine.store.read(basis)?;
-        let Some(ahead) = Ahead::look(engine, basis.0)? else { return Ok(Processed::default()) };
+        let Some(ahead) = Ahead::look(engine, basis.0, BATCH_ITEMS)? else { return Ok(Processed::default()) };
         lend::lend(from, &engine.store, &ahead.expanded.arrivals)?;
         if let Some((done, _)) = ahead.settle(engine, basis)? {
             blocks::tidy(&engine.store, Pace::BUSY)?;
@@ -176,11 +182,11 @@ struct Ahead {
 }
 
 impl Ahead {
-    /// Reads and maps the items after a position.
-    fn look(engine: &Engine, after: i64) -> Result<Option<Self>> {
+    /// Reads and maps so many items after a position.
+    fn look(engine: &Engine, after: i64, count: i64) -> Result<Option<Self>> {
         let (mut items, is_all) = engine.store.read(|tx| {
-            let fits = inbox::fits(tx, after, BATCH_ITEMS, BATCH_BYTES)?;
-            Ok((inbox::after(tx, after, fits)?, fits == BATCH_ITEMS))
+            let fits = inbox::fits(tx, after, count, BATCH_BYTES)?;
+            Ok((inbox::after(tx, after, fits)?, fits == count))
         })?;
         // The mark of a scan is a batch of its own: what the scan showed is in the journal then.
         let mark = items.iter().position(|item| item.kind == ItemKind::Scan);
@@ -196,14 +202,29 @@ impl Ahead {
     /// Matches, merges and writes the batch together with the stage's position. None: another node did it meanwhile,
     /// or a steward moved what it stands on; nothing was written.
     fn settle(self, engine: &Engine, basis_was: (i64, i64)) -> Result<Option<(Processed, (Batch, Settled))>> {
-        let Self { last, count, scan, mut expanded, .. } = self;
-        let _span = tracing::info_span!("process", from = basis_was.0 + 1, to = last).entered();
+        let mut understood = self.understand(engine, &mut Reads::Apart)?;
+        let written = engine.store.write(|tx| {
+            tx.lock(MEANING_LOCK)?;
+            engine.check_files(tx)?;
+            if basis(tx)? != basis_was {
+                return Ok(false);
+            }
+            understood.write(engine, tx)?;
+            Ok(true)
+        })?;
+        Ok(written.then(|| understood.tell(engine)))
+    }
+
+    /// Matches and merges the batch; nothing is written yet.
+    fn understand(self, engine: &Engine, reads: &mut Reads<'_, '_>) -> Result<Understood> {
+        let Self { after, last, count, scan, mut expanded, .. } = self;
+        let _span = tracing::info_span!("process", from = after + 1, to = last).entered();
         let mut swept = None;
         if let Some(scan) = &scan {
             let (found, of_scan) = engine.store.read(|tx| absence::sweep(engine, tx, scan))?;
             (swept, expanded) = (Some(found), of_scan);
         }
-        let (mut batch, judged, weighed) = engine.store.read_warm(|tx| {
+        let (mut batch, judged, weighed) = reads.warm(engine, |tx| {
             let mut batch = Batch::load(tx, engine.store.tail(), &expanded.arrivals)?;
             let judged = drift::judge(engine, tx, &mut batch, &mut expanded.arrivals)?;
             let weighed = batch.weigh(engine, tx, &mut expanded.arrivals)?;
@@ -211,7 +232,7 @@ impl Ahead {
         })?;
         batch.resolve(engine, std::mem::take(&mut expanded.arrivals));
         while let Some(wanted) = batch.wanted(engine) {
-            engine.store.read_warm(|tx| batch.widen(tx, engine.store.tail(), wanted))?;
+            reads.warm(engine, |tx| batch.widen(tx, engine.store.tail(), wanted))?;
         }
         batch.reconsider(engine, last);
         expanded.ask(std::mem::take(&mut batch.again));
@@ -224,31 +245,62 @@ impl Ahead {
             dead: expanded.dead.len(),
             hints: expanded.hints.len() + expanded.pokes.len(),
         };
-        let now_us = engine.clock.now_us();
-        let written = engine.store.write(|tx| {
-            tx.lock(MEANING_LOCK)?;
-            engine.check_files(tx)?;
-            if basis(tx)? != basis_was {
-                return Ok(false);
-            }
-            write(tx, &mut batch, &settled)?;
-            point(Point::ProcessHalfWritten);
-            inbox::ask_fetch(tx, &expanded.hints, now_us)?;
-            streams::bring_forward(tx, &expanded.pokes, now_us)?;
-            inbox::bury(tx, &expanded.dead)?;
-            judged.write(tx)?;
-            weighed.write(tx)?;
-            if let Some(swept) = &swept {
-                swept.write(tx)?;
-            }
-            let is_finished = swept.as_ref().is_none_or(|swept| !swept.unfinished);
-            inbox::set_progress(tx, POSITION, if is_finished { last } else { last - 1 })?;
-            point(Point::ProcessWritten);
-            Ok(true)
-        })?;
-        if !written {
-            return Ok(None);
+        Ok(Understood { last, done, swept, expanded, batch, judged, weighed, settled })
+    }
+}
+
+/// Where a batch is read: in transactions of their own, so that others write meanwhile, or in the one that will write it.
+enum Reads<'r, 't> {
+    Apart,
+    Within(&'r mut Tx<'t>),
+}
+
+impl Reads<'_, '_> {
+    fn warm<T>(&mut self, engine: &Engine, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+        match self {
+            Self::Apart => engine.store.read_warm(work),
+            Self::Within(tx) => work(tx),
         }
+    }
+}
+
+/// A batch that was matched and merged in memory, and is to be written.
+struct Understood {
+    /// Its last item.
+    last: i64,
+    done: Processed,
+    swept: Option<absence::Swept>,
+    expanded: Expanded,
+    batch: Batch,
+    judged: drift::Judged,
+    weighed: resolve::Weighed,
+    settled: Settled,
+}
+
+impl Understood {
+    /// Writes it together with the stage's position. The transaction holds [`MEANING_LOCK`], by files that are in force.
+    fn write(&mut self, engine: &Engine, tx: &mut Tx<'_>) -> Result<()> {
+        let Self { last, swept, expanded, batch, judged, weighed, settled, .. } = self;
+        let now_us = engine.clock.now_us();
+        write(tx, batch, settled)?;
+        point(Point::ProcessHalfWritten);
+        inbox::ask_fetch(tx, &expanded.hints, now_us)?;
+        streams::bring_forward(tx, &expanded.pokes, now_us)?;
+        inbox::bury(tx, &expanded.dead)?;
+        judged.write(tx)?;
+        weighed.write(tx)?;
+        if let Some(swept) = &swept {
+            swept.write(tx)?;
+        }
+        let is_finished = swept.as_ref().is_none_or(|swept| !swept.unfinished);
+        inbox::set_progress(tx, POSITION, if is_finished { *last } else { *last - 1 })?;
+        point(Point::ProcessWritten);
+        Ok(())
+    }
+
+    /// It is durable: says so to those whom it concerns.
+    fn tell(self, engine: &Engine) -> (Processed, (Batch, Settled)) {
+        let Self { done, expanded, batch, judged, settled, .. } = self;
         point(Point::ProcessCommitted);
         engine.note_errands(Errand::Tend, expanded.hints.iter().map(|it| it.0.as_str()));
         engine.note_errands(Errand::Read, expanded.pokes.iter().map(|it| it.0.as_str()));
@@ -259,8 +311,49 @@ impl Ahead {
         metrics::counter!("huiliu_processed_items_total").increment(done.items as u64);
         metrics::counter!("huiliu_golden_records_made_total").increment(done.created as u64);
         metrics::counter!("huiliu_changes_total").increment(done.changes as u64);
-        Ok(Some((done, (batch, settled))))
+        (done, (batch, settled))
     }
+}
+
+/// What few arrivals come to, written in a transaction that may go on with what follows from it.
+pub(super) struct Few(Understood);
+
+impl Few {
+    /// Takes in what waits, if it is little. The caller holds the turn to compute meaning, and the transaction
+    /// [`MEANING_LOCK`], by files that are in force.
+    pub(super) fn take(engine: &Engine, tx: &mut Tx<'_>) -> Result<Arrived> {
+        let after = inbox::progress(tx, POSITION)?;
+        let items = inbox::after(tx, after, FEW_ITEMS + 1)?;
+        let Some(last) = items.last().map(|item| item.position) else { return Ok(Arrived::None) };
+        let is_few = i64::try_from(items.len()).is_ok_and(|count| count <= FEW_ITEMS);
+        if !is_few || items.iter().any(|item| item.kind == ItemKind::Scan) {
+            return Ok(Arrived::Many);
+        }
+        let count = items.len();
+        let expanded = {
+            let _span = tracing::info_span!("map", from = after + 1, to = last).entered();
+            expand::expand(engine, items)
+        };
+        let ahead = Ahead { after, last, count, mark: None, scan: None, expanded };
+        let mut understood = ahead.understand(engine, &mut Reads::Within(tx))?;
+        understood.write(engine, tx)?;
+        Ok(Arrived::Few(Box::new(Self(understood))))
+    }
+
+    /// The transaction is durable.
+    pub(super) fn tell(self, engine: &Engine) -> Processed {
+        self.0.tell(engine).0
+    }
+}
+
+/// What waits to be processed.
+pub(super) enum Arrived {
+    /// Nothing.
+    None,
+    /// Little, and it is taken in.
+    Few(Box<Few>),
+    /// A batch of its own.
+    Many,
 }
 
 /// What a batch changed, into the store.

@@ -1,25 +1,26 @@
 //! Push: deliveries are carried out, and what the target stored becomes held.
 
 pub(crate) mod doubt;
+mod send;
 pub(crate) mod taken;
 
 use std::collections::BTreeSet;
 
-use tracing::Instrument as _;
-
 use crate::connection::{Connection, State};
-use crate::connector::{Connector, ConnectorError, Delivery, Operation, Receipt, Record, RecordKey};
+use crate::connector::{ConnectorError, Operation, Receipt, Record};
 use crate::crash::{Point, point};
 use crate::drift;
 use crate::engine::{Engine, Errand};
 use crate::link::{Link, LinkKey, LinkState, found, written};
-use crate::manifest::Manifest;
 use crate::pipeline::process::{self, MEANING_LOCK};
 use crate::pipeline::{blocking, plan, pull};
 use crate::store::db::{Result, Tx};
 use crate::store::deliveries::{self, Outcome, Planned};
 use crate::store::inbox::{self, DeadLetter};
 use crate::store::{firings, goldens, links, replays, streams};
+
+use send::After;
+pub use send::Sent;
 
 /// Deliveries claimed at once for a connection: a crash makes at most these uncertain.
 const CLAIM: i64 = 16;
@@ -74,193 +75,141 @@ fn give_back<'a>(
 /// Sends what is due to one connection; returns how many deliveries were tried. If the store takes no answer, what was
 /// claimed waits again as soon as the store can write: a full disk may not leave it on its way for ever.
 pub async fn batch(engine: &Engine, connection: &Connection) -> Result<usize> {
-    let Some(connector) = connection.connector.clone() else { return Ok(0) };
+    let claimed = claimed(engine, connection).await?;
+    Ok(send::all(engine, connection, claimed, After::Rest).await?.tried)
+}
+
+/// As [`batch`], until nothing more is due: what is due next is claimed together with the answers that are in. `claimed`
+/// was claimed by a plan ([`Engine::take_handed`]); where it is empty, what is due is claimed first.
+pub async fn round(engine: &Engine, connection: &Connection, claimed: Vec<Planned>) -> Result<Sent> {
+    let claimed = if claimed.is_empty() { self::claimed(engine, connection).await? } else { claimed };
+    send::all(engine, connection, claimed, After::Claim).await
+}
+
+/// Sends what was claimed before, and claims nothing more: at the end of a program.
+pub async fn finish(engine: &Engine, connection: &Connection, claimed: Vec<Planned>) -> Result<()> {
+    send::all(engine, connection, claimed, After::Rest).await.map(drop)
+}
+
+async fn claimed(engine: &Engine, connection: &Connection) -> Result<Vec<Planned>> {
+    if connection.connector.is_none() {
+        return Ok(Vec::new());
+    }
     let (here, whose) = (engine.clone(), connection.clone());
-    let count = claims_most(connection);
-    let claimed = blocking(move || {
-        let now_us = here.clock.now_us();
+    blocking(move || {
         let name = whose.name.as_str();
         let unanswered = here.unanswered(name);
         let claimed = here.store.write(|tx| {
             here.check_files(tx)?;
             give_back(&here, tx, [&whose], &unanswered)?;
-            let live = streams::states(tx)?.get(name).is_some_and(|(state, _)| *state == State::Live);
-            if !live {
-                return Ok(Vec::new());
-            }
-            doubt::hold(&here, tx, &whose, now_us)?;
-            let claimed = deliveries::claim(tx, name, now_us, count)?;
-            if !claimed.is_empty() {
-                point(Point::AttemptWritten);
-            }
-            Ok(claimed)
+            claim(&here, tx, &whose, claims_most(&whose))
         })?;
         here.forget_unanswered(name);
+        if !claimed.is_empty() {
+            point(Point::AttemptCommitted);
+        }
         Ok(claimed)
     })
-    .await?;
-    let count = claimed.len();
-    if count > 0 {
+    .await
+}
+
+/// Takes what is due to a connection that is live, by files that are in force: it is to be sent once this is durable.
+fn claim(engine: &Engine, tx: &mut Tx<'_>, connection: &Connection, count: i64) -> Result<Vec<Planned>> {
+    let (name, now_us) = (connection.name.as_str(), engine.clock.now_us());
+    if !streams::is_live(tx, name)? {
+        return Ok(Vec::new());
+    }
+    doubt::hold(engine, tx, connection, now_us)?;
+    let claimed = deliveries::claim(tx, name, now_us, count)?;
+    if !claimed.is_empty() {
+        point(Point::AttemptWritten);
+    }
+    Ok(claimed)
+}
+
+/// Claims what was just planned for connections at which nothing is being sent, in the transaction that planned it: they
+/// need not ask for it. Once it is durable, each is to be handed what is its own.
+pub(super) fn claim_along(
+    engine: &Engine,
+    tx: &mut Tx<'_>,
+    planned: &[Planned],
+) -> Result<Vec<(String, Vec<Planned>)>> {
+    let whose: BTreeSet<&str> = planned.iter().map(|one| one.connection.as_str()).collect();
+    let mut all = Vec::new();
+    for connection in whose.into_iter().filter_map(|name| engine.connections.get(name)) {
+        let name = connection.name.as_str();
+        if connection.connector.is_some() && engine.is_at_rest(name) {
+            let claimed = claim(engine, tx, connection, claims_most(connection))?;
+            if !claimed.is_empty() {
+                all.push((name.to_owned(), claimed));
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// An answer that is to be put on record.
+struct Answer {
+    one: Planned,
+    /// The record as it was read again after a conflict.
+    fresh: Option<Record>,
+    /// When that was asked for, microseconds since 1970 UTC.
+    asked_us: i64,
+    result: crate::connector::Result<Receipt>,
+}
+
+/// Puts answers on record, all in one transaction that claims up to `room` more.
+fn keep(engine: &Engine, connection: &Connection, answers: &[Answer], room: i64) -> Result<Kept> {
+    let _turn = engine.meaning();
+    let kept = match write(engine, connection, answers, room) {
+        // One of them may be what the store does not take: the others are not to be sent again for its sake.
+        Err(error) if answers.len() > 1 => {
+            tracing::error!(connection = %connection.name, "answers are put on record one by one: {error}");
+            let mut last = Err(error);
+            for answer in answers {
+                last = Ok(write(engine, connection, std::slice::from_ref(answer), 0)?);
+            }
+            last
+        }
+        kept => kept,
+    }?;
+    point(Point::ReceiptCommitted);
+    if !kept.claimed.is_empty() {
         point(Point::AttemptCommitted);
     }
-    let numbers: Vec<i64> = claimed.iter().map(|one| one.delivery.number).collect();
-    let sent = send(engine, connection, connector.as_ref(), claimed).await;
-    if sent.is_err() {
-        engine.note_unanswered(connection.name.as_str(), numbers);
+    if answers.iter().any(|answer| leads_on(engine, answer)) {
+        engine.note_thinking();
     }
-    sent.map(|()| count)
+    Ok(kept)
 }
 
-/// Sends what was claimed, and puts each answer on record.
-async fn send(
-    engine: &Engine,
-    connection: &Connection,
-    connector: &dyn Connector,
+/// What stands after answers were put on record.
+struct Kept {
     claimed: Vec<Planned>,
-) -> Result<()> {
-    let (claimed, made) = made_already(engine, connection, claimed).await?;
-    for one in made {
-        let result = Err(ConnectorError::Conflict {
-            detail: "the record that an earlier attempt made is known by now".to_owned(),
-        });
-        answered(engine, connection, connector, one, result).await?;
-    }
-    for together in calls(connector.manifest(), claimed) {
-        let results = match together.as_slice() {
-            [one] => vec![connector.push(&connection.cx, &one.delivery).instrument(span(connection, one)).await],
-            many => {
-                let sent: Vec<Delivery> = many.iter().map(|one| one.delivery.clone()).collect();
-                connector.push_many(&connection.cx, &sent).instrument(span(connection, &many[0])).await
+    next: streams::Errands,
+}
+
+fn write(engine: &Engine, connection: &Connection, answers: &[Answer], room: i64) -> Result<Kept> {
+    engine.store.write(|tx| {
+        tx.lock(MEANING_LOCK)?;
+        for Answer { one, fresh, asked_us, result } in answers {
+            if let (Some(record), Some(id)) = (fresh, &one.delivery.id) {
+                inbox::append(tx, &pull::found(connection, id.as_str(), record, *asked_us)?)?;
             }
-        };
-        point(Point::PushAnswered);
-        let missing = || Err(ConnectorError::transient("the batch gave no answer for this delivery; it is sent alone"));
-        let results = results.into_iter().chain(std::iter::repeat_with(missing));
-        for (one, result) in together.into_iter().zip(results) {
-            answered(engine, connection, connector, one, result).await?;
-        }
-    }
-    Ok(())
-}
-
-/// Creates that were tried before, and whose record came in place of an answer, need no second attempt where a create is
-/// one call. Where it is several (save, submit, audit), the second attempt finds what was begun, and ends it.
-async fn made_already(
-    engine: &Engine,
-    connection: &Connection,
-    claimed: Vec<Planned>,
-) -> Result<(Vec<Planned>, Vec<Planned>)> {
-    let is_one_call = connection.connector.as_ref().is_some_and(|it| !it.writes_in_steps());
-    let is_repeat = move |one: &Planned| {
-        is_one_call && !one.is_action() && one.delivery.operation == Operation::Create && one.delivery.attempt > 1
-    };
-    if !claimed.iter().any(is_repeat) {
-        return Ok((claimed, Vec::new()));
-    }
-    let (here, name) = (engine.clone(), connection.name.clone());
-    blocking(move || {
-        here.store.read(|tx| {
-            let (repeats, mut left): (Vec<Planned>, Vec<Planned>) = claimed.into_iter().partition(is_repeat);
-            let known = doubt::known(tx, name.as_str(), &repeats)?;
-            let (made, unmade): (Vec<Planned>, Vec<Planned>) =
-                repeats.into_iter().partition(|one| known.contains(&one.golden));
-            left.extend(unmade);
-            left.sort_by_key(|one| one.delivery.number);
-            Ok((left, made))
-        })
-    })
-    .await
-}
-
-fn span(connection: &Connection, one: &Planned) -> tracing::Span {
-    let Delivery { number, attempt, operation, stream, .. } = &one.delivery;
-    tracing::info_span!("push", connection = %connection.name, %stream, delivery = number, operation = operation.as_str(), attempt)
-}
-
-fn outcome(result: &crate::connector::Result<Receipt>) -> &'static str {
-    match result {
-        Ok(_) => "done",
-        Err(error) => error.kind(),
-    }
-}
-
-/// What goes in one call: neighbours of one stream and operation, as many as the manifest declares. Only first
-/// attempts go together; what an earlier attempt may have done is looked into alone.
-fn calls(manifest: &Manifest, claimed: Vec<Planned>) -> Vec<Vec<Planned>> {
-    let mut calls: Vec<Vec<Planned>> = Vec::new();
-    for one in claimed {
-        let it = &one.delivery;
-        let size = manifest.batch_size(it.stream.as_str(), it.operation);
-        let fits = calls.last().is_some_and(|call| {
-            let joins = |other: &Planned| {
-                let other = &other.delivery;
-                (&other.stream, other.operation, other.attempt) == (&it.stream, it.operation, 1)
-                    && (it.id.is_none() || other.id != it.id)
-            };
-            it.attempt == 1 && call.len() < size && call.iter().all(joins)
-        });
-        match calls.last_mut() {
-            Some(call) if fits => call.push(one),
-            _ => calls.push(vec![one]),
-        }
-    }
-    calls
-}
-
-/// Puts one result on record.
-async fn answered(
-    engine: &Engine,
-    connection: &Connection,
-    connector: &dyn Connector,
-    one: Planned,
-    result: crate::connector::Result<Receipt>,
-) -> Result<()> {
-    let labels = [("connection", connection.name.to_string()), ("outcome", outcome(&result).to_owned())];
-    metrics::counter!("huiliu_pushed_total", &labels).increment(1);
-    let asked_us = engine.clock.now_us();
-    let result = if one.is_action() { result.map_err(for_good) } else { result };
-    // After a conflict the record is read again at once, so that the next plan starts from what is there. If that fails,
-    // the delivery is sent once more later: dropped now, it would be owed by nobody. And what is gone may be there under
-    // another id.
-    let (fresh, result) = match (result, &one.delivery.id) {
-        (Err(refusal @ (ConnectorError::Conflict { .. } | ConnectorError::Gone { .. })), Some(id)) => {
-            let key =
-                RecordKey { connection: connection.name.clone(), stream: one.delivery.stream.clone(), id: id.clone() };
-            match connector.fetch(&connection.cx, &key).await {
-                Ok(Some(record)) => (Some(record), Err(refusal)),
-                Err(_) if matches!(refusal, ConnectorError::Gone { .. }) => (None, Err(refusal)),
-                Ok(None) => (None, Err(ConnectorError::Gone { detail: refusal.to_string() })),
-                Err(error) => (None, Err(error)),
-            }
-        }
-        (result, _) => (None, result),
-    };
-    let (here, connection) = (engine.clone(), connection.clone());
-    blocking(move || {
-        let _turn = here.meaning();
-        here.store.write(|tx| {
-            tx.lock(MEANING_LOCK)?;
-            if let (Some(record), Some(id)) = (&fresh, &one.delivery.id) {
-                inbox::append(tx, &pull::found(&connection, id.as_str(), record, asked_us)?)?;
-            }
-            close(&here, tx, &connection, &one, fresh.as_ref(), result)?;
+            close(engine, tx, connection, one, fresh.as_ref(), result)?;
             point(Point::ReceiptWritten);
-            Ok(())
-        })?;
-        point(Point::ReceiptCommitted);
-        Ok(())
+        }
+        // By former files nothing new is begun.
+        let may_go_on = room > 0 && engine.check_files(tx).is_ok();
+        let claimed = if may_go_on { claim(engine, tx, connection, room)? } else { Vec::new() };
+        Ok(Kept { claimed, next: streams::errands(tx, connection.name.as_str())? })
     })
-    .await
 }
 
-/// Nobody plans an action of a rule again: what would be planned anew elsewhere needs a person here.
-fn for_good(error: ConnectorError) -> ConnectorError {
-    match error {
-        ConnectorError::Conflict { detail } | ConnectorError::Gone { detail } => {
-            ConnectorError::Rejected { at: String::new(), reason: detail }
-        }
-        error => error,
-    }
+/// Whether an answer may have left something in the inbox, or something that a rule waited for.
+fn leads_on(engine: &Engine, answer: &Answer) -> bool {
+    let is_repeat = answer.one.delivery.operation == Operation::Create && answer.one.delivery.attempt > 1;
+    answer.result.is_err() || is_repeat || answer.one.is_action() || !engine.automation.all().is_empty()
 }
 
 fn close(
@@ -269,7 +218,7 @@ fn close(
     connection: &Connection,
     one: &Planned,
     fresh: Option<&Record>,
-    result: crate::connector::Result<Receipt>,
+    result: &crate::connector::Result<Receipt>,
 ) -> Result<()> {
     let now_us = engine.clock.now_us();
     let in_steps = connection.connector.as_ref().is_some_and(|it| it.writes_in_steps());
@@ -279,18 +228,7 @@ fn close(
     let is_unknown = result.as_ref().is_err_and(|error| error.leaves_doubt() || (in_steps && !is_before(error)));
     let end = |state, error, due_us| Outcome { state, error, due_us, is_unknown, now_us };
     match result {
-        Ok(receipt) => {
-            if let Some(other) = taken::by(tx, connection, one, &receipt)? {
-                return taken::close(engine, tx, connection, one, &receipt, other);
-            }
-            deliveries::finish(tx, &one.delivery, &end("done", None, now_us))?;
-            if one.is_action() {
-                return firings::made(tx, one.delivery.number, receipt.id.as_str());
-            }
-            stored(tx, connection, one, &receipt, now_us)?;
-            taken::settle(tx, one)?;
-            replan(engine, tx, connection, one)
-        }
+        Ok(receipt) => done(engine, tx, connection, one, receipt),
         Err(error) => {
             let text = error.to_string();
             tracing::warn!(connection = %connection.name, delivery = one.delivery.number, kind = error.kind(), "push failed: {text}");
@@ -336,7 +274,7 @@ fn close(
                 error => {
                     let due_us = now_us.saturating_add(lag_us(connection, one));
                     deliveries::finish(tx, &one.delivery, &end("dead", Some(&text), due_us))?;
-                    if let ConnectorError::Rejected { at, .. } = &error {
+                    if let ConnectorError::Rejected { at, .. } = error {
                         drift::refused(engine, tx, connection, one, at)?;
                     }
                     bury(tx, one, &text, now_us)?;
@@ -344,6 +282,25 @@ fn close(
                 }
             }
         }
+    }
+}
+
+/// It is done: what the target stored is held, and what the golden record became meanwhile is planned.
+fn done(engine: &Engine, tx: &mut Tx<'_>, connection: &Connection, one: &Planned, receipt: &Receipt) -> Result<()> {
+    let now_us = engine.clock.now_us();
+    if let Some(other) = taken::by(tx, connection, one, receipt)? {
+        return taken::close(engine, tx, connection, one, receipt, other);
+    }
+    let outcome = Outcome { state: "done", error: None, due_us: now_us, is_unknown: false, now_us };
+    deliveries::finish(tx, &one.delivery, &outcome)?;
+    if one.is_action() {
+        return firings::made(tx, one.delivery.number, receipt.id.as_str());
+    }
+    let link = stored(tx, connection, one, receipt, now_us)?;
+    taken::settle(tx, one)?;
+    match link {
+        Some(link) if is_settled(tx, connection, one, &link)? => Ok(()),
+        _ => replan(engine, tx, connection, one),
     }
 }
 
@@ -379,9 +336,29 @@ fn link_of(tx: &mut Tx<'_>, connection: &Connection, one: &Planned) -> Result<Op
     Ok(links::by_keys(tx, [&key])?.into_iter().next())
 }
 
-/// What the target stored is held from now on; a create makes the link.
-fn stored(tx: &mut Tx<'_>, connection: &Connection, one: &Planned, receipt: &Receipt, now_us: i64) -> Result<()> {
-    let Some(lens) = connection.lens(&one.lens) else { return Ok(()) };
+/// Whether nothing can be owed after a delivery: the golden record is as it was when all was planned, and the target
+/// holds what it has of it.
+fn is_settled(tx: &mut Tx<'_>, connection: &Connection, one: &Planned, link: &Link) -> Result<bool> {
+    let (Some(lens), true) = (connection.lens(&one.lens), link.open && link.golden == one.golden) else {
+        return Ok(false);
+    };
+    let golden = goldens::by_ids(tx, [one.golden])?.pop();
+    let Some(golden) = golden.filter(|it| it.merged_into.is_none() && it.change == one.change) else {
+        return Ok(false);
+    };
+    let takes = |field| connection.directions.takes(golden.entity.as_str(), field);
+    Ok(!lens.project(&golden.fields).iter().any(|(field, value)| takes(field) && link.state.lacks(field, value)))
+}
+
+/// What the target stored is held from now on; a create makes the link. Returns the link.
+fn stored(
+    tx: &mut Tx<'_>,
+    connection: &Connection,
+    one: &Planned,
+    receipt: &Receipt,
+    now_us: i64,
+) -> Result<Option<Link>> {
+    let Some(lens) = connection.lens(&one.lens) else { return Ok(None) };
     let key = LinkKey { connection: connection.name.clone(), lens: one.lens.clone(), id: receipt.id.clone() };
     let known = links::by_keys(tx, [&key])?.into_iter().next();
     let mut link = match known {
@@ -426,10 +403,10 @@ fn stored(tx: &mut Tx<'_>, connection: &Connection, one: &Planned, receipt: &Rec
         at_us: now_us,
     };
     replays::keep(tx, &receipt)?;
-    match shown_whole.filter(|_| is_edited) {
-        Some(record) => inbox::append(tx, &[pull::record_item(connection, record, now_us)?]),
-        None => Ok(()),
+    if let Some(record) = shown_whole.filter(|_| is_edited) {
+        inbox::append(tx, &[pull::record_item(connection, record, now_us)?])?;
     }
+    Ok(Some(link))
 }
 
 /// After a conflict: nobody edited what we know, only the version is newer. It is noted, so that the next write fits.

@@ -3,6 +3,7 @@
 //! Statements are written once, with `?1` for parameters. `{keys:ti}` stands for a table of keys `k0` (text), `k1`
 //! (integer), … that travels as one JSON parameter, always `?1`, so that every lookup is one query for a whole batch.
 
+mod gate;
 mod insert;
 pub mod partitions;
 
@@ -15,6 +16,7 @@ use postgres::types::{ToSql, Type};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 
 use super::blocks::Tail;
+use gate::Gate;
 pub use insert::{Col, Insert};
 
 /// The store failed. The text says where and what to do.
@@ -358,7 +360,7 @@ struct PostgresConnection {
 }
 
 enum Backend {
-    Sqlite { path: PathBuf, writer: Mutex<rusqlite::Connection>, readers: Mutex<Vec<rusqlite::Connection>> },
+    Sqlite { path: PathBuf, writer: Gate<rusqlite::Connection>, readers: Mutex<Vec<rusqlite::Connection>> },
     Postgres { config: Box<postgres::Config>, tls: postgres_tls::Tls, idle: Mutex<Vec<PostgresConnection>> },
 }
 
@@ -384,7 +386,7 @@ impl Store {
         let backend = if let Some(path) = url.strip_prefix("sqlite:") {
             let path = PathBuf::from(path);
             let writer = open_sqlite(&path, false)?;
-            Backend::Sqlite { path, writer: Mutex::new(writer), readers: Mutex::default() }
+            Backend::Sqlite { path, writer: Gate::new(writer), readers: Mutex::default() }
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let config = url.parse::<postgres::Config>().map_err(|_| {
                 StoreError::Open(
@@ -413,7 +415,7 @@ impl Store {
         match &*self.0 {
             Backend::Sqlite { writer, .. } => {
                 let kib = u64::from(mib) << 10;
-                Ok(lock(writer).execute_batch(&format!("PRAGMA cache_size = -{kib}"))?)
+                Ok(writer.pass().execute_batch(&format!("PRAGMA cache_size = -{kib}"))?)
             }
             Backend::Postgres { .. } => Ok(()),
         }
@@ -441,11 +443,31 @@ impl Store {
     pub fn write<T>(&self, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
         match &*self.0 {
             Backend::Sqlite { writer, .. } => {
-                let mut connection = lock(writer);
+                let mut connection = writer.pass();
                 let tx = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
                 finish(Tx::Sqlite(tx), work)
             }
             Backend::Postgres { .. } => self.postgres(work),
+        }
+    }
+
+    /// As [`Store::write`], before all who wait for that: somebody waits for the answer.
+    pub fn write_first<T>(&self, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+        match &*self.0 {
+            Backend::Sqlite { writer, .. } => {
+                let mut connection = writer.pass_first();
+                let tx = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+                finish(Tx::Sqlite(tx), work)
+            }
+            Backend::Postgres { .. } => self.postgres(work),
+        }
+    }
+
+    /// Whether somebody who answers callers is likely to want to write soon, and would wait for a long transaction.
+    pub fn is_pressed(&self) -> bool {
+        match &*self.0 {
+            Backend::Sqlite { writer, .. } => writer.is_pressed(),
+            Backend::Postgres { .. } => false,
         }
     }
 
@@ -473,7 +495,7 @@ impl Store {
     /// survives commits, where a reader's starts empty after each. Writers wait meanwhile.
     pub fn read_warm<T>(&self, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
         match &*self.0 {
-            Backend::Sqlite { writer, .. } => finish(Tx::Sqlite(lock(writer).transaction()?), work),
+            Backend::Sqlite { writer, .. } => finish(Tx::Sqlite(writer.pass().transaction()?), work),
             Backend::Postgres { .. } => self.postgres(work),
         }
     }

@@ -22,6 +22,13 @@ pub fn states(tx: &mut Tx<'_>) -> Result<BTreeMap<String, (State, Option<String>
     Ok(rows.into_iter().collect())
 }
 
+/// Whether a connection may be written now.
+pub fn is_live(tx: &mut Tx<'_>, connection: &str) -> Result<bool> {
+    let sql = "SELECT state FROM connection WHERE name = ?1";
+    let state = tx.query_opt(sql, &[Param::Text(connection)], |row| row.text(0))?;
+    Ok(state.is_some_and(|word| State::parse(&word) == State::Live))
+}
+
 /// The connections that are owed changes: live ones, and those that will be live again after a pause.
 pub fn owed(tx: &mut Tx<'_>) -> Result<BTreeSet<String>> {
     let sql = "SELECT name FROM connection WHERE state = 'live' OR (state = 'paused' AND resume = 'live')";
@@ -227,6 +234,13 @@ pub fn set_held(tx: &mut Tx<'_>, connection: &str, stream: &str, after: Option<i
     )
 }
 
+/// The streams (connection, stream) whose creates waited, with the last golden record that was planned since.
+pub fn held(tx: &mut Tx<'_>) -> Result<BTreeMap<(String, String), i64>> {
+    let sql = "SELECT connection, stream, held FROM stream_state WHERE held IS NOT NULL";
+    let rows = tx.query(sql, &[], |row| Ok(((row.text(0)?, row.text(1)?), row.int(2)?)))?;
+    Ok(rows.into_iter().collect())
+}
+
 /// Sets or lifts the brake of a stream.
 pub fn set_brake(tx: &mut Tx<'_>, connection: &str, stream: &str, brake: Option<Brake>) -> Result<u64> {
     let text = brake.map(|brake| serde_json::to_string(&brake)).transpose()?;
@@ -315,15 +329,43 @@ pub fn bring_forward(tx: &mut Tx<'_>, streams: &BTreeSet<(String, String)>, now_
     )
 }
 
+/// When a connection next has something to do, microseconds since 1970 UTC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Errands {
+    /// Whether it is paused: nothing is done there.
+    pub is_paused: bool,
+    /// A key to fetch.
+    pub fetch_us: Option<i64>,
+    /// A delivery to send, if it is live.
+    pub send_us: Option<i64>,
+}
+
+impl Errands {
+    /// The first of them.
+    pub fn next_us(&self) -> Option<i64> {
+        [self.fetch_us, self.send_us].into_iter().flatten().min()
+    }
+}
+
+/// What a connection has to do next.
+pub fn errands(tx: &mut Tx<'_>, connection: &str) -> Result<Errands> {
+    let whose = [Param::Text(connection)];
+    let state = tx.query_opt("SELECT state FROM connection WHERE name = ?1", &whose, |row| row.text(0))?;
+    let state = state.map(|word| State::parse(&word));
+    let sql = "SELECT MIN(due_us) FROM fetch_request WHERE connection = ?1";
+    let fetch_us = tx.query_opt(sql, &whose, |row| row.opt_int(0))?.flatten();
+    let send_us = if state == Some(State::Live) {
+        // In the order of what is due: the first of this connection ends the search.
+        let sql =
+            "SELECT due_us FROM delivery WHERE state = 'pending' AND connection || '' = ?1 ORDER BY due_us LIMIT 1";
+        tx.query_opt(sql, &whose, |row| row.int(0))?
+    } else {
+        None
+    };
+    Ok(Errands { is_paused: state == Some(State::Paused), fetch_us, send_us })
+}
+
 /// When a connection next has a key to fetch or, if it is live, a delivery to send.
 pub fn next_errand_us(tx: &mut Tx<'_>, connection: &str) -> Result<Option<i64>> {
-    let fetch = "SELECT MIN(due_us) FROM fetch_request WHERE connection = ?1";
-    let send = "SELECT MIN(d.due_us) FROM delivery AS d JOIN connection AS c ON c.name = d.connection
-                WHERE d.state = 'pending' AND c.state = 'live' AND d.connection = ?1";
-    let mut next = None;
-    for sql in [fetch, send] {
-        let due = tx.query_opt(sql, &[Param::Text(connection)], |row| row.opt_int(0))?.flatten();
-        next = [next, due].into_iter().flatten().min();
-    }
-    Ok(next)
+    Ok(errands(tx, connection)?.next_us())
 }

@@ -139,7 +139,7 @@ pub async fn settle(engine: &Engine, pulls: bool) -> Result<Vec<String>> {
 /// # Errors
 /// No port is free.
 pub async fn listen(engine: &Engine) -> Result<String> {
-    let hooks = crate::hooks::router(engine, || {})?;
+    let hooks = crate::hooks::router(engine, |_| huiliu_webhooks::Limits::default(), || {})?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(|error| error.to_string())?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     tokio::spawn(async move { axum::serve(listener, hooks).await });

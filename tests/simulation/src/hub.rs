@@ -232,7 +232,15 @@ impl Hub {
                     Done { count: pulled.records, failed: pulled.error.is_some() }
                 }
                 Work::Fetch(_) => Done { count: pull::fetches(&engine, &connection).await?, failed: false },
-                Work::Push(_) => Done { count: push::batch(&engine, &connection).await?, failed: false },
+                Work::Push(_) => {
+                    let claimed = engine.take_handed(&name);
+                    let count = claimed.len();
+                    if count > 0 {
+                        push::finish(&engine, &connection, claimed).await?;
+                        return Ok(Done { count, failed: false });
+                    }
+                    Done { count: push::batch(&engine, &connection).await?, failed: false }
+                }
             })
         });
         self.tasks.insert(number, (work, running));

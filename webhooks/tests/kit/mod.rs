@@ -19,7 +19,7 @@ use huiliu_core::connector::{
 use huiliu_core::manifest::Manifest;
 use huiliu_core::quota::Quota;
 use huiliu_core::secrets::{Secret, TokenVault};
-use huiliu_webhooks::{Appended, Arrived, Hook, Hooks, Intake, IntakeError, router};
+use huiliu_webhooks::{Appended, Arrived, Hook, Hooks, Intake, IntakeError, Limits, router};
 use tower::ServiceExt as _;
 
 /// A connector that is only its manifest; its sealed envelope is the word `sealed:` before the content.
@@ -147,7 +147,8 @@ impl Desk {
     }
 
     pub fn of(connector: Arc<Paper>, secrets: &[(&str, &str)], now_seconds: i64) -> Self {
-        let hook = Hook { connection: "shop".into(), connector, cx: cx(secrets, now_seconds) };
+        let limits = Limits::default();
+        let hook = Hook { connection: "shop".into(), connector, cx: cx(secrets, now_seconds), limits };
         let (hooks, inbox) = (Hooks::new([hook]), Arc::new(Inbox::default()));
         let app = router(hooks.clone(), Arc::<Inbox>::clone(&inbox));
         Self { inbox, hooks, app }

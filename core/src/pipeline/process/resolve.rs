@@ -11,7 +11,7 @@ mod succession;
 
 pub(crate) use age::said_at_us;
 use age::{can_fetch, heard_now, is_hearsay, is_overtaken, is_stale};
-pub(super) use brake::running;
+pub(super) use brake::{Weighed, running};
 pub(crate) use keys::block_keys;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 use huiliu_core::connection::State;
-use huiliu_core::pipeline::{plan, process};
+use huiliu_core::pipeline::{plan, process, think};
 use huiliu_core::store::streams;
 
 use super::{Due, GLANCE_US, MINUTE_US, World};
@@ -145,6 +145,7 @@ impl World<'_> {
                     return;
                 }
                 let name = self.systems[system].spec.name.clone();
+                hub.engine.rest(&name);
                 let due_us = self.store().map(|store| store.read(|tx| streams::next_errand_us(tx, &name)));
                 if let Some(Ok(Some(due_us))) = due_us {
                     self.at(due_us.max(self.now_us() + 20_000), Due::Errands(system));
@@ -157,8 +158,14 @@ impl World<'_> {
         self.thinks = false;
         let Some(hub) = &self.hub else { return };
         let engine = hub.engine.clone();
+        // Little is taken in, planned and claimed at once; every other time stage by stage, as what is much.
+        let at_once = self.now_us() / 1000 % 2 == 0;
         let worked = (|| {
             let mut errands = 0;
+            if at_once {
+                think::pass(&engine)?;
+                errands += engine.take_errands().len();
+            }
             loop {
                 let done = process::batch(&engine)?;
                 let (changes, deliveries) = plan::batch(&engine)?;

@@ -1,0 +1,54 @@
+//! Think: what few arrivals mean, and what follows from it, in one transaction.
+//!
+//! Whoever waits at the other end waits for each commit on the way. So where little waits it is taken in, planned, and
+//! claimed for those who have nothing else to send, and all of it is durable at once; what is much, or special, is left to
+//! the stages themselves, in batches that let others write in between.
+
+use crate::crash::{Point, point};
+use crate::engine::Engine;
+use crate::pipeline::plan::PLAN_LOCK;
+use crate::pipeline::process::{Arrived, Few, MEANING_LOCK, Processed};
+use crate::pipeline::{plan, process, push};
+use crate::store::db::Result;
+
+/// What a pass did, and left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pass {
+    /// What was taken in.
+    pub processed: Processed,
+    /// Whether nothing waits for [`process::batch`] or [`plan::batch`].
+    pub is_whole: bool,
+}
+
+/// Takes in what arrived, plans what follows, and hands over what is to be sent.
+pub fn pass(engine: &Engine) -> Result<Pass> {
+    process::mended(engine)?;
+    let _turn = engine.meaning();
+    let (arrived, planned, claimed) = engine.store.write(|tx| {
+        tx.lock(MEANING_LOCK)?;
+        engine.check_files(tx)?;
+        let arrived = Few::take(engine, tx)?;
+        if matches!(arrived, Arrived::Many) {
+            return Ok((arrived, None, Vec::new()));
+        }
+        tx.lock(PLAN_LOCK)?;
+        let planned = plan::along(engine, tx)?;
+        let claimed = push::claim_along(engine, tx, planned.as_deref().unwrap_or_default())?;
+        Ok((arrived, planned, claimed))
+    })?;
+    let processed = match arrived {
+        Arrived::Few(few) => few.tell(engine),
+        Arrived::None | Arrived::Many => Processed::default(),
+    };
+    let is_whole = planned.is_some();
+    if let Some(planned) = planned.filter(|planned| !planned.is_empty()) {
+        plan::planned_along(engine, &planned);
+    }
+    if !claimed.is_empty() {
+        point(Point::AttemptCommitted);
+    }
+    for (connection, claimed) in claimed {
+        engine.hand_over(&connection, claimed);
+    }
+    Ok(Pass { processed, is_whole })
+}

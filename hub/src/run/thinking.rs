@@ -1,0 +1,83 @@
+//! The stages of thought, one after the other.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use huiliu_core::engine::Engine;
+use huiliu_core::pipeline::{automate, index, plan, process, think};
+use huiliu_core::store::StoreError;
+use tokio::sync::watch;
+
+use super::{Bells, GLANCE};
+
+/// Whether names are entered for those who search: only where there is a console to search in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Names {
+    /// There is one.
+    Entered,
+    /// There is none.
+    Left,
+}
+
+/// What one pass through the stages of thought did.
+struct Thought {
+    /// How often rules fired: their actions may go anywhere.
+    fired: usize,
+    /// Whether it left something that nobody rings for.
+    more: bool,
+}
+
+fn think_once(engine: &Engine, bells: &Bells, names: Names) -> huiliu_core::store::db::Result<Thought> {
+    let pass = match think::pass(engine) {
+        // What follows from arrivals may fail where these alone do not: then the stages go their own ways.
+        Err(error) if !matches!(error, StoreError::Superseded) => {
+            tracing::warn!("arrivals are taken in by themselves: {error}");
+            think::Pass::default()
+        }
+        pass => pass?,
+    };
+    let mut items = pass.processed.items;
+    if !pass.is_whole {
+        items += process::batch(engine)?.items;
+        // A stream that was read to its end for the first time comes before what changed.
+        while plan::batch(engine)?.0 > 0 {}
+    }
+    // Nobody who is to send waits for what comes behind.
+    bells.call_for(&engine.take_errands());
+    let (seen, fired) = automate::batch(engine)?;
+    let entered = if names == Names::Entered { index::batch(engine)? } else { 0 };
+    if items > 0 {
+        process::tidy(engine)?;
+    }
+    // Whoever adds to the inbox rings. What a pass itself leaves is the rest of a batch that was full, and what rules changed.
+    let more = is_full(items, process::PIECE_ITEMS)
+        || is_full(seen, automate::BATCH_CHANGES)
+        || is_full(entered, index::BATCH_CHANGES)
+        || fired > 0;
+    Ok(Thought { fired, more })
+}
+
+fn is_full(count: usize, most: i64) -> bool {
+    i64::try_from(count).is_ok_and(|count| count >= most)
+}
+
+/// Processes and plans whatever the others brought, and wakes those who must fetch or send. It has a thread of its own:
+/// an event that comes in waits for no other to be found.
+pub fn think(engine: &Engine, bells: &Bells, names: Names, stop: &watch::Receiver<bool>) {
+    while !*stop.borrow() {
+        let thought = catch_unwind(AssertUnwindSafe(|| think_once(engine, bells, names)));
+        match thought {
+            Ok(Ok(thought)) => {
+                if thought.fired > 0 {
+                    bells.call();
+                }
+                bells.call_for(&engine.take_errands());
+                if thought.more {
+                    continue;
+                }
+            }
+            Ok(Err(error)) => tracing::error!("processing failed, trying again: {error}"),
+            Err(_) => tracing::error!("processing stopped in the middle, trying again"),
+        }
+        bells.think.wait(GLANCE);
+    }
+}
