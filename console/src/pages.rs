@@ -14,6 +14,7 @@ pub mod letters;
 pub mod live;
 mod meter;
 pub mod no;
+mod quota;
 pub mod record;
 pub mod reviews;
 

@@ -36,6 +36,25 @@ macro_rules! texts {
 }
 
 texts! {
+    // Quotas.
+    quota "Quota", "配额";
+    budget "Shared by", "共用者";
+    quota_allows "Allowed", "允许";
+    quota_used "Used", "已用";
+    quota_lanes "By lane", "按优先级";
+    quota_allowed(calls, seconds) "{calls} in {seconds} s", "{seconds} 秒内 {calls} 次";
+    quota_believed(believed, calls, seconds) "{believed} (of {calls}) in {seconds} s", "{seconds} 秒内 {believed} 次（声明 {calls} 次）";
+    quota_silent(span) "silent for {span} more", "暂停，还有 {span}";
+    quota_refused(count) "refused {count} times", "被拒绝 {count} 次";
+    lane_interactive "interactive", "交互";
+    lane_live "live", "实时";
+    lane_repair "repair", "修复";
+    lane_backfill "backfill", "回填";
+    hours_minutes(hours, minutes) "{hours} h {minutes} min", "{hours} 小时 {minutes} 分钟";
+    read_pace(pace) ", {pace} a minute", "，每分钟 {pace} 条";
+    read_left(stream, records, total, pace, span) "{stream}: {records} of about {total} records{pace}. The rest takes {span} and delays nothing.", "{stream}：约 {total} 条中的 {records} 条{pace}。其余还需 {span}，不影响其他调用。";
+    read_unknown(stream, records, pace) "{stream}: {records} records{pace}. How many there are is not known yet; it delays nothing.", "{stream}：{records} 条{pace}。总数尚不清楚；不影响其他调用。";
+
     // The frame.
     huiliu "Huiliu", "汇流";
     skip "Skip to the content", "跳到正文";

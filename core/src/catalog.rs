@@ -7,7 +7,7 @@ use huiliu_mappings::diagnose::{Diagnostic, suggest};
 use huiliu_mappings::lens::Lens;
 use huiliu_mappings::model::Model;
 
-use crate::manifest::{Manifest, place};
+use crate::manifest::{Manifest, budget, place};
 
 /// One external system: how it speaks and what its records mean.
 #[derive(Clone, Debug)]
@@ -41,6 +41,7 @@ impl Catalog {
                 Ok(manifest) => {
                     let name = manifest.connector.name.clone();
                     mistakes.extend(misnamed(file, text, &name));
+                    mistakes.extend(budget::mistakes(&manifest).iter().map(|told| place::mistake(file, text, told)));
                     catalog.systems.insert(name, System { manifest: Arc::new(manifest), lenses: Vec::new() });
                 }
                 Err(mistake) => mistakes.push(mistake),

@@ -9,6 +9,7 @@ use huiliu_mappings::merge::Directions;
 use crate::connector::{ConnectionName, Connector, Cx};
 use crate::drift::Policies;
 use crate::manifest::Ability;
+use crate::quota::Lane;
 
 /// One account.
 #[derive(Clone)]
@@ -100,6 +101,11 @@ impl Connection {
             changing: Budget::CHANGING,
             drift: Policies::default(),
         }
+    }
+
+    /// The same, its calls in a lane.
+    pub fn in_lane(&self, lane: Lane) -> Self {
+        Self { cx: self.cx.in_lane(lane), ..self.clone() }
     }
 
     /// A lens by name.

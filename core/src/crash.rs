@@ -108,6 +108,8 @@ points! {
     RestoreCommitted = "restore_committed",
     /// Every record follows the former rules, and it is not noted as undone.
     UndoThrough = "undo_through",
+    /// A token is going to be asked for, and that is on record.
+    TokenNoted = "token_noted",
     /// A vendor has issued a token, perhaps in place of one that it takes no more, and it is not stored.
     TokenIssued = "token_issued",
     /// A token is sealed and stored, and was not used.

@@ -3,6 +3,7 @@
 //! Every kind is a closed list and unknown keys are errors. The only placeholders are `{config.x}`, `{secret.x}`,
 //! `{cursor}` and `{record.x}`; `huiliu-rest` fills them in.
 
+pub mod budget;
 pub mod place;
 pub mod readme;
 
@@ -56,6 +57,9 @@ pub struct ConnectorSection {
     /// Bounds.
     #[serde(default)]
     pub limits: Limits,
+    /// What the vendor allows, and who shares it; beside the pace of one connection (`limits.requests_per_second`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<budget::Budget>,
     /// Settings a connection gives: `config.shop = { type = "string", description = "…" }`.
     #[serde(default)]
     pub config: BTreeMap<String, Setting>,
@@ -101,6 +105,12 @@ pub struct Limits {
     pub remaining_header: Option<String>,
     /// Header with the milliseconds after which all calls are free again.
     pub interval_ms_header: Option<String>,
+    /// Header with the calls that are allowed in one interval: what it says stands above what is declared for that stretch.
+    pub limit_header: Option<String>,
+    /// Header with the seconds after which calls are free again, or the instant in seconds since 1970 (`X-RateLimit-Reset`).
+    pub reset_header: Option<String>,
+    /// Header with calls used and allowed, as in `32/40` (`X-Shopify-Shop-Api-Call-Limit`).
+    pub used_header: Option<String>,
 }
 
 impl Default for Limits {
@@ -113,6 +123,9 @@ impl Default for Limits {
             push_parallel: std::num::NonZeroU32::MIN,
             remaining_header: None,
             interval_ms_header: None,
+            limit_header: None,
+            reset_header: None,
+            used_header: None,
         }
     }
 }
@@ -267,6 +280,12 @@ pub enum Auth {
         /// Asked scopes.
         #[serde(default)]
         scopes: Vec<String>,
+        /// Where the server says whether a refresh token is still good (RFC 7662). Asked when one was sent away and no answer
+        /// was kept: a server that lets each be used once may end all tokens when it sees one again.
+        introspect_url: Option<String>,
+        /// How long a refresh token that was used may be used again, in seconds, where the server forgives that.
+        #[serde(default)]
+        reuse_seconds: u32,
     },
     /// OAuth 2 client credentials.
     Oauth2Client {

@@ -6,8 +6,9 @@ use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
 use zeroize::Zeroizing;
 
-use crate::secrets::{Token, TokenStore};
-use crate::store::{Store, sealed};
+use crate::secrets::{Claim, TURN_US, Token, TokenStore};
+use crate::store::renewals::{self, Turn};
+use crate::store::{Store, budgets, sealed};
 
 /// The deployment's key.
 #[derive(Clone)]
@@ -118,6 +119,88 @@ impl TokenStore for SealedVault {
     fn save(&self, name: &str, token: &Token) -> Result<(), String> {
         let text = Zeroizing::new(serde_json::to_string(token).map_err(|error| error.to_string())?);
         self.put(&format!("token.{name}"), &text)
+    }
+
+    fn claim(&self, name: &str, holder: &str) -> Result<Claim, String> {
+        self.turn(name, |known, now_us| match known {
+            Some(turn) if turn.holder != holder && turn.until_us > now_us => (Claim::Theirs, None),
+            known => {
+                let asked = known.and_then(|turn| turn.asked);
+                let turn = Turn { holder: holder.to_owned(), until_us: now_us + TURN_US, asked: asked.clone() };
+                let asked = asked.and_then(|asked| {
+                    let (digest, at_us) = asked.split_once('@')?;
+                    Some((digest.to_owned(), now_us - at_us.parse::<i64>().ok()?))
+                });
+                (Claim::Yours { asked }, Some(turn))
+            }
+        })
+    }
+
+    fn note(&self, name: &str, holder: &str, asked: Option<&str>) -> Result<bool, String> {
+        self.turn(name, |known, now_us| match known {
+            Some(turn) if turn.holder == holder && turn.until_us > now_us => {
+                let until_us = if asked.is_some() { now_us + TURN_US } else { 0 };
+                (true, Some(Turn { until_us, asked: asked.map(|digest| format!("{digest}@{now_us}")), ..turn }))
+            }
+            _ => (false, None),
+        })
+    }
+
+    fn leave(&self, name: &str, holder: &str) -> Result<(), String> {
+        self.turn(name, |known, _| match known {
+            Some(turn) if turn.holder == holder => ((), Some(Turn { until_us: 0, ..turn })),
+            _ => ((), None),
+        })
+    }
+
+    fn settle(&self, name: &str, former: Option<&Token>, token: &Token) -> Result<Token, String> {
+        let key = format!("token.{name}");
+        let text = Zeroizing::new(serde_json::to_string(token).map_err(|error| error.to_string())?);
+        let sealed = self.seal.seal(&self.bound(&key), &text)?;
+        // Who was asleep for so long that another renewed the token finds it changed, and what it brings itself is void.
+        let is_former = |known: &[u8]| {
+            let known = self.seal.unseal(&self.bound(&key), known).ok()?;
+            let known: Token = serde_json::from_str(&known).ok()?;
+            let is_same = former.is_some_and(|it| (&it.access, &it.refresh) == (&known.access, &known.refresh));
+            Some((is_same, known))
+        };
+        let settled = self.aside(|| {
+            self.store.write(|tx| {
+                renewals::lock(tx)?;
+                let known = sealed::get(tx, &self.connection, &key)?;
+                if let Some((false, known)) = known.as_deref().and_then(is_former) {
+                    return Ok(known);
+                }
+                sealed::put(tx, &self.connection, &key, &sealed)?;
+                if let Some(turn) = renewals::turn(tx, &self.connection, name)? {
+                    renewals::put(tx, &self.connection, name, &Turn { until_us: 0, asked: None, ..turn })?;
+                }
+                Ok(token.clone())
+            })
+        });
+        settled.map_err(|error| error.to_string())
+    }
+}
+
+impl SealedVault {
+    /// Looks whose turn it is, and changes it, as one.
+    fn turn<T: Send>(
+        &self,
+        name: &str,
+        change: impl FnOnce(Option<Turn>, i64) -> (T, Option<Turn>) + Send,
+    ) -> Result<T, String> {
+        let changed = self.aside(|| {
+            self.store.write(|tx| {
+                renewals::lock(tx)?;
+                let now_us = budgets::clock_us(tx)?;
+                let (answer, turn) = change(renewals::turn(tx, &self.connection, name)?, now_us);
+                if let Some(turn) = turn {
+                    renewals::put(tx, &self.connection, name, &turn)?;
+                }
+                Ok(answer)
+            })
+        });
+        changed.map_err(|error| error.to_string())
     }
 }
 

@@ -7,6 +7,7 @@
 pub mod accounts;
 pub mod blocks;
 pub mod brakes;
+pub mod budgets;
 pub mod conflicts;
 pub mod console;
 pub mod db;
@@ -22,6 +23,7 @@ pub mod meter;
 pub mod overview;
 pub mod proposals;
 pub mod rehearsal;
+pub mod renewals;
 pub mod replays;
 pub mod retention;
 pub mod rounds;

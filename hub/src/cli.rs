@@ -17,6 +17,7 @@ mod learning;
 mod map;
 mod matching;
 mod plan;
+mod quota;
 mod reconcile;
 mod replay;
 mod resume;
@@ -83,6 +84,7 @@ enum Command {
     Undo(undo::Args),
     Sync(sync::Args),
     Status(status::Args),
+    Quota(quota::Args),
     Show(show::Args),
     Why(why::Args),
     Review(review::Args),
@@ -142,6 +144,7 @@ fn command(cli: Cli, language: Language) -> Result<ExitCode, String> {
         Command::Undo(args) => undo::run(folder, &args, language),
         Command::Sync(args) => sync::run(folder, &args, language),
         Command::Status(args) => status::run(folder, &args, language),
+        Command::Quota(args) => quota::run(folder, &args, language),
         Command::Show(args) => show::run(folder, &args, language),
         Command::Why(args) => why::run(folder, &args, language),
         Command::Link(args) => steward::link(folder, &args, language),

@@ -10,6 +10,7 @@ use huiliu_core::connection::OwnBudget;
 use huiliu_core::drift::Policies;
 use huiliu_core::retention::Retention;
 use huiliu_core::store::db::SERVING_CACHE_MIB;
+use huiliu_core::manifest::budget::Budget;
 use huiliu_mappings::diagnose::Diagnostic;
 use serde::Deserialize;
 
@@ -150,6 +151,9 @@ pub struct Connection {
     pub calls_at_once: usize,
     /// Webhook calls in a second; more are told to come again (429). Without it there is no limit.
     pub calls_per_second: Option<std::num::NonZeroU32>,
+    /// What the vendor allows this account, in place of what the connector's manifest says; in the same words.
+    #[serde(default)]
+    pub budgets: Vec<Budget>,
     /// What is done when the form of records changes, by stream, `*` for all others: `{ customers = "park_row" }`.
     #[serde(default)]
     pub drift: Policies,

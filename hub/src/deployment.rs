@@ -8,10 +8,10 @@ use huiliu_core::clock::Clock;
 use huiliu_core::connection::{Budget, Connection};
 use huiliu_core::connector::{Cx, Network};
 use huiliu_core::engine::Engine;
-use huiliu_core::manifest::{Manifest, place};
+use huiliu_core::manifest::{Manifest, budget, place};
 use huiliu_core::offset::ClockOffset;
 use huiliu_core::pipeline::automate;
-use huiliu_core::quota::Quota;
+use huiliu_core::quota::{Quotas, scope};
 use huiliu_core::seal::{Seal, SealedVault};
 use huiliu_core::secrets::{Secret, TokenVault};
 use huiliu_core::store::{Store, streams};
@@ -60,6 +60,7 @@ pub fn open(folder: &Path) -> Result<Deployment, String> {
     let mut directions = merge::Directions::parse_all(file, text, &model).map_err(|told| lines(&told))?;
     let catalog = connectors::catalog_with(&model, folder).map_err(|told| lines(&told))?;
     let offsets = store.read(streams::clock_offsets).map_err(|error| error.to_string())?;
+    let quotas = Quotas::of(&store, &clock).map_err(|error| error.to_string())?;
     let mut connections = Vec::new();
     for (name, given) in &config.connections {
         if given.reconcile_percent > 100 {
@@ -75,9 +76,15 @@ pub fn open(folder: &Path) -> Result<Deployment, String> {
             (system.lenses.clone(), Some(connector), Some(system.manifest.clone()))
         };
         has_streams(&config, name, given, &lenses, manifest.as_deref())?;
+        if let Some(manifest) = &manifest {
+            let wrong = budget::wrong(&manifest.connector, &given.budgets, &format!("connections.{name}.budgets"));
+            if let Some(told) = wrong.first() {
+                return Err(place::mistake(file, text, told).to_string());
+            }
+        }
         let vault = Arc::new(SealedVault { store: store.clone(), seal: seal.clone(), connection: name.clone() });
         let known_us = offsets.get(name).copied().unwrap_or(0);
-        let cx = cx(name, given, manifest.as_deref(), vault, &clock)?;
+        let cx = cx(name, given, manifest.as_deref(), vault, &clock, &quotas)?;
         let cx = Cx { offset: Arc::new(ClockOffset::known(known_us)), ..cx };
         connections.push(Connection {
             name: name.as_str().into(),
@@ -199,10 +206,11 @@ fn cx(
     manifest: Option<&Manifest>,
     vault: Arc<SealedVault>,
     clock: &Clock,
+    quotas: &Quotas,
 ) -> Result<Cx, String> {
     let mut settings = given.config.clone();
     let mut secrets = BTreeMap::new();
-    let mut quota = Quota::unlimited();
+    let mut scopes = vec![scope::Scope::own(&format!("{}/connection:{name}", given.connector), &[])];
     if let Some(manifest) = manifest {
         let known = &manifest.connector.config;
         if let Some(key) = settings.keys().find(|key| *key != "base_url" && !known.contains_key(*key)) {
@@ -225,16 +233,14 @@ fn cx(
                 secrets.insert(key.clone(), Secret::new(value.as_str()));
             }
         }
-        if let Some(calls) = manifest.connector.limits.requests_per_second {
-            quota = Quota::per_second(calls);
-        }
+        scopes = scope::of(manifest, &given.budgets, name, &settings);
     }
     Ok(Cx {
         connection: name.into(),
         settings: Arc::new(settings),
         secrets: Arc::new(secrets),
         clock: clock.clone(),
-        quota: Arc::new(quota),
+        quota: Arc::new(quotas.quota(scopes)),
         tokens: Arc::new(TokenVault::new(vault)),
         network: match given.network {
             config::Network::Public => Network::Public,

@@ -169,7 +169,13 @@ fn secrets_have_names() {
         let seal = Seal::open(&folder.path().join("key")).expect("a key");
         let vault = SealedVault { store: store.clone(), seal, connection: "shop".to_owned() };
         vault.put("secret.webhook", "open sesame").expect("put");
-        let token = Token { access: "at-7391".into(), refresh: None, expires_at_us: None, extra: BTreeMap::default() };
+        let token = Token {
+            access: "at-7391".into(),
+            refresh: None,
+            expires_at_us: None,
+            extra: BTreeMap::default(),
+            rotates: false,
+        };
         vault.save("oauth", &token).expect("save");
         assert_eq!(vault.get("secret.webhook").expect("get").expect("there").as_str(), "open sesame");
         let rows = store.read(|tx| {

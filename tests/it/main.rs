@@ -33,6 +33,7 @@ mod parting;
 mod process;
 mod proposals;
 mod queue;
+mod quota;
 mod readme;
 mod reconcile;
 mod rehearsal;

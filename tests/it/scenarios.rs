@@ -132,7 +132,8 @@ impl World {
     /// A person signs in at the vendor's, where that is how it is done.
     fn sign_in(&self) {
         let Some((access, refresh)) = self.front.sign_in() else { return };
-        let token = Token { access, refresh: Some(refresh), expires_at_us: None, extra: BTreeMap::new() };
+        let token =
+            Token { access, refresh: Some(refresh), expires_at_us: None, extra: BTreeMap::new(), rotates: false };
         self.hub.engine.connections["vendor"].cx.tokens.put(TOKEN, &token).expect("it is kept");
     }
 

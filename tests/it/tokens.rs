@@ -1,5 +1,7 @@
 //! Tokens at rest: calls to vendors ask for them in the middle of asynchronous work, whatever the store.
 
+mod family;
+
 use std::sync::Arc;
 
 use huiliu_core::connector::ConnectorError;
@@ -21,8 +23,13 @@ fn a_token_is_sealed_and_found_from_within_a_call() {
                 connection: "shop".into(),
             }))
         };
-        let issued =
-            |access: &str| Token { access: access.to_owned(), refresh: None, expires_at_us: None, extra: [].into() };
+        let issued = |access: &str| Token {
+            access: access.to_owned(),
+            refresh: None,
+            expires_at_us: None,
+            extra: [].into(),
+            rotates: false,
+        };
         let first = vault()
             .get::<ConnectorError, _>("t", DAY_ONE_US, None, async |_| Ok(issued("one")))
             .await

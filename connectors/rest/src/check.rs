@@ -145,8 +145,11 @@ impl Check<'_> {
             Some(Auth::StandardWebhook { secret } | Auth::TimestampSignature { secret }) => {
                 self.text("auth.secret", secret, SETTINGS);
             }
-            Some(Auth::Oauth2Code { authorize_url, token_url, client, .. }) => {
+            Some(Auth::Oauth2Code { authorize_url, token_url, client, introspect_url, .. }) => {
                 self.text("auth.authorize_url", authorize_url, SETTINGS);
+                if let Some(introspect_url) = introspect_url {
+                    self.text("auth.introspect_url", introspect_url, SETTINGS);
+                }
                 self.oauth(token_url, client);
             }
             Some(Auth::Oauth2Client { token_url, client, .. }) => {

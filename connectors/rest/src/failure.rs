@@ -33,6 +33,8 @@ pub struct Judge<'a> {
     pub what: &'a str,
     /// Who was called.
     pub host: &'a str,
+    /// The path of the call.
+    pub endpoint: &'a str,
     /// Whether `/errors` means failure under any status.
     pub graphql: bool,
     /// Whether a 2xx reply may be something else than JSON, because only its status counts.
@@ -105,8 +107,10 @@ impl Judge<'_> {
             ErrorKind::Transient => ConnectorError::Transient { detail, after: after() },
             ErrorKind::RateLimited => {
                 let after = after();
-                if let Some(wait) = after {
-                    self.cx.quota.pause(wait);
+                match throttle::wait(reply) {
+                    // The bucket said how full it is: there is nothing to guess.
+                    Some(wait) => self.cx.quota.pause(wait),
+                    None => self.cx.quota.refused(self.endpoint, after),
                 }
                 ConnectorError::RateLimited { detail, after }
             }

@@ -160,7 +160,8 @@ impl Http {
     pub async fn send(&self, request: Request) -> Result<Response> {
         address::check_url(&request.url, self.network)?;
         let host = request.url.host_str().unwrap_or_default().to_owned();
-        self.quota.acquire().await;
+        let endpoint = request.url.path().to_owned();
+        self.quota.acquire_at(&endpoint).await;
         let mut builder =
             self.client.request(request.method, request.url).headers(request.headers).timeout(self.timeout);
         if let Some(body) = request.body {
@@ -192,7 +193,11 @@ impl Http {
         if matches!(status, 429 | 503)
             && let Some(wait) = response.retry_after(self.clock.now())
         {
-            self.quota.pause(wait);
+            if status == 429 {
+                self.quota.refused(&endpoint, Some(wait));
+            } else {
+                self.quota.pause(wait);
+            }
         }
         Ok(response)
     }

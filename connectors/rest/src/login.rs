@@ -25,7 +25,7 @@ pub async fn token(wire: &Wire<'_>, auth: &Auth, refused: Option<&str>) -> Resul
     let cx = wire.cx;
     let log_in = |_| async move {
         let access = log_in(wire, auth).await?;
-        Ok(Token { access, refresh: None, expires_at_us: None, extra: BTreeMap::new() })
+        Ok(Token { access, refresh: None, expires_at_us: None, extra: BTreeMap::new(), rotates: false })
     };
     let token = cx.tokens.get::<ConnectorError, _>(TOKEN, cx.clock.now_us(), refused, log_in).await?;
     Ok(token.access)

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use huiliu_core::connector::{ConnectorError, Cx, Result};
 use huiliu_core::manifest::{Auth, ClientSend, Manifest, OauthClient};
-use huiliu_core::secrets::Token;
+use huiliu_core::secrets::{Renewal, Token};
 use oauth2::basic::{BasicClient, BasicErrorResponse, BasicTokenResponse};
 use oauth2::{
-    AuthType, AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointNotSet, EndpointSet, HttpRequest,
-    HttpResponse, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RefreshToken, RequestTokenError, Scope,
-    TokenResponse as _, TokenUrl,
+    AccessToken, AuthType, AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointNotSet, EndpointSet,
+    HttpRequest, HttpResponse, IntrospectionUrl, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RefreshToken,
+    RequestTokenError, Scope, TokenIntrospectionResponse as _, TokenResponse as _, TokenUrl,
 };
 use serde_json::Value;
 use url::Url;
@@ -82,7 +82,7 @@ pub async fn exchange_code(manifest: &Manifest, cx: &Cx, redirect: &str, code: &
 /// # Errors
 /// [`ConnectorError::Unauthorized`] when nobody has signed in or the server refuses, and what a call can give.
 pub async fn token(manifest: &Manifest, auth: &Auth, cx: &Cx, http: &Http, rejected: Option<&str>) -> Result<String> {
-    let fresh = |stored: Option<Token>| async move {
+    let fresh = |renewal: Renewal| async move {
         let raw = Raw::default();
         let carrier = |request| carry(http.clone(), raw.clone(), request);
         let client = client(manifest, cx)?;
@@ -92,7 +92,11 @@ pub async fn token(manifest: &Manifest, auth: &Auth, cx: &Cx, http: &Http, rejec
             let answer = request.request_async(&carrier).await.map_err(|error| refused(cx, error))?;
             return Ok(token_of(cx, &answer, &raw, None));
         }
-        let Some((stored, refresh)) = stored.and_then(|token| token.refresh.clone().map(|refresh| (token, refresh)))
+        if let Some(ago_us) = renewal.in_doubt_us {
+            still_good(manifest, auth, cx, http, renewal.stored.as_ref(), ago_us).await?;
+        }
+        let Some((stored, refresh)) =
+            renewal.stored.and_then(|token| token.refresh.clone().map(|refresh| (token, refresh)))
         else {
             let connection = &cx.connection;
             let detail = format!("connection {connection} is not signed in; run `huiliu connect {connection}`");
@@ -103,8 +107,53 @@ pub async fn token(manifest: &Manifest, auth: &Auth, cx: &Cx, http: &Http, rejec
         let answer = request.request_async(&carrier).await.map_err(|error| refused(cx, error))?;
         Ok(token_of(cx, &answer, &raw, Some(stored)))
     };
-    let token = cx.tokens.get::<ConnectorError, _>(TOKEN, cx.clock.now_us(), rejected, fresh).await?;
+    let token = cx.tokens.renew::<ConnectorError, _>(TOKEN, cx.clock.now_us(), rejected, fresh).await?;
     Ok(token.access)
+}
+
+/// A refresh token was sent away and no answer was kept. It may be sent again where the server does not mind, or says that
+/// it is still good; else nobody can know whether it was used, and a server that sees one twice may end all tokens.
+async fn still_good(
+    manifest: &Manifest,
+    auth: &Auth,
+    cx: &Cx,
+    http: &Http,
+    stored: Option<&Token>,
+    ago_us: i64,
+) -> Result<()> {
+    let Auth::Oauth2Code { introspect_url, reuse_seconds, .. } = auth else { return Ok(()) };
+    let Some(token) = stored else { return Ok(()) };
+    let connection = &cx.connection;
+    let Some(introspect_url) = introspect_url else {
+        if !token.rotates || ago_us < i64::from(*reuse_seconds) * 1_000_000 {
+            return Ok(());
+        }
+        return Err(ConnectorError::Unauthorized {
+            detail: format!(
+                "a renewal of the token of connection {connection} was interrupted, and its server gives each refresh token \
+                 for one use: whether this one was used is not known; run `huiliu connect {connection}`"
+            ),
+        });
+    };
+    let url = wire::address(manifest, introspect_url, &Values::of(cx))?;
+    let url = IntrospectionUrl::new(url).map_err(|_| not_a_url("auth.introspect_url"))?;
+    let refresh = AccessToken::new(token.refresh.clone().unwrap_or_default());
+    let answer = client(manifest, cx)?
+        .set_introspection_url(url)
+        .introspect(&refresh)
+        .set_token_type_hint("refresh_token")
+        .request_async(&|request| carry(http.clone(), Raw::default(), request))
+        .await
+        .map_err(|error| refused(cx, error))?;
+    if answer.active() {
+        return Ok(());
+    }
+    Err(ConnectorError::Unauthorized {
+        detail: format!(
+            "a renewal of the token of connection {connection} was interrupted after its server had given another one, which \
+             is lost; run `huiliu connect {connection}`"
+        ),
+    })
 }
 
 fn client(manifest: &Manifest, cx: &Cx) -> Result<Client> {
@@ -140,7 +189,8 @@ async fn carry(http: Http, raw: Raw, request: HttpRequest) -> Result<HttpRespons
     let detail = format!("token request: {host} answered HTTP {}", response.status);
     match response.status {
         429 => return Err(ConnectorError::RateLimited { detail, after: http.retry_after(&response) }),
-        408 | 425 | 500..=599 => return Err(ConnectorError::Transient { detail, after: http.retry_after(&response) }),
+        // It was answered: nothing was issued.
+        408 | 425 | 500..=599 => return Err(ConnectorError::Unreached { detail, after: http.retry_after(&response) }),
         300..=399 | 404 => return Err(ConnectorError::broken(format!("{detail}; check auth.token_url"))),
         _ => {}
     }
@@ -178,13 +228,16 @@ fn token_of(cx: &Cx, answer: &BasicTokenResponse, raw: &Raw, former: Option<Toke
             extra.insert(name.clone(), text.to_owned());
         }
     }
+    let refresh = answer.refresh_token().map(|token| token.secret().clone());
+    let rotates = former.as_ref().is_some_and(|it| it.rotates || (refresh.is_some() && it.refresh != refresh));
     let life_us = answer.expires_in().and_then(|life| i64::try_from(life.as_micros()).ok());
     Token {
         access: answer.access_token().secret().clone(),
         // A server that does not rotate leaves the former one in force.
-        refresh: answer.refresh_token().map(|token| token.secret().clone()).or_else(|| former?.refresh),
+        refresh: refresh.or_else(|| former?.refresh),
         expires_at_us: life_us.map(|life| cx.clock.now_us().saturating_add(life)),
         extra,
+        rotates,
     }
 }
 

@@ -6,7 +6,9 @@ use std::time::Duration;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use huiliu_core::connector::{ConnectorError, Cx, Result};
 use huiliu_core::manifest::{Auth, Limits, Manifest, Method, OverTls, SettingKind};
+use huiliu_core::quota::Told;
 use huiliu_core::secrets::Secret;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use url::Url;
 
@@ -128,8 +130,8 @@ impl<'a> Wire<'a> {
     pub(crate) async fn once(&self, draft: &Draft, token: Option<&str>) -> Result<(u16, Result<Answer>)> {
         let request = self.request(draft, token)?;
         let response = self.http.send(request).await?;
-        if let Some(wait) = spent(&self.manifest.connector.limits, &response) {
-            self.cx.quota.pause(wait);
+        if let Some(told) = told(&self.manifest.connector.limits, &response, self.cx.clock.now()) {
+            self.cx.quota.told(draft.url.path(), told);
         }
         let judged = self.judge(draft).judge(&response);
         Ok((response.status, judged.map(|value| Answer { value, response })))
@@ -142,6 +144,7 @@ impl<'a> Wire<'a> {
             verb: draft.verb,
             what: &draft.what,
             host: draft.url.host_str().unwrap_or_default(),
+            endpoint: draft.url.path(),
             graphql: draft.graphql,
             // By Standard Webhooks a 2xx is all a receiver says.
             status_only: matches!(self.manifest.auth, Some(Auth::StandardWebhook { .. })),
@@ -242,11 +245,24 @@ impl<'a> Wire<'a> {
     }
 }
 
-/// How long to be silent, when a reply tells that it was the last one that is free.
-fn spent(limits: &Limits, response: &Response) -> Option<Duration> {
-    let number = |name: &Option<String>| response.header(name.as_deref()?)?.trim().parse::<u64>().ok();
-    let left = number(&limits.remaining_header)?;
-    number(&limits.interval_ms_header).filter(|_| left == 0).map(Duration::from_millis)
+/// What a reply tells about the calls that are left, where the manifest says which headers do.
+fn told(limits: &Limits, response: &Response, now: Timestamp) -> Option<Told> {
+    /// What is more seconds than a year has is an instant.
+    const INSTANTS_FROM: i64 = 366 * 86_400;
+    let text = |name: &Option<String>| response.header(name.as_deref()?).map(str::trim);
+    let number = |name: &Option<String>| text(name)?.parse::<u64>().ok();
+    let used = text(&limits.used_header).and_then(|text| text.split_once('/'));
+    let used = used.and_then(|(used, all)| Some((used.trim().parse::<u64>().ok()?, all.trim().parse::<u64>().ok()?)));
+    let span_us = number(&limits.interval_ms_header).and_then(|ms| i64::try_from(ms.checked_mul(1000)?).ok());
+    let reset = text(&limits.reset_header).and_then(|text| text.parse::<i64>().ok());
+    let reset = reset.map(|seconds| if seconds > INSTANTS_FROM { seconds - now.as_second() } else { seconds });
+    let told = Told {
+        limit: number(&limits.limit_header).or(used.map(|(_, all)| all)),
+        left: number(&limits.remaining_header).or(used.map(|(used, all)| all.saturating_sub(used))),
+        span_us,
+        resets_us: reset.map(|seconds| seconds.saturating_mul(1_000_000).max(0)),
+    };
+    (told != Told { span_us, ..Told::default() }).then_some(told)
 }
 
 fn basic(request: Request, user: &str, password: &str) -> Result<Request> {

@@ -116,6 +116,7 @@ impl Rpc {
                 refresh: None,
                 expires_at_us: None,
                 extra: BTreeMap::new(),
+                rotates: false,
             }),
             _ => Err(Failure::Malformed.of_read("login")),
         }

@@ -34,6 +34,9 @@ pub(crate) const TOO_MANY_CHATS: i64 = 81017;
 /// Codes that say that the token is no longer good: invalid credential, invalid token, expired token.
 const TOKEN_REFUSED: [i64; 3] = [40001, 40014, 42001];
 
+/// More calls in a stretch of time than are allowed; too many at the same moment (45033) say nothing about that.
+const OVER_THE_LIMIT: i64 = 45009;
+
 /// A minute limit blocks for 60 s (document 90454); an hour's limit shows itself by refusing again.
 const MINUTE_BLOCK: Duration = Duration::from_secs(60);
 
@@ -131,6 +134,7 @@ impl<'a> Api<'a> {
                 refresh: None,
                 expires_at_us: Some(now_us.saturating_add(seconds.saturating_mul(1_000_000))),
                 extra: std::collections::BTreeMap::default(),
+                rotates: false,
             }),
             _ => Err(ConnectorError::broken("WeCom gettoken answered without access_token or expires_in")),
         }
@@ -142,8 +146,12 @@ impl<'a> Api<'a> {
             Some(0) => Ok(reply),
             Some(code) => {
                 let refusal = Refusal { code, call };
-                if let ConnectorError::RateLimited { after: Some(wait), .. } = refusal.clone().into() {
-                    self.cx.quota.pause(wait);
+                match refusal.clone().into() {
+                    ConnectorError::RateLimited { after, .. } if code == OVER_THE_LIMIT => {
+                        self.cx.quota.refused(&format!("/cgi-bin/{call}"), after);
+                    }
+                    ConnectorError::RateLimited { after: Some(wait), .. } => self.cx.quota.pause(wait),
+                    _ => {}
                 }
                 Err(Failure::Refused(refusal))
             }
@@ -171,7 +179,7 @@ impl From<Refusal> for ConnectorError {
         let rejected = |at: &str, what: &str| Self::Rejected { at: at.to_owned(), reason: said(what) };
         match code {
             -1 => Self::transient(said("the system is busy")),
-            45009 => Self::RateLimited {
+            OVER_THE_LIMIT => Self::RateLimited {
                 detail: said("too many calls; limits are per corp and per address"),
                 after: Some(MINUTE_BLOCK),
             },

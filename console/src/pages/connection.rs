@@ -6,6 +6,7 @@ use askama::Template;
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::Response;
+use huiliu_core::quota::forecast;
 use huiliu_core::review::{self, ReviewError, Steward};
 use huiliu_core::store::console::{self, Chosen, DELIVERY_STATES};
 
@@ -14,6 +15,7 @@ use super::drift;
 use super::health::{Card, Reading, card};
 use super::letters::Letter;
 use super::meter::{self, MeterRow};
+use super::quota;
 use super::{ASKED, has_more};
 use crate::chart::{self, Panel};
 use crate::frame::{Moment, Section, Visit};
@@ -48,6 +50,8 @@ struct Live {
     t: Language,
     card: Card,
     meters: Vec<MeterRow>,
+    budgets: Vec<quota::Row>,
+    reads: Vec<String>,
 }
 
 /// A link that shows the deliveries of one state.
@@ -152,14 +156,19 @@ pub fn live(site: &Site, visit: &Visit, name: &str) -> Result<String> {
 }
 
 fn live_of(site: &Site, visit: &Visit, name: &str) -> Result<(String, bool)> {
-    let (reading, meters) =
-        site.engine.store.read(|tx| Ok((Reading::read(tx)?, huiliu_core::store::meter::read(tx)?)))?;
+    let now_us = site.engine.clock.now_us();
+    let (reading, meters, standing) = site
+        .engine
+        .store
+        .read(|tx| Ok((Reading::read(tx)?, huiliu_core::store::meter::read(tx)?, forecast::read(tx, now_us)?)))?;
     let known = reading.overview.connections.iter().find(|(known, ..)| known == name);
     let Some((_, state, _)) = known else { return Err(Failed::Missing) };
     let card = card(visit.t, &site.engine, &reading, &site.times(visit), name, *state);
     let is_paused = card.is_paused;
     let meters = meter::rows(visit.t, meters, name);
-    Ok((Live { t: visit.t, card, meters }.render()?, is_paused))
+    let shown = quota::shown(visit.t, &standing, site.engine.connections.get(name), name, now_us);
+    let live = Live { t: visit.t, card, meters, budgets: shown.rows, reads: shown.reads };
+    Ok((live.render()?, is_paused))
 }
 
 type Here = State<Arc<Site>>;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{ConnectionName, ConnectorError, Result};
 use crate::clock::Clock;
 use crate::offset::ClockOffset;
-use crate::quota::Quota;
+use crate::quota::{Lane, Quota};
 use crate::secrets::{Secret, TokenVault};
 
 /// Which addresses a connection may talk to.
@@ -54,6 +54,11 @@ impl Cx {
             network,
             offset: Arc::default(),
         }
+    }
+
+    /// The same for calls of another lane.
+    pub fn in_lane(&self, lane: Lane) -> Self {
+        Self { quota: Arc::new(Quota::lane_of(self.quota.clone(), lane)), ..self.clone() }
     }
 
     /// A setting, or a [`ConnectorError::Broken`] that says which one is missing.

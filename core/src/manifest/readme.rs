@@ -185,6 +185,14 @@ fn limits(page: &mut String, manifest: &Manifest) {
     if let Some(calls) = limits.requests_per_second {
         line(page, &format!("- At most {calls} calls a second for a connection."));
     }
+    for budget in &manifest.connector.budgets {
+        let windows = budget.windows.iter().map(|it| format!("{} calls in {} s", it.calls, it.seconds));
+        let bucket =
+            budget.bucket.iter().map(|it| format!("{} calls at once and {} a second", it.calls, it.per_second));
+        let all = windows.chain(bucket).collect::<Vec<_>>().join(", ");
+        let by = budget.shared_by.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" and ");
+        line(page, &format!("- For each {by}: {all}."));
+    }
     line(page, &format!("- A call that takes longer than {} s is given up.", seconds(limits.timeout_ms)));
     line(page, &format!("- A reply of more than {} MiB is refused.", limits.response_bytes_max >> 20));
     line(page, &format!("- Writes in parallel: {}.", limits.push_parallel));

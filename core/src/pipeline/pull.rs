@@ -11,6 +11,7 @@ use crate::connector::{
 use crate::crash::{Point, point};
 use crate::engine::Engine;
 use crate::pipeline::blocking;
+use crate::quota::Lane;
 use crate::store::db::Result;
 use crate::store::inbox::{self, ASKED, DeadLetter, FetchRequest, InboxItem, ItemKind};
 use crate::store::streams::{self, Mark, Scan, StreamState};
@@ -19,6 +20,9 @@ pub use backfill::backfill;
 
 /// Pages in one turn of a stream: a long backfill lets the other streams of its connection have theirs.
 const PAGES_MAX: usize = 1000;
+
+/// A pull of more pages than this is no news any more: it goes behind what is.
+const LIVE_PAGES: usize = 10;
 
 /// Keys fetched in one turn.
 const FETCHES: i64 = 32;
@@ -51,6 +55,8 @@ pub async fn stream(engine: &Engine, connection: &Connection, stream: &StreamNam
             Some(format!("it is stopped: its records changed their form; see `huiliu drift show {finding}`"));
         return Ok(pulled);
     }
+    let is_first = state.read_to.is_none();
+    let lane = |page: usize| if is_first || page > LIVE_PAGES { Lane::Backfill } else { Lane::Live };
     let mut ahead = None;
     for page_number in 1..=PAGES_MAX {
         if state.scan.is_none() {
@@ -60,7 +66,7 @@ pub async fn stream(engine: &Engine, connection: &Connection, stream: &StreamNam
         }
         let (now_us, answer) = match ahead.take() {
             Some(asked) => asked,
-            None => ask(engine, connection, connector, stream, state.cursor.as_deref()).await,
+            None => ask(engine, connection, connector, stream, state.cursor.as_deref(), lane(page_number)).await,
         };
         match answer {
             Ok(page) => {
@@ -76,7 +82,7 @@ pub async fn stream(engine: &Engine, connection: &Connection, stream: &StreamNam
                 }
                 // The system makes the next page while this one is stored. It moves no cursor before its own turn.
                 if page_number < PAGES_MAX {
-                    let next = ask(engine, connection, connector, stream, from.as_deref());
+                    let next = ask(engine, connection, connector, stream, from.as_deref(), lane(page_number + 1));
                     let (stored, asked) = tokio::join!(stored, next);
                     state = stored?;
                     ahead = Some(asked);
@@ -97,16 +103,17 @@ pub async fn stream(engine: &Engine, connection: &Connection, stream: &StreamNam
     Ok(pulled)
 }
 
-/// Asks for the page at a cursor; says when, in microseconds since 1970 UTC, and what came back.
+/// Asks for the page at a cursor, in a lane of the quota; says when, in microseconds since 1970 UTC, and what came back.
 async fn ask(
     engine: &Engine,
     connection: &Connection,
     connector: &dyn Connector,
     stream: &StreamName,
     from: Option<&str>,
+    lane: Lane,
 ) -> (i64, crate::connector::Result<Page>) {
     let asked_us = engine.clock.now_us();
-    (asked_us, connector.pull(&connection.cx, stream, from.map(Cursor::from).as_ref()).await)
+    (asked_us, connector.pull(&connection.cx.in_lane(lane), stream, from.map(Cursor::from).as_ref()).await)
 }
 
 fn count(connection: &Connection, stream: &StreamName, records: usize) {
@@ -312,6 +319,7 @@ pub async fn fetches(engine: &Engine, connection: &Connection) -> Result<usize> 
     let (here, name) = (engine.clone(), connection.name.clone());
     let due = blocking(move || here.store.read(|tx| inbox::due_fetches(tx, name.as_str(), now_us, FETCHES))).await?;
     let count = due.len();
+    let cx = connection.cx.in_lane(Lane::Live);
     for request in due {
         let key = RecordKey {
             connection: connection.name.clone(),
@@ -321,7 +329,7 @@ pub async fn fetches(engine: &Engine, connection: &Connection) -> Result<usize> 
         let span =
             tracing::info_span!("fetch", connection = %connection.name, stream = %key.stream, item = request.cause);
         let asked_us = engine.clock.now_us();
-        let found = connector.fetch(&connection.cx, &key).instrument(span).await;
+        let found = connector.fetch(&cx, &key).instrument(span).await;
         let (here, whose) = (engine.clone(), connection.clone());
         blocking(move || fetched(&here, &whose, &request, found, asked_us)).await?;
     }

@@ -23,7 +23,7 @@ use crate::connector::{ConnectorError, Cursor, Page, Record, RecordKey, StreamNa
 use crate::engine::Engine;
 use crate::manifest::Ability;
 use crate::pipeline::blocking;
-use crate::quota::Quota;
+use crate::quota::{Lane, Quota};
 use crate::store::db::{Result, Tx};
 use crate::store::divergences::{self, Divergence};
 use crate::store::rounds::{self, Phase, Round};
@@ -158,7 +158,7 @@ struct Step {
 impl Turn {
     fn of(engine: &Engine, connection: &Connection, pace: &Pace) -> Option<Self> {
         connection.connector.as_ref()?;
-        let quota = Arc::new(Quota::part_of(connection.cx.quota.clone()));
+        let quota = Arc::new(Quota::lane_of(connection.cx.quota.clone(), Lane::Repair));
         let mut connection = connection.clone();
         connection.cx.quota = quota.clone();
         let engine = engine.clone();

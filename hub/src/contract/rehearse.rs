@@ -98,6 +98,7 @@ pub fn connection(rehearsal: &Rehearsal, lenses: &[Arc<Lens>], base: &str) -> Re
             refresh: Some(rehearsal.signed_in()),
             expires_at_us: Some(0),
             extra: BTreeMap::new(),
+            rotates: false,
         };
         tokens.put(huiliu_rest::oauth::TOKEN, &signed_in).map_err(broke)?;
     }

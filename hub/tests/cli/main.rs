@@ -16,6 +16,7 @@ mod operate;
 mod own;
 mod plan;
 mod queue;
+mod quota;
 mod reconcile;
 mod record;
 mod rules;

@@ -30,7 +30,8 @@ const BURST: usize = 500;
 const MEMBER: &str = "zhang";
 
 /// What a webhook passes on its way, from the start of the program to the last write.
-const ON_THE_WAY: [Point; 20] = [
+const ON_THE_WAY: [Point; 21] = [
+    Point::TokenNoted,
     Point::TokenIssued,
     Point::TokenSealed,
     Point::PageWritten,

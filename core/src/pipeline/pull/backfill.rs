@@ -10,6 +10,7 @@ use crate::connector::{ConnectorError, Cursor, Page, StreamName};
 use crate::crash::{Point, point};
 use crate::engine::Engine;
 use crate::pipeline::blocking;
+use crate::quota::Lane;
 use crate::store::db::Result;
 use crate::store::inbox;
 use crate::store::streams::{self, Backfill};
@@ -19,13 +20,14 @@ use crate::store::streams::{self, Backfill};
 pub async fn backfill(engine: &Engine, connection: &Connection, stream: &StreamName) -> Result<Pulled> {
     let Some(connector) = connection.connector.clone() else { return Ok(Pulled::default()) };
     let mut pulled = Pulled::default();
+    let cx = connection.cx.in_lane(Lane::Backfill);
     let (here, whose, name) = (engine.clone(), connection.clone(), stream.clone());
     let mut state = blocking(move || begin(&here, &whose, &name)).await?;
     for _ in 0..PAGES_MAX {
         let from = state.cursor.as_deref().map(Cursor::from);
         let asked_us = engine.clock.now_us();
         let (here, whose, name) = (engine.clone(), connection.clone(), stream.clone());
-        match connector.pull(&connection.cx, stream, from.as_ref()).await {
+        match connector.pull(&cx, stream, from.as_ref()).await {
             Ok(page) => {
                 let more = page.more;
                 pulled.records += page.items.len();

@@ -46,6 +46,7 @@ type Call = Vec<Planned>;
 /// Sends what was claimed, and puts each answer on record.
 pub(super) async fn all(engine: &Engine, connection: &Connection, claimed: Vec<Planned>, after: After) -> Result<Sent> {
     let Some(connector) = connection.connector.clone() else { return Ok(Sent::default()) };
+    let connection = &connection.in_lane(crate::quota::Lane::Live);
     let mut round = Round {
         engine,
         connection,
@@ -74,7 +75,7 @@ struct Round<'r> {
     /// The numbers of what is not on record.
     open: BTreeSet<i64>,
     /// Of these, what was begun.
-    under_way: BTreeMap<i64, Lane>,
+    under_way: BTreeMap<i64, Target>,
     begun_us: i64,
     sent: Sent,
 }
@@ -153,15 +154,15 @@ impl Round<'_> {
 
     /// The first call that touches nothing that is under way, or that a call before it touches.
     fn next(&mut self) -> Option<Call> {
-        let mut busy: BTreeSet<Lane> = self.under_way.values().cloned().collect();
+        let mut busy: BTreeSet<Target> = self.under_way.values().cloned().collect();
         let free = self.waiting.iter().position(|call| {
-            let lanes: Vec<Lane> = call.iter().map(lane).collect();
-            let is_free = lanes.iter().all(|lane| !busy.contains(lane));
-            busy.extend(lanes);
+            let targets: Vec<Target> = call.iter().map(target).collect();
+            let is_free = targets.iter().all(|lane| !busy.contains(lane));
+            busy.extend(targets);
             is_free
         });
         let call = self.waiting.remove(free?)?;
-        self.under_way.extend(call.iter().map(|one| (one.delivery.number, lane(one))));
+        self.under_way.extend(call.iter().map(|one| (one.delivery.number, target(one))));
         Some(call)
     }
 
@@ -179,9 +180,9 @@ impl Round<'_> {
 }
 
 /// What is never under way twice: a record, a record to be made, or the actions of rules in a stream.
-type Lane = (String, Option<String>, i64);
+type Target = (String, Option<String>, i64);
 
-fn lane(one: &Planned) -> Lane {
+fn target(one: &Planned) -> Target {
     match &one.delivery.id {
         Some(id) => (one.delivery.stream.as_str().to_owned(), Some(id.as_str().to_owned()), 0),
         None => (one.delivery.stream.as_str().to_owned(), None, one.golden),
