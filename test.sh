@@ -13,6 +13,9 @@ missing=()
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing+=(postgresql)
 # Debian puts servers where only root's PATH looks; the mailbox tests speak to a real one.
 [ -x /usr/sbin/dovecot ] || command -v dovecot >/dev/null || missing+=(dovecot-imapd)
+# So does it with the servers of the stream before the inbox; strace shows that they sync before they acknowledge.
+[ -x /usr/sbin/nats-server ] || missing+=(nats-server)
+command -v strace >/dev/null || missing+=(strace)
 command -v openssl >/dev/null || missing+=(openssl)
 # It reads the unit of deploy/systemd as it would at a start.
 command -v systemd-analyze >/dev/null || missing+=(systemd)

@@ -34,6 +34,18 @@ points! {
     IntakeCommitted = "intake_committed",
     /// All callers of the group were answered, and nobody was woken.
     IntakeAnswered = "intake_answered",
+    /// A group of calls is on its way to the log, and not acknowledged.
+    LogSent = "log_sent",
+    /// The log has acknowledged a group, and no caller was answered.
+    LogKept = "log_kept",
+    /// Messages of the log were read, and nothing of them is written.
+    LogRead = "log_read",
+    /// Calls from the log are in the inbox with the position that they reach, not committed.
+    LogWritten = "log_written",
+    /// They are durable, and the log still has them.
+    LogCommitted = "log_committed",
+    /// What was taken in is gone from the log.
+    LogPurged = "log_purged",
     /// A page and its cursor are written, not committed.
     PageWritten = "page_written",
     /// A page and its cursor are durable.

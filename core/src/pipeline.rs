@@ -3,6 +3,7 @@
 pub mod automate;
 pub mod index;
 pub mod intake;
+pub mod log;
 pub mod plan;
 pub mod process;
 pub mod pull;

@@ -19,6 +19,7 @@ pub mod goldens;
 pub mod inbox;
 pub mod lessons;
 pub mod links;
+pub mod logs;
 pub mod meter;
 pub mod overview;
 pub mod proposals;

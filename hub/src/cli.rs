@@ -13,6 +13,7 @@ mod export;
 mod go_live;
 mod import;
 mod init;
+mod intake;
 mod learning;
 mod map;
 mod matching;
@@ -77,6 +78,7 @@ enum Command {
     Secret(secret::Args),
     GoLive(go_live::Args),
     Resume(resume::Args),
+    Intake(intake::Args),
     Reconcile(reconcile::Args),
     Replay(replay::Args),
     Plan(plan::Args),
@@ -137,6 +139,7 @@ fn command(cli: Cli, language: Language) -> Result<ExitCode, String> {
         Command::Secret(args) => secret::run(folder, args, language),
         Command::GoLive(args) => go_live::run(folder, &args, language),
         Command::Resume(args) => resume::run(folder, &args, language),
+        Command::Intake(args) => intake::run(folder, &args, language),
         Command::Reconcile(args) => reconcile::run(folder, &args, language),
         Command::Replay(args) => replay::run(folder, &args, language),
         Command::Plan(args) => plan::run(folder, &args, language),

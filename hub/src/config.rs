@@ -26,6 +26,8 @@ pub struct Config {
     /// `[retention]`.
     #[serde(default, deserialize_with = "retention")]
     pub retention: Retention,
+    /// `[intake]`; without it calls are kept in the store itself.
+    pub intake: Option<Intake>,
     /// `[connections.NAME]`.
     #[serde(default)]
     pub connections: BTreeMap<String, Connection>,
@@ -116,6 +118,99 @@ impl Console {
 
 fn console_listen() -> String {
     "127.0.0.1:7210".to_owned()
+}
+
+/// `[intake]`: a NATS JetStream stream before the inbox.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Intake {
+    /// The NATS servers: `["nats://10.0.0.1:4222", …]`, or `tls://`.
+    pub servers: Vec<String>,
+    /// The stream; it is made if it is not there.
+    #[serde(default = "intake_stream")]
+    pub stream: String,
+    /// The subject that calls are sent to.
+    #[serde(default = "intake_subject")]
+    pub subject: String,
+    /// How many servers keep each call.
+    #[serde(default = "intake_replicas")]
+    pub replicas: usize,
+    /// How much may wait in the stream, in MiB; beyond it calls are refused, none is dropped.
+    #[serde(default = "intake_max_mb")]
+    pub max_mb: u32,
+    /// `always` (the default): an acknowledged call is on the disks of a majority of the replicas. `interval`: it is
+    /// there within the servers' sync interval.
+    #[serde(default)]
+    pub sync: IntakeSync,
+    /// The servers' monitoring addresses, which say whether they sync always: `["http://10.0.0.1:8222", …]`.
+    #[serde(default)]
+    pub monitors: Vec<String>,
+    /// How the hub proves who it is: `none`, `password` (with `user`), `token` or `credentials` (the text of a `.creds`
+    /// file). The secret is sealed with `huiliu secret intake password`.
+    #[serde(default)]
+    pub login: IntakeLogin,
+    /// The name for `login = "password"`.
+    pub user: Option<String>,
+    /// The private authority of the servers' certificates, a file relative to the folder.
+    pub ca: Option<String>,
+    /// The hub's own certificate, a file relative to the folder.
+    pub certificate: Option<String>,
+    /// Its key.
+    pub key: Option<String>,
+}
+
+/// What an acknowledgement of the stream must mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IntakeSync {
+    /// It is on the disks.
+    #[default]
+    Always,
+    /// It is on the disks later.
+    Interval,
+}
+
+/// How the hub proves to the NATS servers who it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IntakeLogin {
+    /// Nobody asks.
+    #[default]
+    None,
+    /// A name and a password.
+    Password,
+    /// A token.
+    Token,
+    /// The text of a `.creds` file.
+    Credentials,
+}
+
+impl IntakeLogin {
+    /// The name of its secret.
+    pub fn secret(self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::Password => Some("password"),
+            Self::Token => Some("token"),
+            Self::Credentials => Some("credentials"),
+        }
+    }
+}
+
+fn intake_stream() -> String {
+    "huiliu_intake".to_owned()
+}
+
+fn intake_subject() -> String {
+    "huiliu.intake".to_owned()
+}
+
+fn intake_replicas() -> usize {
+    3
+}
+
+fn intake_max_mb() -> u32 {
+    4096
 }
 
 /// One account.

@@ -1,16 +1,16 @@
-//! Webhooks into the inbox: the way in of `huiliu-webhooks` on core's group-committing intake.
+//! Webhooks into the inbox: the way in of `huiliu-webhooks` on whatever keeps calls here.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::Router;
 use huiliu_core::engine::Engine;
-use huiliu_core::pipeline::intake::{self, Intake};
+use huiliu_core::pipeline::intake::{self, Call, Intake, Log};
 use huiliu_core::store::inbox::{InboxItem, ItemKind};
 use huiliu_webhooks::{Appended, Arrived, Hook, Hooks, IntakeError, Limits};
 
 struct IntoInbox {
-    intake: Intake,
+    log: Arc<dyn Log>,
     engine: Engine,
 }
 
@@ -30,18 +30,19 @@ impl huiliu_webhooks::Intake for IntoInbox {
             clock_offset_us: known.map_or(0, |connection| connection.cx.offset.us()),
             ..InboxItem::default()
         };
-        match self.intake.append(item, arrived.dedupe).await {
+        match self.log.append(Call { item, dedupe: arrived.dedupe }).await {
             Ok(intake::Appended::Fresh) => Ok(Appended::Fresh),
             Ok(intake::Appended::Repeat) => Ok(Appended::Repeat),
             // The writer empties a full queue within a second or two.
             Err(intake::IntakeError::Full) => Err(IntakeError::Full { retry_after_seconds: 2 }),
             Err(intake::IntakeError::Failed(told)) => Err(IntakeError::Failed(told)),
+            Err(intake::IntakeError::Away(_)) => Err(IntakeError::Away),
         }
     }
 }
 
-/// `/hooks/{connection}` for every connection whose manifest has a webhook. `wake` is called after every commit.
-/// `limits` says how much each connection may call.
+/// `/hooks/{connection}` for every connection whose manifest has a webhook. What is proven is kept in the store; `wake` is
+/// called after every commit, and `limits` says how much each connection may call.
 pub fn router(
     engine: &Engine,
     limits: impl Fn(&str) -> Limits,
@@ -49,10 +50,15 @@ pub fn router(
 ) -> Result<Router, String> {
     let intake = Intake::start(engine.store.clone(), engine.clock.clone(), wake);
     let intake = intake.map_err(|error| format!("the intake cannot start: {error}"))?;
+    Ok(router_into(engine, limits, Arc::new(intake)))
+}
+
+/// The same, and what is proven is kept in `log`.
+pub fn router_into(engine: &Engine, limits: impl Fn(&str) -> Limits, log: Arc<dyn Log>) -> Router {
     let hooks = engine.connections.values().filter_map(|connection| {
         let connector = connection.connector.clone().filter(|it| it.manifest().webhook.is_some())?;
         let limits = limits(connection.name.as_str());
         Some(Hook { connection: connection.name.clone(), connector, cx: connection.cx.clone(), limits })
     });
-    Ok(huiliu_webhooks::router(Hooks::new(hooks), Arc::new(IntoInbox { intake, engine: engine.clone() })))
+    huiliu_webhooks::router(Hooks::new(hooks), Arc::new(IntoInbox { log, engine: engine.clone() }))
 }

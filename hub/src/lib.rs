@@ -2,7 +2,8 @@
 //!
 //! [`cli`] is the command line, one file a command. [`config`] reads the deployment folder, [`connectors`] lists what
 //! ships, [`deployment`] puts an engine together, [`hooks`] lets webhooks in, [`import`] and [`export`] bring files in and
-//! out, [`in_force`] knows which files are in force, [`run`] keeps the stages going, [`letting_go`] forgets what is old, [`console`] shows pages, [`live`] takes a connection from observing to live,
+//! out, [`in_force`] knows which files are in force, [`intake`] opens what keeps calls before they are answered, [`run`]
+//! keeps the stages going, [`letting_go`] forgets what is old, [`console`] shows pages, [`live`] takes a connection from observing to live,
 //! [`endpoints`], [`metrics`] and [`logs`] say how it does, [`show`] answers who and why, [`demo`] plays a day with
 //! pretended systems, [`contract`] holds connectors to their promises, [`invent`] replaces people by invented ones, [`language`] is
 //! Chinese or English, [`table`] draws columns, and [`example`] and [`rules_file`] write tables of
@@ -22,6 +23,7 @@ pub mod export;
 pub mod hooks;
 pub mod import;
 pub mod in_force;
+pub mod intake;
 pub mod invent;
 pub mod language;
 pub mod letting_go;

@@ -17,7 +17,9 @@ pub enum Format {
 
 /// Begins to log. `RUST_LOG` chooses what is logged; without it, `level` and above.
 pub fn start(format: Format, level: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| level.into());
+    // The NATS client tells of every try to connect; that it fails is told once (jetstream/src/stand.rs).
+    let quiet = || EnvFilter::new(format!("{level},async_nats=off"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| quiet());
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         Format::Text => logs.with_ansi(std::io::stderr().is_terminal()).init(),

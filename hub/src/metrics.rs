@@ -10,6 +10,7 @@ use huiliu_core::engine::Engine;
 use huiliu_core::manifest::Ability;
 use huiliu_core::pipeline::reconcile;
 use huiliu_core::store::brakes;
+use huiliu_core::store::logs::LogState;
 use huiliu_core::store::meter::Meter;
 use huiliu_core::store::overview::{self, Overview};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -56,6 +57,13 @@ const fn family(name: &'static str, kind: Kind, labels: &'static [&'static str],
 /// Every family there is; hub/README.md shows them.
 pub const FAMILIES: &[Family] = &[
     family("huiliu_store_up", Kind::Gauge, &[], "1 while the store answers; the gauges below are its last answer."),
+    family(
+        "huiliu_intake_waiting",
+        Kind::Gauge,
+        &[],
+        "Messages (groups of calls) of the stream before the inbox that wait to be taken in; 0 where there is none.",
+    ),
+    family("huiliu_intake_stopped", Kind::Gauge, &[], "1 while nothing of the stream before the inbox is taken in."),
     family("huiliu_inbox_waiting", Kind::Gauge, &[], "Items of the inbox that wait to be processed."),
     family("huiliu_inbox_age_seconds", Kind::Gauge, &[], "Age of the oldest item that waits; 0 when none does."),
     family("huiliu_changes_waiting", Kind::Gauge, &[], "Changes of golden records that wait to be planned."),
@@ -70,7 +78,7 @@ pub const FAMILIES: &[Family] = &[
         "huiliu_dead_letters",
         Kind::Gauge,
         &["stage"],
-        "Items that need a person, by the stage that gave them up: import, process, fetch, push, automate.",
+        "Items that need a person, by the stage that gave them up: intake, import, process, fetch, push, automate.",
     ),
     family(
         "huiliu_drift_findings",
@@ -159,7 +167,7 @@ const ANSWER_SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0
 const DELIVERY_STATES: &[&str] = &["pending", "sending", "dead"];
 
 /// The stages that can give an item up.
-const STAGES: &[&str] = &["import", "process", "fetch", "push"];
+const STAGES: &[&str] = &["intake", "import", "process", "fetch", "push"];
 
 /// The metrics of this process over one engine. Clones share them.
 #[derive(Clone)]
@@ -244,6 +252,9 @@ impl Metrics {
 
     fn set(&self, now: &Overview) {
         let now_us = self.engine.clock.now_us();
+        metrics::gauge!("huiliu_intake_waiting").set(number(now.logs.iter().map(LogState::waiting).sum()));
+        let stopped = now.logs.iter().filter(|it| it.trouble.is_some()).count();
+        metrics::gauge!("huiliu_intake_stopped").set(number(i64::from(stopped > 0)));
         metrics::gauge!("huiliu_inbox_waiting").set(number(now.inbox_waiting));
         metrics::gauge!("huiliu_inbox_age_seconds").set(now.inbox_oldest_us.map_or(0.0, |it| seconds(now_us - it)));
         metrics::gauge!("huiliu_changes_waiting").set(number(now.changes_waiting));

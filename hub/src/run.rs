@@ -26,7 +26,7 @@ use crate::console::{self, Door};
 use crate::deployment::Deployment;
 use crate::language::Language;
 use crate::metrics::Metrics;
-use crate::{config, endpoints, hooks, letting_go};
+use crate::{config, endpoints, hooks, intake, letting_go};
 
 /// A stream is pulled this often when neither manifest nor configuration says otherwise.
 const EVERY_DEFAULT: Duration = Duration::from_secs(300);
@@ -182,7 +182,10 @@ pub async fn serve_until(
         tasks.spawn(listen(engine.clone(), connection.clone(), bells.clone(), stopped.clone()));
     }
     let heard = bells.clone();
-    let hooks = hooks::router(&engine, |name| limits(&deployment, name), move || heard.think.ring())?;
+    let way_in = intake::open(&deployment, move || heard.think.ring()).await?;
+    let hooks = hooks::router_into(&engine, |name| limits(&deployment, name), way_in.log.clone());
+    let heard = bells.clone();
+    way_in.lead_on(&mut tasks, move || heard.think.ring(), stopped.clone());
     let names = if door.is_some() { Names::Entered } else { Names::Left };
     if let Some(door) = door {
         tasks.spawn(console::serve(engine.clone(), door, bells.clone(), stopped.clone()));

@@ -69,6 +69,11 @@ impl Server {
         child.wait().expect("it ends");
     }
 
+    /// The number of its process.
+    pub fn pid(&self) -> u32 {
+        self.child().id()
+    }
+
     /// It takes calls and does nothing with them, until it is killed.
     pub fn freeze(&self) {
         let id = self.child().id().to_string();

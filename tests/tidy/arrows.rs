@@ -7,6 +7,7 @@ fn allowed(package: &str) -> &'static [&'static str] {
     match package {
         "huiliu-mappings" => &[],
         "huiliu-core" => &["huiliu-mappings"],
+        "huiliu-jetstream" => &["huiliu-core"],
         "huiliu-webhooks" | "huiliu-console" => &["huiliu-core", "huiliu-mappings"],
         // The twins speak the vendors' wire formats with the connectors' own ciphers, checked against foreign SDKs. The
         // rehearsal reads manifests, and puts patches over records as the mapping laws do.

@@ -124,7 +124,7 @@ fn configurations_parse() {
     let mut seen = 0;
     for (path, text) in ending(".md") {
         for (_, block) in blocks(&text).into_iter().filter(|(language, _)| language == "toml") {
-            if ["[connections", "[console", "[hub"].iter().any(|head| block.starts_with(head)) {
+            if ["[connections", "[console", "[hub", "[intake"].iter().any(|head| block.starts_with(head)) {
                 seen += 1;
                 if let Err(told) = huiliu_hub::config::parse(&path, &block) {
                     panic!("{told}");

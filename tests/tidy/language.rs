@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::tree::{ending, none};
 
 /// Where messages to people come from.
-const SOURCES: &[&str] = &["hub/src/", "core/src/", "mappings/src/", "connectors/file/src/"];
+const SOURCES: &[&str] = &["hub/src/", "core/src/", "mappings/src/", "connectors/file/src/", "jetstream/src/"];
 
 /// Files whose texts are not said to a person at the terminal, or not in a sentence.
 const EXCEPTIONS: &[(&str, &str)] = &[

@@ -50,4 +50,7 @@ pub enum IntakeError {
     /// The store failed. The text goes to the log, not to the sender.
     #[error("the inbox could not be written: {0}")]
     Failed(String),
+    /// What keeps calls cannot be reached. It has said so itself: once, not for every call.
+    #[error("what keeps calls cannot be reached")]
+    Away,
 }

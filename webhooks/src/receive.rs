@@ -88,6 +88,7 @@ enum Outcome {
     Full { retry_after_seconds: u32 },
     TooMany { retry_after_seconds: u32 },
     Slow,
+    Away,
     Failed(String),
 }
 
@@ -170,6 +171,7 @@ async fn keep(server: &Server, known: &Known, arrived: Arrived, reply: Reply) ->
         Ok(Ok(Appended::Repeat)) => Outcome::Repeat(reply),
         Ok(Err(IntakeError::Full { retry_after_seconds })) => Outcome::Full { retry_after_seconds },
         Ok(Err(error @ IntakeError::Failed(_))) => Outcome::Failed(error.to_string()),
+        Ok(Err(IntakeError::Away)) => Outcome::Away,
         Err(_) => Outcome::Slow,
     }
 }
@@ -266,6 +268,7 @@ impl Outcome {
             Self::Full { .. } => "full",
             Self::TooMany { .. } => "too_many",
             Self::Slow => "slow",
+            Self::Away => "away",
             Self::Failed(_) => "failed",
         }
     }
@@ -274,7 +277,7 @@ impl Outcome {
     fn log(&self, connection: &str, overload: &Calm) {
         let outcome = self.word();
         match self {
-            Self::Fresh(_) | Self::Repeat(_) | Self::Handshake(_) | Self::Form(..) | Self::Unknown => {
+            Self::Fresh(_) | Self::Repeat(_) | Self::Handshake(_) | Self::Form(..) | Self::Unknown | Self::Away => {
                 tracing::debug!(connection, outcome, "webhook answered");
             }
             Self::Refused(refusal @ Refusal::NotReady(_)) => {
@@ -332,6 +335,9 @@ impl Outcome {
             }
             Self::Slow | Self::Busy => {
                 return later(UNAVAILABLE, word, "Too busy now. Send it again later.", RETRY_AFTER_SECONDS);
+            }
+            Self::Away => {
+                return later(UNAVAILABLE, word, "Events cannot be kept now. Send it again later.", RETRY_AFTER_SECONDS);
             }
             Self::Failed(_) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "The event could not be kept. Send it again later.".to_owned())

@@ -1,10 +1,12 @@
 //! Intake: verified webhook calls into the inbox, many in one commit, each answered after it.
 //!
 //! One writer takes what waits, commits, answers all. There is no timer: while a commit is on its way to the disk the
-//! next group forms by itself.
+//! next group forms by itself. [`Log`] is the seam: another log may keep the calls before the inbox has them
+//! ([`super::log`]).
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
+use async_trait::async_trait;
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
@@ -37,6 +39,29 @@ pub enum IntakeError {
     /// The store failed.
     #[error("{0}")]
     Failed(String),
+    /// The log cannot be reached. Who keeps it has said so in the log of the program: once, not for every call.
+    #[error("{0}")]
+    Away(String),
+}
+
+/// A proven call, and the key by which a repeat of it is known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// What is to be appended to the inbox.
+    pub item: InboxItem,
+    /// A repeat of the same event has the same key.
+    pub dedupe: String,
+}
+
+/// Where calls are kept before they are answered: the store itself, or a log that the inbox is filled from.
+#[async_trait]
+pub trait Log: Send + Sync {
+    /// Returns only after the call is durable. [`Appended::Repeat`]: an earlier call with this key is durable. A log that
+    /// does not know all keys may say [`Appended::Fresh`] of a repeat; the inbox takes an event once.
+    ///
+    /// # Errors
+    /// The call was not kept, or nobody knows: the sender is to try again.
+    async fn append(&self, call: Call) -> std::result::Result<Appended, IntakeError>;
 }
 
 struct Waiting {
@@ -70,6 +95,13 @@ impl Intake {
     }
 }
 
+#[async_trait]
+impl Log for Intake {
+    async fn append(&self, call: Call) -> std::result::Result<Appended, IntakeError> {
+        Self::append(self, call.item, call.dedupe).await
+    }
+}
+
 fn write(store: &Store, clock: &Clock, receiver: &Receiver<Waiting>, wake: &dyn Fn()) {
     let mut group = Vec::new();
     while let Ok(first) = receiver.recv() {
@@ -99,12 +131,19 @@ fn write(store: &Store, clock: &Clock, receiver: &Receiver<Waiting>, wake: &dyn 
     }
 }
 
-/// Notes which events of a group are new, and appends their calls in the order in which they came.
 fn append(tx: &mut Tx<'_>, group: &[Waiting], now_us: i64) -> Result<Vec<Appended>> {
-    let events = group.iter().map(|it| (it.item.connection.as_str(), it.dedupe.as_str()));
-    let fresh = inbox::mark_seen(tx, events, now_us)?;
-    let items: Vec<&InboxItem> = group.iter().zip(&fresh).filter(|(_, new)| **new).map(|(it, _)| &it.item).collect();
-    inbox::append(tx, &items)?;
+    let calls: Vec<_> = group.iter().map(|it| (&it.item, it.dedupe.as_str())).collect();
+    let fresh = take_in(tx, &calls, now_us)?;
     point(Point::IntakeWritten);
     Ok(fresh.into_iter().map(|new| if new { Appended::Fresh } else { Appended::Repeat }).collect())
+}
+
+/// Notes which events are new, and appends their calls in the order in which they came. Says of each whether it was new.
+pub(super) fn take_in(tx: &mut Tx<'_>, calls: &[(&InboxItem, &str)], now_us: i64) -> Result<Vec<bool>> {
+    let events = calls.iter().map(|(item, dedupe)| (item.connection.as_str(), *dedupe));
+    let fresh = inbox::mark_seen(tx, events, now_us)?;
+    let items: Vec<&InboxItem> =
+        calls.iter().zip(&fresh).filter(|(_, new)| **new).map(|((item, _), _)| *item).collect();
+    inbox::append(tx, &items)?;
+    Ok(fresh)
 }

@@ -3,6 +3,7 @@
 use super::brakes::{self, Caught, Kind};
 use super::db::{Param, Result, Tx};
 use super::meter::{self, Meter};
+use super::logs::{self, LogState};
 use super::{drifts, inbox, streams};
 use crate::connection::State;
 use crate::pipeline::{plan, process};
@@ -17,6 +18,8 @@ pub struct Overview {
     pub streams: Vec<(String, String, StreamState)>,
     /// Brakes that hold arrivals back.
     pub brakes: Vec<Caught>,
+    /// Logs before the inbox, as far as they were taken in.
+    pub logs: Vec<LogState>,
     /// Items of the inbox that wait to be processed.
     pub inbox_waiting: i64,
     /// When the oldest of them arrived, microseconds since 1970 UTC.
@@ -73,6 +76,7 @@ pub fn standing(tx: &mut Tx<'_>) -> Result<Overview> {
         connections: streams::states(tx)?.into_iter().map(|(name, (state, reason))| (name, state, reason)).collect(),
         streams: streams::all(tx)?.into_iter().map(|((connection, name), state)| (connection, name, state)).collect(),
         brakes: brakes::caught(tx)?,
+        logs: logs::all(tx)?,
         inbox_waiting: tx.max("position", "inbox")?.saturating_sub(processed).max(0),
         inbox_oldest_us: tx.query_opt(oldest, &[Param::Int(processed)], |row| row.int(0))?,
         drift: drifts::counts(tx)?,

@@ -7,12 +7,15 @@ use std::process::ExitCode;
 use huiliu_core::seal::SealedVault;
 
 use super::connection;
+use crate::deployment::{self, Deployment};
 use crate::language::Language;
-use crate::{deployment, say};
+use crate::{intake, say};
 
-/// Seals a secret of a connection, read from standard input.
+/// Seals a secret of a connection, or of the intake, read from standard input.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  huiliu secret shop access_token < token.txt")]
+#[command(
+    after_help = "Examples:\n  huiliu secret shop access_token < token.txt\n  huiliu secret intake password < nats.txt"
+)]
 pub struct Args {
     /// The connection.
     connection: String,
@@ -24,16 +27,9 @@ pub struct Args {
 pub fn run(folder: &Path, args: Args, language: Language) -> Result<ExitCode, String> {
     let at = deployment::open(folder)?;
     let Args { connection: of, name } = args;
-    let known = connection(&at.engine, &of, language)?;
-    let secrets = known.connector.as_ref().map(|it| it.manifest().connector.secret.clone()).unwrap_or_default();
-    if !secrets.contains_key(&name) {
-        let names = secrets.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-        let system = &known.system;
-        return Err(say!(
-            language,
-            "`{system}` has no secret `{name}`; it has: {names}",
-            "`{system}` 没有密钥 `{name}`；它有：{names}"
-        ));
+    let is_of_intake = of == intake::SECRETS && intake::secret(&at) == Some(name.as_str());
+    if !is_of_intake {
+        is_known(&at, &of, &name, language)?;
     }
     let mut value = String::new();
     let read = std::io::stdin().take(64 << 10).read_to_string(&mut value);
@@ -49,4 +45,20 @@ pub fn run(folder: &Path, args: Args, language: Language) -> Result<ExitCode, St
     vault.put(&format!("secret.{name}"), value.trim())?;
     println!("{}", language.pick("sealed", "已封存"));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether the system of a connection has a secret of this name.
+fn is_known(at: &Deployment, of: &str, name: &str, language: Language) -> Result<(), String> {
+    let known = connection(&at.engine, of, language)?;
+    let secrets = known.connector.as_ref().map(|it| it.manifest().connector.secret.clone()).unwrap_or_default();
+    if secrets.contains_key(name) {
+        return Ok(());
+    }
+    let names = secrets.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let system = &known.system;
+    Err(say!(
+        language,
+        "`{system}` has no secret `{name}`; it has: {names}",
+        "`{system}` 没有密钥 `{name}`；它有：{names}"
+    ))
 }

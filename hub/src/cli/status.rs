@@ -10,6 +10,7 @@ use huiliu_core::store::overview::{self, Overview};
 use huiliu_core::store::streams::{self, StreamState};
 use serde_json::{Value, json};
 
+use super::intake;
 use crate::deployment::{self, Deployment};
 use crate::language::Language;
 use crate::{completeness, say, table};
@@ -77,6 +78,7 @@ fn as_json(at: &Deployment, now: &Overview, offsets: &BTreeMap<String, i64>) -> 
         "deliveries": deliveries,
         "dead_letters": letters,
         "brakes": now.brakes,
+        "intake": now.logs.iter().map(intake::as_json).collect::<Vec<_>>(),
         "inbox_waiting": now.inbox_waiting,
         "changes_waiting": now.changes_waiting,
         "fetches_waiting": now.fetches_waiting,
@@ -285,6 +287,9 @@ fn waiting(now: &Overview, language: Language) -> String {
         "\nWaiting: {inbox_waiting} in the inbox, {changes_waiting} to plan, {fetches_waiting} to fetch\n",
         "\n等待：收件箱 {inbox_waiting}，待规划 {changes_waiting}，待获取 {fetches_waiting}\n"
     );
+    for state in &now.logs {
+        text += &intake::line(state, language);
+    }
     if letters > 0 {
         text += &say!(
             language,
@@ -306,7 +311,8 @@ fn waiting(now: &Overview, language: Language) -> String {
             "{reviews_waiting} 条记录等待人工判断：`huiliu review`\n"
         );
     }
-    if letters == 0 && *reviews_waiting == 0 && now.drift.is_empty() {
+    let stopped = now.logs.iter().any(|it| it.trouble.is_some());
+    if letters == 0 && *reviews_waiting == 0 && now.drift.is_empty() && !stopped {
         text += language.pick("Nothing needs a person.\n", "没有需要人工处理的事项。\n");
     }
     text

@@ -10,6 +10,7 @@ mod day;
 #[path = "../cli/kit.rs"]
 #[allow(dead_code)] // The tests of the command line use the rest.
 mod kit;
+mod log;
 mod plans;
 mod program;
 mod webhooks;
@@ -60,6 +61,7 @@ fn fate(point: Point) -> Option<Fate> {
         Point::BackfillWritten | Point::BackfillCommitted => return None,
         Point::ReplayWritten | Point::ReplayCommitted => return None,
         Point::CommandWritten | Point::CommandCommitted => return None,
+        point if log::POINTS.contains(&point) => return None,
         point if plans::APPLY.contains(&point) || plans::UNDO.contains(&point) => return None,
         // Something must be on its way when it comes back.
         Point::RecoverWritten | Point::RecoverCommitted => vec!["attempt_committed:1".to_owned(), here],
@@ -96,7 +98,8 @@ fn a_killed_command_goes_on_when_it_is_given_again() {
         let end = day::play_then(world, |world| {
             let golden = world.golden("lei.li@example.com");
             plans::play(world);
-            let others = |point: &&Point| !plans::APPLY.contains(point) && !plans::UNDO.contains(point);
+            let elsewhere = [&plans::APPLY[..], &plans::UNDO[..], &log::POINTS[..]].concat();
+            let others = |point: &&Point| !elsewhere.contains(point);
             for point in Point::ALL.iter().filter(|point| fate(**point).is_none()).filter(others) {
                 let args: &[&str] = match point {
                     Point::BackfillWritten | Point::BackfillCommitted => &["sync", "shop", "--backfill"],
