@@ -334,7 +334,7 @@ impl Few {
             let _span = tracing::info_span!("map", from = after + 1, to = last).entered();
             expand::expand(engine, items)
         };
-        let ahead = Ahead { after, last, count, mark: None, scan: None, expanded };
+        let ahead = Ahead { after, last, count, is_cut: false, scan: None, expanded };
         let mut understood = ahead.understand(engine, &mut Reads::Within(tx))?;
         understood.write(engine, tx)?;
         Ok(Arrived::Few(Box::new(Self(understood))))
