@@ -1,3 +1,4 @@
+-- expands
 -- What was used of the calls that vendors allow, by the words of who shares them: several processes take their parts of it,
 -- and what counts for an hour or a day outlives a restart.
 CREATE TABLE budget (

@@ -1,3 +1,4 @@
+-- expands
 -- A log that stands before the inbox: how far it was taken in, written in the transaction that appended what it held.
 CREATE TABLE intake_log (
     name TEXT NOT NULL PRIMARY KEY,

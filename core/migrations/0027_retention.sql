@@ -1,3 +1,4 @@
+-- expands
 -- What arrived is kept as long as the deployment says (`[retention]` in huiliu.toml). This only adds: the former version
 -- reads and writes on as it did.
 --

@@ -13,16 +13,19 @@ use crate::connection::Connection;
 use crate::link::Word;
 use crate::store::db::{Result, StoreError, Tx};
 use crate::store::deliveries::Planned;
+use crate::store::leases::Fence;
 use crate::store::{Store, proposals};
 
 /// The running pieces of core. Clones share it.
 #[derive(Clone)]
-pub struct Engine(Arc<Inner>);
+pub struct Engine {
+    /// The durable store; in the engine of a stage, as whoever holds that stage's work.
+    pub store: Store,
+    inner: Arc<Inner>,
+}
 
 /// See [`Engine`].
 pub struct Inner {
-    /// The durable store.
-    pub store: Store,
     /// Who is who.
     pub matching: matching::Rules,
     /// What survives.
@@ -53,8 +56,8 @@ pub struct Inner {
 /// See [`Engine::take_handed`].
 #[derive(Default)]
 struct Handed {
-    /// Connections at which somebody waits for something to send.
-    at_rest: BTreeSet<String>,
+    /// Connections at which somebody waits for something to send, and what proves that it is this node's to send.
+    at_rest: BTreeMap<String, Option<Arc<Fence>>>,
     claimed: BTreeMap<String, Vec<Planned>>,
 }
 
@@ -73,7 +76,7 @@ impl std::ops::Deref for Engine {
     type Target = Inner;
 
     fn deref(&self) -> &Inner {
-        &self.0
+        &self.inner
     }
 }
 
@@ -87,8 +90,7 @@ impl Engine {
         clock: Clock,
     ) -> Self {
         let connections = connections.into_iter().map(|it| (it.name.as_str().to_owned(), it)).collect();
-        Self(Arc::new(Inner {
-            store,
+        let inner = Inner {
             matching,
             survive,
             automation: automation::Rules::default(),
@@ -101,14 +103,19 @@ impl Engine {
             files: 0.into(),
             errands: Mutex::default(),
             handed: Mutex::default(),
-        }))
+        };
+        Self { store, inner: Arc::new(inner) }
+    }
+
+    /// The same engine for the stages of a unit of work that this node holds: what they write they write under its fence.
+    pub fn under(&self, fence: Arc<Fence>) -> Self {
+        Self { store: self.store.fenced(fence), inner: self.inner.clone() }
     }
 
     /// The same with automation rules.
     pub fn automated(&self, rules: automation::Rules) -> Self {
         let connections = self.connections.clone();
-        Self(Arc::new(Inner {
-            store: self.store.clone(),
+        let inner = Inner {
             matching: self.matching.clone(),
             survive: self.survive.clone(),
             automation: rules,
@@ -121,7 +128,8 @@ impl Engine {
             files: self.files.load(Ordering::Relaxed).into(),
             errands: Mutex::default(),
             handed: Mutex::default(),
-        }))
+        };
+        Self { store: self.store.clone(), inner: Arc::new(inner) }
     }
 
     /// The same rules and connections over another store, which automates nothing.
@@ -193,11 +201,20 @@ impl Engine {
 
     /// Whoever sends to a connection has nothing to do: what is planned for it is claimed and handed over at once.
     pub fn rest(&self, connection: &str) {
-        self.handed().at_rest.insert(connection.to_owned());
+        self.handed().at_rest.insert(connection.to_owned(), self.store.fence().cloned());
     }
 
-    pub(crate) fn is_at_rest(&self, connection: &str) -> bool {
-        self.handed().at_rest.contains(connection)
+    /// Whether somebody rests at a connection, and it is still this node that sends to it: no other takes it over before
+    /// this transaction ends.
+    pub(crate) fn is_at_rest(&self, tx: &mut Tx<'_>, connection: &str) -> Result<bool> {
+        let Some(fence) = self.handed().at_rest.get(connection).cloned() else { return Ok(false) };
+        match fence.map_or(Ok(()), |fence| fence.check(tx)) {
+            Err(StoreError::TakenOver(_)) => {
+                self.handed().at_rest.remove(connection);
+                Ok(false)
+            }
+            checked => checked.map(|()| true),
+        }
     }
 
     /// Hands over what was claimed for a connection at rest; nothing more is until it rests again.
@@ -258,7 +275,8 @@ impl Engine {
         self.mended.swap(false, Ordering::Relaxed)
     }
 
-    /// Takes the turn to compute meaning.
+    /// Takes the turn to compute meaning, in this process. Other processes are kept away by [`Store::alone`], or by the lock
+    /// with which a transaction begins that reads all it needs itself.
     pub fn meaning(&self) -> MutexGuard<'_, ()> {
         // The mutex guards no data: after a panic the next holder reads everything anew from the store.
         self.meaning.lock().unwrap_or_else(PoisonError::into_inner)

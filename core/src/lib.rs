@@ -7,7 +7,7 @@
 //! into deliveries; `automate` does what rules want of them; `push` carries deliveries out; `reconcile` compares all the time what systems show with what is held; `index`
 //! makes customers findable by name. [`store`] holds the only SQL of the workspace, [`secrets`] the secret values, [`seal`]
 //! keeps them at rest, [`quota`] spaces the calls, [`clock`] is the time and [`offset`] how far a system's is from it,
-//! [`engine`] is what all stages need, [`explain`] answers who and why, [`conflict`] what two systems said differently,
+//! [`engine`] is what all stages need, a [`node`] one of several processes that share a store, [`explain`] answers who and why, [`conflict`] what two systems said differently,
 //! [`drift`] what a system changed in the form of its records, [`automation`] what rules did and would have done,
 //! [`rehearsal`] says what records would lead to, [`retry`] runs what a
 //! person has mended, [`retention`] lets go of what is old, [`replay`] reads what is kept through today's rules, and a [`proposal`] is a replay that is planned
@@ -26,6 +26,7 @@ pub mod engine;
 pub mod explain;
 pub mod link;
 pub mod manifest;
+pub mod node;
 pub mod offset;
 pub mod pipeline;
 pub mod proposal;

@@ -104,6 +104,11 @@ impl ClockOffset {
         ((now_us - kept_us).abs() > SLACK_US || (now_us == 0 && kept_us != 0)).then_some(now_us)
     }
 
+    /// Another node measures it, and the store holds this: what was measured here is older.
+    pub fn follow(&self, us: i64) {
+        *self.state() = State { known_us: us, kept_us: us, ..State::default() };
+    }
+
     /// The store holds this one.
     pub fn kept(&self, us: i64) {
         self.state().kept_us = us;

@@ -11,6 +11,15 @@ pub mod push;
 pub mod reconcile;
 pub mod think;
 
+/// Before something leaves the machine: fails if another node may be at it by now, because this one stood still.
+async fn stand(engine: &crate::engine::Engine) -> crate::store::db::Result<()> {
+    if engine.store.fence().is_none_or(|fence| fence.is_sure()) {
+        return Ok(());
+    }
+    let store = engine.store.clone();
+    blocking(move || crate::store::leases::stand(&store)).await
+}
+
 /// Runs store work on a thread made for blocking, so that no network task waits behind a disk.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> crate::store::db::Result<T> + Send + 'static,

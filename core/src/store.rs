@@ -17,6 +17,7 @@ pub mod drifts;
 pub mod firings;
 pub mod goldens;
 pub mod inbox;
+pub mod leases;
 pub mod lessons;
 pub mod links;
 pub mod logs;

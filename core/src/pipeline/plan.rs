@@ -24,7 +24,7 @@ use crate::drift;
 use crate::engine::{Engine, Errand};
 use crate::link::Link;
 use crate::manifest::Ability;
-use crate::pipeline::process::{self, of_all};
+use crate::pipeline::process::{self, MEANING_LOCK, of_all};
 use crate::pipeline::push::{doubt, taken};
 use crate::store::db::{Result, Tx};
 use crate::store::deliveries::{self, Planned};
@@ -56,6 +56,8 @@ pub fn batch(engine: &Engine) -> Result<(usize, usize)> {
         return Ok((0, 0));
     }
     let (read, planned) = engine.store.write(|tx| {
+        // What is owed follows from links that processing and answers change.
+        tx.lock(MEANING_LOCK)?;
         tx.lock(PLAN_LOCK)?;
         engine.check_files(tx)?;
         if inbox::progress(tx, POSITION)? != position {
@@ -158,6 +160,7 @@ fn released(engine: &Engine, tx: &mut Tx<'_>) -> Result<Option<(String, String, 
 
 /// Plans creates that waited, a page of golden records at a time; says how many it looked at, and what it queued.
 fn catch_up(engine: &Engine, tx: &mut Tx<'_>) -> Result<(usize, Vec<Planned>)> {
+    tx.lock(MEANING_LOCK)?;
     tx.lock(PLAN_LOCK)?;
     let Some((name, stream, after)) = released(engine, tx)? else { return Ok((0, Vec::new())) };
     let Some(connection) = engine.connections.get(&name) else { return Ok((0, Vec::new())) };

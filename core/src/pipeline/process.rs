@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::crash::{Point, point};
 use crate::engine::{Engine, Errand};
 use crate::store::blocks::Pace;
-use crate::store::db::{Result, Tx};
+use crate::store::db::{Alone, Result, Tx};
 use crate::store::deliveries::doubt;
 use crate::store::inbox::{InboxItem, ItemKind};
 pub(crate) use crate::store::links::MEANING_LOCK;
@@ -78,7 +78,8 @@ pub fn batch(engine: &Engine) -> Result<Processed> {
             return Ok(total);
         };
         let is_cut = ahead.is_cut;
-        let Some((done, _)) = ahead.settle(engine, basis)? else { continue };
+        let settled = engine.store.alone(MEANING_LOCK, |alone| ahead.settle(engine, basis, alone))?;
+        let Some((done, _)) = settled else { continue };
         total.add(&done);
         // What follows a cut belongs to the same turn, as far as turns go.
         if !is_cut || i64::try_from(total.items).is_ok_and(|items| items >= BATCH_ITEMS) {
@@ -122,7 +123,8 @@ pub fn drain(engine: &Engine, each: &mut dyn FnMut(&Processed)) -> Result<()> {
                 drop(old);
                 found
             });
-            (current.settle(engine, basis), following.join())
+            let settled = engine.store.alone(MEANING_LOCK, |alone| current.settle(engine, basis, alone));
+            (settled, following.join())
         });
         blocks::tidy(&engine.store, Pace::BUSY)?;
         if let Some((done, old)) = settled? {
@@ -144,7 +146,8 @@ pub(crate) fn rehearse(engine: &Engine, from: &Store) -> Result<Processed> {
         let basis = engine.store.read(basis)?;
         let Some(ahead) = Ahead::look(engine, basis.0, BATCH_ITEMS)? else { return Ok(Processed::default()) };
         lend::lend(from, &engine.store, &ahead.expanded.arrivals)?;
-        if let Some((done, _)) = ahead.settle(engine, basis)? {
+        let settled = engine.store.alone(MEANING_LOCK, |alone| ahead.settle(engine, basis, alone))?;
+        if let Some((done, _)) = settled {
             blocks::tidy(&engine.store, Pace::BUSY)?;
             return Ok(done);
         }
@@ -201,9 +204,14 @@ impl Ahead {
 
     /// Matches, merges and writes the batch together with the stage's position. None: another node did it meanwhile,
     /// or a steward moved what it stands on; nothing was written.
-    fn settle(self, engine: &Engine, basis_was: (i64, i64)) -> Result<Option<(Processed, (Batch, Settled))>> {
+    fn settle(
+        self,
+        engine: &Engine,
+        basis_was: (i64, i64),
+        alone: Alone<'_>,
+    ) -> Result<Option<(Processed, (Batch, Settled))>> {
         let mut understood = self.understand(engine, &mut Reads::Apart)?;
-        let written = engine.store.write(|tx| {
+        let written = alone.write(|tx| {
             tx.lock(MEANING_LOCK)?;
             engine.check_files(tx)?;
             if basis(tx)? != basis_was {

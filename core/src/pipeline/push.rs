@@ -53,6 +53,26 @@ pub fn recover(engine: &Engine) -> Result<u64> {
     Ok(recovered)
 }
 
+/// The same for one connection, by whoever takes it over: until then somebody else sent to it, who is dead, or who stands
+/// still and sends nothing any more. What this node did not send earlier, or whose answers it did not store, is among them.
+pub fn take_up(engine: &Engine, connection: &Connection) -> Result<u64> {
+    let name = connection.name.as_str();
+    engine.forget_unanswered(name);
+    drop(engine.take_handed(name));
+    let recovered = engine.store.write(|tx| {
+        let numbers = deliveries::sending_to(tx, name)?;
+        let recovered = give_back(engine, tx, [connection], &numbers)?;
+        if recovered > 0 {
+            point(Point::RecoverWritten);
+        }
+        Ok(recovered)
+    })?;
+    if recovered > 0 {
+        point(Point::RecoverCommitted);
+    }
+    Ok(recovered)
+}
+
 /// Lets deliveries of these connections wait again whose answers nobody knows.
 fn give_back<'a>(
     engine: &Engine,
@@ -138,7 +158,7 @@ pub(super) fn claim_along(
     let mut all = Vec::new();
     for connection in whose.into_iter().filter_map(|name| engine.connections.get(name)) {
         let name = connection.name.as_str();
-        if connection.connector.is_some() && engine.is_at_rest(name) {
+        if connection.connector.is_some() && engine.is_at_rest(tx, name)? {
             let claimed = claim(engine, tx, connection, claims_most(connection))?;
             if !claimed.is_empty() {
                 all.push((name.to_owned(), claimed));

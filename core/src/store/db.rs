@@ -3,21 +3,30 @@
 //! Statements are written once, with `?1` for parameters. `{keys:ti}` stands for a table of keys `k0` (text), `k1`
 //! (integer), … that travels as one JSON parameter, always `?1`, so that every lookup is one query for a whole batch.
 
+mod alone;
+mod bells;
 mod gate;
 mod insert;
+mod migrations;
 pub mod partitions;
+mod pool;
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use postgres::types::{ToSql, Type};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 
 use super::blocks::Tail;
+use super::leases::Fence;
+pub use alone::Alone;
+pub use bells::Bell;
 use gate::Gate;
 pub use insert::{Col, Insert};
+pub use pool::{Known, server_name};
+use pool::{Pool, Session};
 
 /// The store failed. The text says where and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +46,9 @@ pub enum StoreError {
     /// A plan was applied or taken back; nothing was written.
     #[error("other files are in force by now: start this process again, by them")]
     Superseded,
+    /// Another node has taken the work over; nothing was written.
+    #[error("another node has taken {0} over: nothing of it is written here any more")]
+    TakenOver(String),
     /// The store cannot be opened.
     #[error("{0}")]
     Open(String),
@@ -183,7 +195,7 @@ pub enum Tx<'a> {
     /// On `SQLite`.
     Sqlite(rusqlite::Transaction<'a>),
     /// On Postgres.
-    Postgres(postgres::Transaction<'a>, &'a mut HashMap<String, postgres::Statement>),
+    Postgres(postgres::Transaction<'a>, &'a mut Known),
 }
 
 impl Tx<'_> {
@@ -204,8 +216,8 @@ impl Tx<'_> {
                 }
                 Ok(found)
             }
-            Self::Postgres(tx, statements) => {
-                let statement = prepared(tx, statements, sql)?;
+            Self::Postgres(tx, known) => {
+                let statement = prepared(tx, known, sql)?;
                 let values = postgres_values(params, statement.params());
                 let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(AsRef::as_ref).collect();
                 tx.query(&statement, &values)?.iter().map(|row| read(&Row::Postgres(row))).collect()
@@ -273,8 +285,8 @@ impl Tx<'_> {
     pub fn execute(&mut self, sql: &str, params: &[Param<'_>]) -> Result<u64> {
         match self {
             Self::Sqlite(tx) => Ok(tx.prepare_cached(sql)?.execute(rusqlite::params_from_iter(params))? as u64),
-            Self::Postgres(tx, statements) => {
-                let statement = prepared(tx, statements, sql)?;
+            Self::Postgres(tx, known) => {
+                let statement = prepared(tx, known, sql)?;
                 let values = postgres_values(params, statement.params());
                 let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(AsRef::as_ref).collect();
                 Ok(tx.execute(&statement, &values)?)
@@ -297,18 +309,6 @@ impl Tx<'_> {
         }
     }
 
-    /// Whether the schema is the one that this version knows; another version may have moved it on meanwhile.
-    pub fn schema_is_current(&mut self) -> Result<()> {
-        let done = self.max("number", "migration")?;
-        if usize::try_from(done).is_ok_and(|done| done == MIGRATIONS.len()) {
-            return Ok(());
-        }
-        Err(StoreError::Open(format!(
-            "the store has schema {done}, this version knows {}: restart with the version that wrote it",
-            MIGRATIONS.len()
-        )))
-    }
-
     fn batch(&mut self, sql: &str) -> Result<()> {
         match self {
             Self::Sqlite(tx) => Ok(tx.execute_batch(sql)?),
@@ -317,12 +317,8 @@ impl Tx<'_> {
     }
 }
 
-fn prepared(
-    tx: &mut postgres::Transaction<'_>,
-    statements: &mut HashMap<String, postgres::Statement>,
-    sql: &str,
-) -> Result<postgres::Statement> {
-    if let Some(known) = statements.get(sql) {
+fn prepared(tx: &mut postgres::Transaction<'_>, known: &mut Known, sql: &str) -> Result<postgres::Statement> {
+    if let Some(known) = known.statements.get(sql) {
         return Ok(known.clone());
     }
     let mut text = String::with_capacity(sql.len());
@@ -331,7 +327,7 @@ fn prepared(
         text.push(if c == '?' && rest.peek().is_some_and(char::is_ascii_digit) { '$' } else { c });
     }
     let statement = tx.prepare(&text)?;
-    statements.insert(sql.to_owned(), statement.clone());
+    known.statements.insert(sql.to_owned(), statement.clone());
     Ok(statement)
 }
 
@@ -354,25 +350,34 @@ fn postgres_values(params: &[Param<'_>], types: &[Type]) -> Vec<Box<dyn ToSql + 
         .collect()
 }
 
-struct PostgresConnection {
-    client: postgres::Client,
-    statements: HashMap<String, postgres::Statement>,
-}
-
 enum Backend {
     Sqlite { path: PathBuf, writer: Gate<rusqlite::Connection>, readers: Mutex<Vec<rusqlite::Connection>> },
-    Postgres { config: Box<postgres::Config>, tls: postgres_tls::Tls, idle: Mutex<Vec<PostgresConnection>> },
+    Postgres(Pool),
+}
+
+/// What all clones of a store share.
+struct Shared {
+    backend: Backend,
+    /// See [`Store::node`].
+    node: String,
+    /// Whether somebody may listen to what is rung here.
+    is_heard: AtomicBool,
 }
 
 /// The durable store. Clones share it.
 #[derive(Clone)]
-pub struct Store(Arc<Backend>, Arc<Tail>);
+pub struct Store {
+    shared: Arc<Shared>,
+    tail: Arc<Tail>,
+    /// What is written through this handle is written by whoever holds this.
+    fence: Option<Arc<Fence>>,
+}
 
 /// Pages of the writer of a hub that serves, in MiB, where nobody says otherwise: all else that it has takes some 50 MiB
 /// while it is busy. The system's own cache of the file stands behind it.
 pub const SERVING_CACHE_MIB: u32 = 16;
 
-/// Idle connections kept for reuse; the stages use at most this many at once (process, plan, push, intake, console).
+/// Readers of `SQLite` kept for reuse.
 const IDLE_MAX: usize = 6;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -381,27 +386,70 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Store {
-    /// Opens `sqlite:PATH` or `postgres://…`, and brings the schema up to date.
+    /// Opens `sqlite:PATH` or `postgres://…`, and brings the schema up to date. `?connections=N` at the end of a Postgres URL
+    /// bounds the connections that are open at once.
     pub fn open(url: &str) -> Result<Self> {
+        let node = new_name()?;
         let backend = if let Some(path) = url.strip_prefix("sqlite:") {
             let path = PathBuf::from(path);
             let writer = open_sqlite(&path, false)?;
             Backend::Sqlite { path, writer: Gate::new(writer), readers: Mutex::default() }
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            let config = url.parse::<postgres::Config>().map_err(|_| {
-                StoreError::Open(
-                    "store: not a Postgres URL; write postgres://user:password@host:5432/database".to_owned(),
-                )
-            })?;
-            Backend::Postgres { config: Box::new(config), tls: postgres_tls::tls()?, idle: Mutex::default() }
+            Backend::Postgres(Pool::new(url, &node)?)
         } else {
             return Err(StoreError::Open(
                 "store: write sqlite:PATH for a file, or postgres://user:password@host:5432/database".to_owned(),
             ));
         };
-        let store = Self(Arc::new(backend), Arc::default());
+        let store = Self {
+            shared: Arc::new(Shared { backend, node, is_heard: true.into() }),
+            tail: Arc::default(),
+            fence: None,
+        };
         store.migrate()?;
         Ok(store)
+    }
+
+    /// The name of this process among those that share the store: made by chance, another one at each start.
+    pub fn node(&self) -> &str {
+        &self.shared.node
+    }
+
+    /// The same store for whoever holds a unit of work: nothing is written through it any more once another node has
+    /// taken the work over ([`StoreError::TakenOver`]). For Postgres.
+    pub fn fenced(&self, fence: Arc<Fence>) -> Self {
+        Self { fence: Some(fence), ..self.clone() }
+    }
+
+    /// Whether other processes may listen: where there are none, nothing is rung.
+    pub fn set_heard(&self, is_heard: bool) {
+        self.shared.is_heard.store(is_heard, Ordering::Relaxed);
+    }
+
+    /// Keeps other processes from serving the same file, as long as the answer is kept; the system forgets it with the process.
+    /// On Postgres several share the work.
+    ///
+    /// # Errors
+    /// Another process serves it.
+    pub fn serve_alone(&self) -> Result<Option<std::fs::File>> {
+        let Backend::Sqlite { path, .. } = &self.shared.backend else { return Ok(None) };
+        let mut lock = path.clone().into_os_string();
+        lock.push("-serving");
+        let told = |error: &dyn std::fmt::Display| StoreError::Open(format!("{}: {error}", lock.display()));
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(&lock).map_err(|error| told(&error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::Open(format!(
+                "another process serves {} already: stop it first; several share the work on Postgres (hub.store)",
+                path.display()
+            ))),
+            Err(std::fs::TryLockError::Error(error)) => Err(told(&error)),
+        }
+    }
+
+    /// What is held by whoever writes through this handle.
+    pub fn fence(&self) -> Option<&Arc<Fence>> {
+        self.fence.as_ref()
     }
 
     /// Bounds the pages that the writer on `SQLite` keeps in memory to what a program that runs for long, beside others, may
@@ -412,68 +460,68 @@ impl Store {
 
     /// As [`Store::keep_small`], with so many MiB.
     pub fn keep_within(&self, mib: u32) -> Result<()> {
-        match &*self.0 {
+        match &self.shared.backend {
             Backend::Sqlite { writer, .. } => {
                 let kib = u64::from(mib) << 10;
                 Ok(writer.pass().execute_batch(&format!("PRAGMA cache_size = -{kib}"))?)
             }
-            Backend::Postgres { .. } => Ok(()),
+            Backend::Postgres(_) => Ok(()),
         }
     }
 
     /// The same store as a program that starts anew finds it: whatever was in memory only is gone. For a simulated crash.
     pub fn afresh(&self) -> Self {
-        Self(self.0.clone(), Arc::default())
+        Self { tail: Arc::default(), ..self.clone() }
     }
 
     /// `sqlite` or `postgres`.
     pub fn kind(&self) -> &'static str {
-        match *self.0 {
+        match self.shared.backend {
             Backend::Sqlite { .. } => "sqlite",
-            Backend::Postgres { .. } => "postgres",
+            Backend::Postgres(_) => "postgres",
         }
     }
 
     /// The blocks that are not in their tree yet.
     pub fn tail(&self) -> &Tail {
-        &self.1
+        &self.tail
     }
 
     /// Runs one writing transaction: commits if `work` returns Ok, else nothing happened.
     pub fn write<T>(&self, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
-        match &*self.0 {
+        match &self.shared.backend {
             Backend::Sqlite { writer, .. } => {
                 let mut connection = writer.pass();
                 let tx = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
                 finish(Tx::Sqlite(tx), work)
             }
-            Backend::Postgres { .. } => self.postgres(work),
+            Backend::Postgres(pool) => pool.with(|session| self.written(session, work)),
         }
     }
 
     /// As [`Store::write`], before all who wait for that: somebody waits for the answer.
     pub fn write_first<T>(&self, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
-        match &*self.0 {
+        match &self.shared.backend {
             Backend::Sqlite { writer, .. } => {
                 let mut connection = writer.pass_first();
                 let tx = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
                 finish(Tx::Sqlite(tx), work)
             }
-            Backend::Postgres { .. } => self.postgres(work),
+            Backend::Postgres(pool) => pool.with(|session| self.written(session, work)),
         }
     }
 
     /// Whether somebody who answers callers is likely to want to write soon, and would wait for a long transaction.
     pub fn is_pressed(&self) -> bool {
-        match &*self.0 {
+        match &self.shared.backend {
             Backend::Sqlite { writer, .. } => writer.is_pressed(),
-            Backend::Postgres { .. } => false,
+            Backend::Postgres(_) => false,
         }
     }
 
     /// Runs reads on one snapshot, beside the writer.
     pub fn read<T>(&self, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
-        match &*self.0 {
+        match &self.shared.backend {
             Backend::Sqlite { path, readers, .. } => {
                 let known = lock(readers).pop();
                 let mut connection = match known {
@@ -487,93 +535,48 @@ impl Store {
                 }
                 result
             }
-            Backend::Postgres { .. } => self.postgres(work),
+            Backend::Postgres(pool) => pool.with(|session| snapshot(session, work)),
         }
     }
 
     /// As [`Store::read`], for many keys all over large tables: on `SQLite` through the writer's connection, whose cache
     /// survives commits, where a reader's starts empty after each. Writers wait meanwhile.
     pub fn read_warm<T>(&self, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
-        match &*self.0 {
+        match &self.shared.backend {
             Backend::Sqlite { writer, .. } => finish(Tx::Sqlite(writer.pass().transaction()?), work),
-            Backend::Postgres { .. } => self.postgres(work),
+            Backend::Postgres(pool) => pool.with(|session| snapshot(session, work)),
         }
     }
 
-    fn postgres<T>(&self, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
-        let Backend::Postgres { config, tls, idle } = &*self.0 else {
-            return Err(StoreError::Open("not a Postgres store".to_owned()));
-        };
-        let known = lock(idle).pop();
-        let mut connection = match known.filter(|connection| !connection.client.is_closed()) {
-            Some(connection) => connection,
-            None => PostgresConnection { client: config.connect(tls.clone())?, statements: HashMap::new() },
-        };
-        let tx = connection.client.transaction()?;
-        let result = finish(Tx::Postgres(tx, &mut connection.statements), work);
-        let mut idle = lock(idle);
-        if idle.len() < IDLE_MAX {
-            idle.push(connection);
-        }
-        result
+    /// One writing transaction on Postgres: as whoever holds what this handle is for, if it is for something.
+    fn written<T>(&self, session: &mut Session, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+        Alone::Begun(self, self.begun(session)?).write(work)
     }
 
-    fn migrate(&self) -> Result<()> {
-        let sqlite = matches!(*self.0, Backend::Sqlite { .. });
-        self.write(|tx| {
-            tx.lock(MIGRATION_LOCK)?;
-            tx.batch("CREATE TABLE IF NOT EXISTS migration (number BIGINT PRIMARY KEY)")?;
-            let done = tx.max("number", "migration")?;
-            for (number, text) in (1i64..).zip(MIGRATIONS) {
-                if number > done {
-                    let (serial, blob, clustered) = if sqlite {
-                        ("INTEGER PRIMARY KEY AUTOINCREMENT", "BLOB", " WITHOUT ROWID")
-                    } else {
-                        ("BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY", "BYTEA", "")
-                    };
-                    let (both, postgres) = text.split_once("{postgres}").unwrap_or((text, ""));
-                    let text = if sqlite { both.to_owned() } else { format!("{both}{postgres}") };
-                    let text =
-                        text.replace("{serial}", serial).replace("{blob}", blob).replace("{clustered}", clustered);
-                    tx.batch(&text)?;
-                    tx.execute("INSERT INTO migration (number) VALUES (?1)", &[Param::Int(number)])?;
-                }
-            }
-            if usize::try_from(done).is_ok_and(|done| done > MIGRATIONS.len()) {
-                return Err(StoreError::Open(format!(
-                    "the store has schema {done}, this version knows {}: run the newer version that wrote it",
-                    MIGRATIONS.len()
-                )));
-            }
-            Ok(())
-        })
+    fn begun<'s>(&self, session: &'s mut Session) -> Result<Tx<'s>> {
+        let tx = session.client.transaction()?;
+        let mut tx = Tx::Postgres(tx, &mut session.known);
+        tx.forget_bells();
+        if let Some(fence) = &self.fence {
+            fence.check(&mut tx)?;
+        }
+        Ok(tx)
     }
 }
 
-/// Numbered, applied once each, in order.
-const MIGRATIONS: &[&str] = &[
-    include_str!("../../migrations/0001_spine.sql"),
-    include_str!("../../migrations/0002_stewards.sql"),
-    include_str!("../../migrations/0003_scans.sql"),
-    include_str!("../../migrations/0004_homes.sql"),
-    include_str!("../../migrations/0005_replay.sql"),
-    include_str!("../../migrations/0006_block_run.sql"),
-    include_str!("../../migrations/0007_console.sql"),
-    include_str!("../../migrations/0008_holds.sql"),
-    include_str!("../../migrations/0011_reconcile.sql"),
-    include_str!("../../migrations/0013_conflicts.sql"),
-    include_str!("../../migrations/0014_drift.sql"),
-    include_str!("../../migrations/0015_brakes.sql"),
-    include_str!("../../migrations/0017_automation.sql"),
-    include_str!("../../migrations/0018_doubt.sql"),
-    include_str!("../../migrations/0019_proposals.sql"),
-    include_str!("../../migrations/0020_undone.sql"),
-    include_str!("../../migrations/0021_contests.sql"),
-    include_str!("../../migrations/0027_retention.sql"),
-    include_str!("../../migrations/0023_budgets.sql"),
-    include_str!("../../migrations/0025_intake_log.sql"),
-];
-const MIGRATION_LOCK: i64 = 0x6875_696c_6975;
+/// Reads on one snapshot of Postgres.
+fn snapshot<T>(session: &mut Session, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+    let begun = session.client.build_transaction().isolation_level(postgres::IsolationLevel::RepeatableRead);
+    let tx = begun.read_only(true).start()?;
+    finish(Tx::Postgres(tx, &mut session.known), work)
+}
+
+/// Eight letters that no other process has.
+fn new_name() -> Result<String> {
+    let mut bytes = [0; 4];
+    getrandom::fill(&mut bytes).map_err(|error| StoreError::Open(format!("no randomness for a name: {error}")))?;
+    Ok(hex::encode(bytes))
+}
 
 fn finish<T>(mut tx: Tx<'_>, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
     let result = work(&mut tx)?;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use huiliu_mappings::value::Fields;
 
-use super::db::{Col, Insert, Keys, Param, Result, Row, Tx};
+use super::db::{Bell, Col, Insert, Keys, Param, Result, Row, Tx};
 use super::traffic;
 use crate::connector::{Delivery, Operation, Version};
 use crate::link::{Link, LinkKey};
@@ -97,6 +97,7 @@ const DELIVERY: Insert = Insert {
 /// Queues deliveries.
 pub fn put(tx: &mut Tx<'_>, planned: &[Planned], now_us: i64) -> Result<()> {
     for one in planned {
+        tx.ring(Bell::Tend(one.connection.clone()));
         let delivery = &one.delivery;
         let fields = serde_json::to_string(&one.fields)?;
         let body = delivery.body.to_string();
@@ -342,6 +343,12 @@ pub fn sending(tx: &mut Tx<'_>) -> Result<BTreeSet<i64>> {
     Ok(numbers.into_iter().collect())
 }
 
+/// The numbers of what is being sent to one connection.
+pub fn sending_to(tx: &mut Tx<'_>, connection: &str) -> Result<BTreeSet<i64>> {
+    let sql = "SELECT id FROM delivery WHERE state = 'sending' AND connection = ?1";
+    Ok(tx.query(sql, &[Param::Text(connection)], |row| row.int(0))?.into_iter().collect())
+}
+
 /// What of these was being sent, and nobody knows what became of it, is pending again, with the same idempotency key.
 /// Creates of these streams (connection, stream, instant) are not tried again before an instant of their own.
 pub fn give_back(tx: &mut Tx<'_>, numbers: &BTreeSet<i64>, creates: &[(&str, &str, i64)], now_us: i64) -> Result<u64> {
@@ -369,6 +376,7 @@ pub fn give_back(tx: &mut Tx<'_>, numbers: &BTreeSet<i64>, creates: &[(&str, &st
 
 /// Makes a dead delivery pending again; what it has to wait for it still waits for.
 pub fn revive(tx: &mut Tx<'_>, number: i64, now_us: i64) -> Result<u64> {
+    tx.ring(Bell::All);
     tx.execute(
         "UPDATE delivery SET state = 'pending', due_us = CASE WHEN due_us > ?2 THEN due_us ELSE ?2 END
          WHERE id = ?1 AND state = 'dead'",

@@ -3,8 +3,8 @@
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
-use super::db::{Col, Insert, Keys, Param, Result, Row, Tx};
-use super::traffic;
+use super::db::{Bell, Col, Insert, Keys, Param, Result, Row, Tx};
+use super::{stewards, traffic};
 
 /// One arrival, ready to be appended or as read back.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -100,6 +100,7 @@ const APPEND_LOCK: i64 = 0x696e_626f_7801;
 /// Appends items in order.
 pub fn append<I: Borrow<InboxItem>>(tx: &mut Tx<'_>, items: &[I]) -> Result<()> {
     tx.lock(APPEND_LOCK)?;
+    tx.ring(Bell::Think);
     let mut cells = Vec::with_capacity(items.len() * APPEND.columns.len());
     for item in items.iter().map(Borrow::<InboxItem>::borrow) {
         cells.extend_from_slice(&[
@@ -221,6 +222,10 @@ const PROGRESS: Insert = Insert {
 
 /// Moves a stage: only in the transaction that holds its work.
 pub fn set_progress(tx: &mut Tx<'_>, name: &str, position: i64) -> Result<()> {
+    if name == stewards::COMMANDS {
+        // Whoever makes void what others think has changed what they are to think about.
+        tx.ring(Bell::Think);
+    }
     tx.insert(&PROGRESS, &[Param::Text(name), Param::Int(position)]).map(|_| ())
 }
 
@@ -264,6 +269,7 @@ const FETCH: Insert = Insert {
 pub fn ask_fetch(tx: &mut Tx<'_>, keys: &[(String, String, String, i64)], now_us: i64) -> Result<()> {
     let mut cells = Vec::with_capacity(keys.len() * FETCH.columns.len());
     for (connection, stream, id, cause) in keys {
+        tx.ring(Bell::Tend(connection.clone()));
         cells.extend_from_slice(&[
             Param::Text(connection),
             Param::Text(stream),

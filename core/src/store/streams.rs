@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::db::{Col, Insert, Keys, Param, Result, Tx};
+use super::db::{Bell, Col, Insert, Keys, Param, Result, Tx};
 use crate::connection::State;
 
 /// Makes a connection known: it observes first.
@@ -37,6 +37,7 @@ pub fn owed(tx: &mut Tx<'_>) -> Result<BTreeSet<String>> {
 
 /// Sets a connection's state; a pause remembers what to return to.
 pub fn set_state(tx: &mut Tx<'_>, connection: &str, state: State, reason: Option<&str>, now_us: i64) -> Result<u64> {
+    tx.ring(Bell::All);
     tx.execute(
         "UPDATE connection SET resume = CASE WHEN state = 'paused' THEN resume ELSE state END, state = ?2, reason = ?3,
          changed_us = ?4 WHERE name = ?1",
@@ -46,6 +47,7 @@ pub fn set_state(tx: &mut Tx<'_>, connection: &str, state: State, reason: Option
 
 /// Ends a pause.
 pub fn resume(tx: &mut Tx<'_>, connection: &str, now_us: i64) -> Result<u64> {
+    tx.ring(Bell::All);
     tx.execute(
         "UPDATE connection SET state = resume, reason = NULL, changed_us = ?2 WHERE name = ?1 AND state = 'paused'",
         &[Param::Text(connection), Param::Int(now_us)],
@@ -326,6 +328,7 @@ pub fn put(tx: &mut Tx<'_>, connection: &str, stream: &str, state: &StreamState)
 
 /// Brings the next pull of streams (connection, stream) forward to now: their systems say that something changed there.
 pub fn bring_forward(tx: &mut Tx<'_>, streams: &BTreeSet<(String, String)>, now_us: i64) -> Result<u64> {
+    streams.iter().for_each(|(connection, _)| tx.ring(Bell::Read(connection.clone())));
     let keys = Keys::texts(streams.iter().map(|(connection, stream)| [connection.as_str(), stream.as_str()]));
     tx.execute_keys(
         "UPDATE stream_state SET due_us = ?2 WHERE due_us > ?2

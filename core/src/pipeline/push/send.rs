@@ -14,7 +14,7 @@ use crate::connector::{Connector, ConnectorError, Delivery, Operation, Receipt, 
 use crate::crash::{Point, point};
 use crate::engine::Engine;
 use crate::manifest::Manifest;
-use crate::pipeline::blocking;
+use crate::pipeline::{blocking, stand};
 use crate::store::db::{Result, StoreError};
 use crate::store::deliveries::Planned;
 use crate::store::streams::Errands;
@@ -98,6 +98,9 @@ impl Round<'_> {
         let mut keeping: Option<Keeping> = None;
         let mut failed: Option<StoreError> = None;
         loop {
+            if failed.is_none() && !self.waiting.is_empty() {
+                failed = stand(engine).await.err();
+            }
             // Where answers are not kept nothing more is begun.
             while failed.is_none()
                 && flying.len() < at_once

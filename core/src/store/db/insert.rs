@@ -77,8 +77,8 @@ impl Tx<'_> {
                 }
                 Ok(changed)
             }
-            Self::Postgres(tx, statements) => {
-                let statement = prepared(tx, statements, &insert.a_set())?;
+            Self::Postgres(tx, known) => {
+                let statement = prepared(tx, known, &insert.a_set())?;
                 let columns = insert.sets(cells);
                 let values: Vec<&(dyn ToSql + Sync)> = columns.iter().map(AsRef::as_ref).collect();
                 Ok(tx.execute(&statement, &values)?)
@@ -95,10 +95,10 @@ impl Tx<'_> {
                 let mut statement = tx.prepare_cached(&insert.a_row())?;
                 rows.map(|row| Ok(statement.execute(rusqlite::params_from_iter(row))? == 1)).collect()
             }
-            Self::Postgres(tx, statements) => {
+            Self::Postgres(tx, known) => {
                 let [(first, _), (second, _), ..] = insert.columns else { return Ok(Vec::new()) };
                 let sql = format!("{} RETURNING {first}, {second}", insert.a_set());
-                let statement = prepared(tx, statements, &sql)?;
+                let statement = prepared(tx, known, &sql)?;
                 let columns = insert.sets(cells);
                 let values: Vec<&(dyn ToSql + Sync)> = columns.iter().map(AsRef::as_ref).collect();
                 let mut fresh = HashSet::new();

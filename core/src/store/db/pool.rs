@@ -1,0 +1,207 @@
+//! The connections to Postgres: so many at most, kept for reuse, and known to the server by the process that has them.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::{Bell, Result, StoreError, postgres_tls};
+
+/// Connections kept open while nobody needs them.
+const IDLE_MAX: usize = 6;
+
+/// Connections open at once, unless the URL says otherwise (`connections=`). A server takes 100 by default: that is six
+/// processes. More would not help: those who compute meaning take turns anyway.
+const OPEN_MAX: usize = 16;
+
+/// With fewer whoever thinks and reads beside could wait for himself.
+const OPEN_MIN: usize = 4;
+
+/// Who waits longer for a connection is told so.
+const WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// A server that does not answer by then is taken for dead.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+
+/// A server, or a network, that says nothing for so long is asked, and given up as long after.
+const SILENT_MAX: Duration = Duration::from_secs(15);
+
+/// The server ends what was begun and not gone on with for so long, and with it the locks of a process that stands still.
+const SET_UP: &str = "SET idle_in_transaction_session_timeout = 60000";
+
+/// One connection, with what was prepared on it.
+pub struct Session {
+    pub(super) client: postgres::Client,
+    pub(super) known: Known,
+}
+
+/// What belongs to a connection beside its transactions.
+#[derive(Default)]
+pub struct Known {
+    /// Statements by their text.
+    pub(super) statements: HashMap<String, postgres::Statement>,
+    /// What the transaction that is under way will ring.
+    pub(super) bells: BTreeSet<Bell>,
+}
+
+/// All connections of a process.
+pub struct Pool {
+    config: postgres::Config,
+    tls: postgres_tls::Tls,
+    most: usize,
+    state: Mutex<State>,
+    freed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    idle: Vec<Session>,
+    /// Those in use, too.
+    open: usize,
+}
+
+/// The right to have one connection; whatever becomes of the work, it is given back.
+struct Place<'p>(&'p Pool);
+
+/// What the server knows the connections of a node by.
+pub fn server_name(node: &str) -> String {
+    format!("huiliu {node}")
+}
+
+impl Pool {
+    /// For a URL, which may say `connections=N`. Opens nothing yet.
+    pub fn new(url: &str, node: &str) -> Result<Self> {
+        let wrong = || {
+            StoreError::Open("store: not a Postgres URL; write postgres://user:password@host:5432/database".to_owned())
+        };
+        let (url, most) = bound(url)?;
+        let mut config = url.parse::<postgres::Config>().map_err(|_| wrong())?;
+        config.application_name(&server_name(node)).keepalives_idle(SILENT_MAX);
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(CONNECT_MAX);
+        }
+        if config.get_tcp_user_timeout().is_none() {
+            config.tcp_user_timeout(SILENT_MAX);
+        }
+        Ok(Self { config, tls: postgres_tls::tls()?, most, state: Mutex::default(), freed: Condvar::new() })
+    }
+
+    /// A connection that nobody else has and that counts for nothing: for a listener, which keeps it.
+    pub fn apart(&self) -> Result<postgres::Client> {
+        let mut client = self.config.connect(self.tls.clone())?;
+        client.batch_execute(SET_UP)?;
+        Ok(client)
+    }
+
+    /// Works with a connection, once one is free. One that broke is not kept, nor are those that were open with it.
+    pub fn with<T>(&self, work: impl FnOnce(&mut Session) -> Result<T>) -> Result<T> {
+        let (place, known) = self.place()?;
+        let mut session = match known {
+            Some(session) => session,
+            None => Session { client: self.apart()?, known: Known::default() },
+        };
+        let result = work(&mut session);
+        let is_broken = match &result {
+            Err(StoreError::Postgres(error)) => error.is_closed() || is_ended(error),
+            _ => session.client.is_closed(),
+        };
+        if is_broken {
+            self.close_idle();
+        } else {
+            place.keep(session);
+        }
+        result
+    }
+
+    fn place(&self) -> Result<(Place<'_>, Option<Session>)> {
+        let until = Instant::now() + WAIT_MAX;
+        let mut state = self.state();
+        loop {
+            while let Some(session) = state.idle.pop() {
+                if !session.client.is_closed() {
+                    return Ok((Place(self), Some(session)));
+                }
+                state.open -= 1;
+            }
+            if state.open < self.most {
+                state.open += 1;
+                return Ok((Place(self), None));
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(StoreError::Open(format!(
+                    "all {} connections to Postgres are in use, and none became free within {} s: the server is slow, or \
+                     it may give more (`?connections=` at the end of hub.store)",
+                    self.most,
+                    WAIT_MAX.as_secs()
+                )));
+            }
+            state = self.freed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Closes what nobody uses: the server is another one by now.
+    fn close_idle(&self) {
+        let mut state = self.state();
+        state.open -= state.idle.len();
+        state.idle.clear();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic in between loses count of no connection: each is counted before it is opened.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place<'_> {
+    fn keep(self, session: Session) {
+        let mut state = self.0.state();
+        if state.idle.len() < IDLE_MAX {
+            state.idle.push(session);
+            state.open += 1;
+        }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.state().open -= 1;
+        self.0.freed.notify_one();
+    }
+}
+
+/// Whether the server ended the session: it shuts down, an administrator or another node ended it, or it stood still for too long.
+fn is_ended(error: &postgres::Error) -> bool {
+    error.code().is_some_and(|code| code.code().starts_with("57P") || code.code() == "25P03")
+}
+
+/// Takes `connections=N` out of a URL.
+fn bound(url: &str) -> Result<(String, usize)> {
+    let Some((place, query)) = url.split_once('?') else { return Ok((url.to_owned(), OPEN_MAX)) };
+    let (mine, others): (Vec<&str>, Vec<&str>) = query.split('&').partition(|part| part.starts_with("connections="));
+    let url = if others.is_empty() { place.to_owned() } else { format!("{place}?{}", others.join("&")) };
+    let Some(given) = mine.last().and_then(|part| part.strip_prefix("connections=")) else {
+        return Ok((url, OPEN_MAX));
+    };
+    let most = given.parse().ok().filter(|most| *most >= OPEN_MIN);
+    let most = most.ok_or_else(|| {
+        StoreError::Open(format!("store: connections={given}: write a whole number, {OPEN_MIN} or more"))
+    })?;
+    Ok((url, most))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bound_is_taken_out_of_the_url() {
+        let of = |url: &str| bound(url).expect("a bound");
+        assert_eq!(of("postgres://a@b/c"), ("postgres://a@b/c".to_owned(), OPEN_MAX));
+        assert_eq!(of("postgres://a@b/c?connections=40"), ("postgres://a@b/c".to_owned(), 40));
+        assert_eq!(
+            of("postgres://a@b/c?sslmode=disable&connections=7"),
+            ("postgres://a@b/c?sslmode=disable".to_owned(), 7)
+        );
+        assert!(bound("postgres://a@b/c?connections=2").is_err() && bound("postgres://a@b/c?connections=x").is_err());
+    }
+}
