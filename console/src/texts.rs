@@ -139,6 +139,12 @@ texts! {
     some_need(count) "Need a look: {count}.", "{count} 个连接需要关注。";
     backlog "Waiting", "等待中";
     nothing_waits "nothing", "无";
+    nodes "Processes that share the work", "共同工作的进程";
+    node_does(holds) "does {holds}", "负责 {holds}";
+    node_idle "lives, and has no work of its own", "在线，未负责具体工作";
+    node_dead(last) "dead, last heard {last}", "已失联，最近心跳 {last}";
+    node_more(place, roles, version, last) "at {place}; {roles}; version {version}; heard {last}", "位于 {place}；{roles}；版本 {version}；心跳 {last}";
+    unit_meaning "processing", "处理";
     backlog_told(inbox, fetches, pending, sending) "{inbox} in, {fetches} to fetch, {pending} to deliver, {sending} on the way", "收件 {inbox}，待获取 {fetches}，待投递 {pending}，投递中 {sending}";
     state_observing "observing", "观察中";
     state_live "live", "已上线";

@@ -14,6 +14,8 @@ use huiliu_core::manifest::budget::Budget;
 use huiliu_mappings::diagnose::Diagnostic;
 use serde::Deserialize;
 
+use crate::roles::Role;
+
 /// The whole file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -53,6 +55,9 @@ pub struct Hub {
     pub connections_max: usize,
     /// Whoever has connected, or was answered, must have sent the head of a call within so many seconds.
     pub head_seconds: u32,
+    /// What `huiliu serve` does on this machine, of several that share a store on Postgres: `roles = ["receive"]`. All by
+    /// default; `--roles` counts before it.
+    pub roles: BTreeSet<Role>,
 }
 
 impl Default for Hub {
@@ -64,6 +69,7 @@ impl Default for Hub {
             cache_mib: NonZeroU32::new(SERVING_CACHE_MIB).unwrap_or(NonZeroU32::MIN),
             connections_max: huiliu_webhooks::Bounds::default().places,
             head_seconds: 15,
+            roles: Role::ALL.into(),
         }
     }
 }

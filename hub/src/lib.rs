@@ -31,6 +31,7 @@ pub mod live;
 pub mod logs;
 pub mod metrics;
 pub mod model_file;
+pub mod roles;
 pub mod rules_file;
 pub mod run;
 pub mod show;

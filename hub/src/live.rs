@@ -6,7 +6,7 @@ use huiliu_core::connection::State;
 use huiliu_core::engine::Engine;
 use huiliu_core::pipeline::plan;
 use huiliu_core::store::deliveries::Planned;
-use huiliu_core::store::{goldens, streams};
+use huiliu_core::store::{goldens, links, streams};
 
 /// Golden records looked at in one step of a plan: short enough that live traffic hardly waits for its turn.
 const STEP: i64 = 500;
@@ -66,6 +66,7 @@ fn walk(engine: &Engine, connection: &str, then: Then, samples: usize) -> Result
         loop {
             let _turn = engine.meaning();
             let step = engine.store.write(|tx| {
+                tx.lock(links::MEANING_LOCK)?;
                 let page = goldens::after(tx, entity, after, STEP)?;
                 let ids = page.iter().map(|golden| golden.id).collect();
                 let planned = plan::plan(engine, tx, &ids, Some(connection))?;

@@ -1,24 +1,27 @@
 //! Keeps the stages going until told to stop. Stages wake each other; timers are for schedules and retries only.
 
 mod bell;
+mod bells;
+mod borrowed;
 mod errands;
+mod shares;
 mod thinking;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use huiliu_core::connection::{Connection, State};
 use huiliu_core::connector::StreamName;
-use huiliu_core::engine::{Engine, Errand};
+use huiliu_core::engine::Engine;
 use huiliu_core::manifest::Ability;
+use huiliu_core::node::{self, Node};
 use huiliu_core::pipeline::reconcile::{self, Pace};
 use huiliu_core::pipeline::{pull, push};
 use huiliu_core::store::streams;
 use huiliu_webhooks::{Bounds, Limits};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
-use bell::Bell;
 use errands::errands;
 use thinking::{Names, think};
 
@@ -26,7 +29,12 @@ use crate::console::{self, Door};
 use crate::deployment::Deployment;
 use crate::language::Language;
 use crate::metrics::Metrics;
+use crate::roles::{self, Role};
 use crate::{config, endpoints, hooks, intake, letting_go};
+
+pub use bells::Bells;
+pub use borrowed::Borrowed;
+use shares::Unit;
 
 /// A stream is pulled this often when neither manifest nor configuration says otherwise.
 const EVERY_DEFAULT: Duration = Duration::from_secs(300);
@@ -44,17 +52,6 @@ const LISTEN_AGAIN: Duration = Duration::from_secs(30);
 /// What happens meanwhile it is told when it listens.
 const LISTEN_PAUSE: Duration = Duration::from_secs(1);
 
-/// What wakes whom.
-#[derive(Clone)]
-pub struct Bells {
-    /// Something is in the inbox.
-    think: Arc<Bell>,
-    /// A stream of a connection may be due, by name.
-    read: Arc<BTreeMap<String, Notify>>,
-    /// A connection has an errand, by name.
-    tend: Arc<BTreeMap<String, Notify>>,
-}
-
 /// What a task does at its connection. Reading and errands go side by side: a write does not wait behind a long pull.
 enum Work {
     /// Pulls these streams, each at its interval.
@@ -63,55 +60,6 @@ enum Work {
     Errands,
     /// Compares what the system shows with what is held, within a share of its quota.
     Compare(Pace),
-}
-
-impl Bells {
-    /// The bells of an engine, silent.
-    pub fn of(engine: &Engine) -> Self {
-        let bells = || Arc::new(engine.connections.keys().map(|name| (name.clone(), Notify::new())).collect());
-        Self { think: Arc::default(), read: bells(), tend: bells() }
-    }
-
-    /// Wakes everybody: the store was changed from outside of the stages.
-    pub fn ring(&self) {
-        self.think.ring();
-        self.call();
-    }
-
-    /// Wakes everybody who goes to a system.
-    fn call(&self) {
-        self.read.values().chain(self.tend.values()).for_each(Notify::notify_one);
-    }
-
-    /// Wakes those who have something to do.
-    fn call_for(&self, errands: &BTreeSet<(Errand, String)>) {
-        for (errand, connection) in errands {
-            let bells = match errand {
-                Errand::Read => &self.read,
-                Errand::Tend => &self.tend,
-                Errand::Think => {
-                    self.think.ring();
-                    continue;
-                }
-            };
-            if let Some(bell) = bells.get(connection) {
-                bell.notify_one();
-            }
-        }
-    }
-
-    async fn heard(&self, connection: &str, work: &Work) {
-        let bells = match work {
-            Work::Read(_) => &self.read,
-            Work::Errands => &self.tend,
-            // It is in no hurry: a glance now and then is enough.
-            Work::Compare(_) => return std::future::pending().await,
-        };
-        match bells.get(connection) {
-            Some(bell) => bell.notified().await,
-            None => std::future::pending().await,
-        }
-    }
 }
 
 /// Serves until ctrl-c or SIGTERM.
@@ -123,7 +71,8 @@ pub async fn serve(deployment: Deployment, language: Language) -> Result<(), Str
             deployment.config.hub.listen
         )
     })?;
-    let door = match &deployment.config.console {
+    let given = deployment.config.console.as_ref().filter(|_| deployment.config.hub.roles.contains(&Role::Console));
+    let door = match given {
         Some(given) => Some(Door::open(given).await?),
         None => None,
     };
@@ -165,45 +114,59 @@ pub async fn serve_until(
     let engine = deployment.engine.clone();
     let here = engine.clone();
     let cache_mib = deployment.config.hub.cache_mib.get();
-    let recovered = on_thread(move || here.store.keep_within(cache_mib).and_then(|()| push::recover(&here))).await?;
-    if recovered > 0 {
-        tracing::info!(recovered, "deliveries that a stop interrupted are sent again under the same key");
-    }
+    on_thread(move || here.store.keep_within(cache_mib)).await?;
     let metrics = Metrics::install(&engine)?;
     let (stop, stopped) = watch::channel(false);
-    let mut tasks = tokio::task::JoinSet::new();
+    let roles = deployment.config.hub.roles.clone();
+    let mut tasks = JoinSet::new();
     tasks.spawn(metrics.clone().keep_small(stopped.clone()));
-    tasks.spawn(letting_go::keep_small(engine.clone(), deployment.config.retention, stopped.clone()));
-    for connection in engine.connections.values().filter(|it| it.connector.is_some()) {
-        let pace = Pace::Share(percent(&deployment, connection));
-        for work in [Work::Read(schedule(&deployment, connection)?), Work::Errands, Work::Compare(pace)] {
-            tasks.spawn(tend(engine.clone(), connection.clone(), work, bells.clone(), stopped.clone()));
-        }
-        tasks.spawn(listen(engine.clone(), connection.clone(), bells.clone(), stopped.clone()));
+    // Whoever searches may do it on another node.
+    let is_searched = door.is_some() || deployment.config.console.is_some();
+    let names = if is_searched { Names::Entered } else { Names::Left };
+    let units = units(&deployment, names, &bells)?;
+    let node = (engine.store.kind() == "postgres").then(|| {
+        let all = units.iter().map(|unit| unit.name.clone()).collect();
+        Arc::new(Node::new(&engine.store, &place(), &roles::words(&roles), all))
+    });
+    tasks.spawn(shares::share(engine.clone(), units, node, bells.clone(), stopped.clone()));
+    let app = endpoints::router(&engine, metrics).merge(way_in(&deployment, &bells, &mut tasks, &stopped).await?);
+    if roles.contains(&Role::Process) {
+        tasks.spawn(letting_go::keep_small(engine.clone(), deployment.config.retention, stopped.clone()));
     }
-    let heard = bells.clone();
-    let way_in = intake::open(&deployment, move || heard.think.ring()).await?;
-    let hooks = hooks::router_into(&engine, |name| limits(&deployment, name), way_in.log.clone());
-    let heard = bells.clone();
-    way_in.lead_on(&mut tasks, move || heard.think.ring(), stopped.clone());
-    let names = if door.is_some() { Names::Entered } else { Names::Left };
     if let Some(door) = door {
-        tasks.spawn(console::serve(engine.clone(), door, bells.clone(), stopped.clone()));
+        tasks.spawn(console::serve(engine.clone(), door, bells, stopped));
     }
-    let (here, heard) = (engine.clone(), bells.clone());
-    tasks.spawn_blocking(move || think(&here, &heard, names, &stopped));
-    let app = endpoints::router(&engine, metrics).merge(hooks);
-    tracing::info!(listen = %deployment.config.hub.listen, connections = engine.connections.len(), "serving");
+    let (listen, node) = (&deployment.config.hub.listen, engine.store.node());
+    tracing::info!(%listen, node, roles = roles::words(&roles), connections = engine.connections.len(), "serving");
     huiliu_webhooks::serve(listener, app, bounds(&deployment), told_to_stop).await;
     let _ = stop.send(true);
-    bells.think.ring();
     while let Some(ended) = tasks.join_next().await {
         if let Err(error) = ended {
             tracing::error!("a stage ended badly: {error}");
         }
     }
-    send_handed(&engine).await;
     Ok(())
+}
+
+/// Where calls come in, as far as this node takes any, and what leads on from there to the inbox.
+async fn way_in(
+    deployment: &Deployment,
+    bells: &Bells,
+    tasks: &mut JoinSet<()>,
+    stopped: &watch::Receiver<bool>,
+) -> Result<axum::Router, String> {
+    let roles = &deployment.config.hub.roles;
+    let (receives, processes) = (roles.contains(&Role::Receive), roles.contains(&Role::Process));
+    if !receives && (!processes || deployment.config.intake.is_none()) {
+        return Ok(axum::Router::new());
+    }
+    let (heard, led) = (bells.clone(), bells.clone());
+    let way_in = intake::open(deployment, move || heard.think.ring()).await?;
+    if processes {
+        way_in.lead_on(tasks, move || led.think.ring(), stopped.clone());
+    }
+    let limits = |name: &str| limits(deployment, name);
+    Ok(if receives { hooks::router_into(&deployment.engine, limits, way_in.log) } else { axum::Router::new() })
 }
 
 /// What whoever connects is granted.
@@ -218,15 +181,82 @@ fn limits(deployment: &Deployment, connection: &str) -> Limits {
     given.map_or_else(Limits::default, |it| Limits { at_once: it.calls_at_once, per_second: it.calls_per_second })
 }
 
-/// What was claimed for those who had ended by then is sent: its attempts are on record.
-async fn send_handed(engine: &Engine) {
-    for connection in engine.connections.values() {
-        let claimed = engine.take_handed(connection.name.as_str());
-        if !claimed.is_empty()
-            && let Err(error) = push::finish(engine, connection, claimed).await
-        {
-            tracing::error!(connection = %connection.name, "the store failed at the end: {error}");
+/// What was handed over to whoever ends is sent: its attempts are on record. Nothing more is handed over.
+async fn send_handed(engine: &Engine, connection: &Connection) {
+    let claimed = engine.take_handed(connection.name.as_str());
+    if !claimed.is_empty()
+        && let Err(error) = push::finish(engine, connection, claimed).await
+    {
+        tracing::error!(connection = %connection.name, "the store failed at the end: {error}");
+    }
+}
+
+/// Where this process runs, for people.
+fn place() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok().or_else(|| std::env::var("HOSTNAME").ok());
+    format!("{}:{}", host.as_deref().map_or("?", str::trim), std::process::id())
+}
+
+/// What there is to do for a node of these roles.
+fn units(deployment: &Deployment, names: Names, bells: &Bells) -> Result<Vec<Unit>, String> {
+    let roles = &deployment.config.hub.roles;
+    let mut units = Vec::new();
+    if roles.contains(&Role::Process) {
+        units.push(meaning(names, bells.clone()));
+    }
+    if roles.contains(&Role::Exchange) {
+        for connection in deployment.engine.connections.values().filter(|it| it.connector.is_some()) {
+            let pace = Pace::Share(percent(deployment, connection));
+            units.push(exchange(connection, schedule(deployment, connection)?, pace, bells.clone()));
         }
+    }
+    Ok(units)
+}
+
+/// The stages of thought.
+fn meaning(names: Names, bells: Bells) -> Unit {
+    Unit {
+        name: node::MEANING.to_owned(),
+        // Whoever had it before may have seen that a finding is over.
+        prepare: Arc::new(|engine| {
+            engine.look_for_mended();
+            Ok(())
+        }),
+        begin: Box::new(move |engine, ended| {
+            let mut tasks = JoinSet::new();
+            let (here, heard, end) = (engine.clone(), bells.clone(), ended.clone());
+            tasks.spawn_blocking(move || think(&here, &heard, names, &end));
+            let (heard, mut end) = (bells.clone(), ended.clone());
+            tasks.spawn(async move {
+                let _ = end.changed().await;
+                heard.think.ring();
+            });
+            tasks
+        }),
+    }
+}
+
+/// All that is done at a system.
+fn exchange(connection: &Connection, schedule: Vec<(StreamName, Duration)>, pace: Pace, bells: Bells) -> Unit {
+    let (left, connection) = (connection.clone(), connection.clone());
+    Unit {
+        name: node::unit_of(connection.name.as_str()),
+        prepare: Arc::new(move |engine| {
+            let recovered = push::take_up(engine, &left)?;
+            if recovered > 0 {
+                let name = &left.name;
+                tracing::info!(connection = %name, recovered, "deliveries that a stop interrupted are sent again under the same key");
+            }
+            Ok(())
+        }),
+        begin: Box::new(move |engine, ended| {
+            let mut tasks = JoinSet::new();
+            for work in [Work::Read(schedule.clone()), Work::Errands, Work::Compare(pace.clone())] {
+                tasks.spawn(tend(engine.clone(), connection.clone(), work, bells.clone(), ended.clone()));
+            }
+            tasks.spawn(listen(engine.clone(), connection.clone(), bells.clone(), ended.clone()));
+            tasks
+        }),
     }
 }
 
@@ -280,6 +310,9 @@ async fn tend(engine: Engine, connection: Connection, work: Work, bells: Bells, 
             () = bells.heard(connection.name.as_str(), &work) => {}
             _ = stop.changed() => {}
         }
+    }
+    if matches!(work, Work::Errands) {
+        send_handed(&engine, &connection).await;
     }
 }
 

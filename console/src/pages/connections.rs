@@ -6,10 +6,13 @@ use askama::Template;
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
+use huiliu_core::node::MEANING;
+use huiliu_core::store::console;
+use huiliu_core::store::leases::{self, NodeRow};
 
 use super::health::{Card, Reading, card};
 use crate::chart::{self, Panel};
-use crate::frame::{Section, Visit};
+use crate::frame::{Section, Times, Visit};
 use crate::language::Language;
 use crate::site::{Content, Result, Site};
 
@@ -26,12 +29,36 @@ struct Page {
 struct Live {
     t: Language,
     cards: Vec<Card>,
+    nodes: Vec<NodeShown>,
     inbox: i64,
     lag: Option<String>,
     changes: i64,
     reviews: i64,
     letters: i64,
     needs: usize,
+}
+
+/// A process of several.
+struct NodeShown {
+    name: String,
+    told: String,
+    more: String,
+}
+
+fn shown(t: Language, times: &Times, node: &NodeRow) -> NodeShown {
+    let last = t.ago(times.span(node.silent_us));
+    let word = |unit: &String| match unit.split_once(' ') {
+        Some((_, connection)) => connection.to_owned(),
+        None if unit == MEANING => t.unit_meaning().to_owned(),
+        None => unit.clone(),
+    };
+    let holds: Vec<String> = node.holds.iter().map(word).collect();
+    let told = match (node.is_alive, holds.is_empty()) {
+        (false, _) => t.node_dead(&last),
+        (true, true) => t.node_idle().to_owned(),
+        (true, false) => t.node_does(holds.join(t.comma())),
+    };
+    NodeShown { name: node.name.clone(), told, more: t.node_more(&node.place, &node.roles, &node.version, last) }
 }
 
 /// The page.
@@ -46,8 +73,8 @@ pub async fn show(State(site): State<Arc<Site>>, Extension(visit): Extension<Arc
 
 /// The part of the page that is rendered anew while it is watched.
 pub fn live(site: &Site, visit: &Visit) -> Result<String> {
-    let (reading, reviews) =
-        site.engine.store.read(|tx| Ok((Reading::read(tx)?, huiliu_core::store::console::reviews_waiting(tx)?)))?;
+    let (reading, reviews, nodes) =
+        site.engine.store.read(|tx| Ok((Reading::read(tx)?, console::reviews_waiting(tx)?, leases::nodes(tx)?)))?;
     let (t, times) = (visit.t, site.times(visit));
     let mut cards: Vec<Card> = reading
         .overview
@@ -68,6 +95,7 @@ pub fn live(site: &Site, visit: &Visit) -> Result<String> {
         letters: reading.letters.values().sum(),
         needs,
         cards,
+        nodes: nodes.iter().map(|node| shown(t, &times, node)).collect(),
     };
     Ok(html.render()?)
 }

@@ -18,6 +18,7 @@ use serde_json::json;
 
 use super::{connection, runtime};
 use crate::language::Language;
+use crate::run::Borrowed;
 use crate::{completeness, deployment, say, table};
 
 /// Compares every record of the systems with what the hub holds and owes, now; repairs what differs, and looks again.
@@ -127,12 +128,13 @@ fn chosen(engine: &Engine, args: &Args, language: Language) -> Result<Vec<Chosen
 /// One whole round over each stream, with everything that follows from it. The answer is what went wrong.
 async fn reconcile(engine: &Engine, chosen: &[Chosen], bar: &indicatif::ProgressBar) -> Result<Vec<String>, String> {
     let told = |error: huiliu_core::store::StoreError| error.to_string();
+    let borrowed = Borrowed::all_free(engine, "reconcile")?;
     for (connection, streams) in chosen {
         for stream in streams {
             reconcile::begin(engine, connection, stream).map_err(told)?;
         }
     }
-    follow(engine).await?;
+    follow(engine, &borrowed).await?;
     let (mut errors, mut moved, mut compared) = (Vec::new(), Instant::now(), 0);
     loop {
         let mut next_us = None;
@@ -150,7 +152,7 @@ async fn reconcile(engine: &Engine, chosen: &[Chosen], bar: &indicatif::Progress
             }
             if done.wakes {
                 pull_due(engine, connection, streams).await?;
-                follow(engine).await?;
+                follow(engine, &borrowed).await?;
             }
             next_us = [next_us, done.next_us].into_iter().flatten().min();
         }
@@ -162,7 +164,7 @@ async fn reconcile(engine: &Engine, chosen: &[Chosen], bar: &indicatif::Progress
         }
         tokio::time::sleep(wait).await;
         if !wait.is_zero() {
-            follow(engine).await?;
+            follow(engine, &borrowed).await?;
         }
     }
 }
@@ -183,7 +185,7 @@ async fn pull_due(engine: &Engine, connection: &Connection, wanted: &BTreeSet<St
 }
 
 /// Fetches, processes, plans and pushes until nothing of it is due.
-async fn follow(engine: &Engine) -> Result<(), String> {
+async fn follow(engine: &Engine, borrowed: &Borrowed) -> Result<(), String> {
     let told = |error: huiliu_core::store::StoreError| error.to_string();
     loop {
         let mut moved = 0;
@@ -193,8 +195,8 @@ async fn follow(engine: &Engine) -> Result<(), String> {
         let here = engine.clone();
         let thought = tokio::task::spawn_blocking(move || Ok(process::batch(&here)?.items + plan::batch(&here)?.0));
         moved += thought.await.map_err(|error| error.to_string())?.map_err(told)?;
-        for connection in engine.connections.values() {
-            moved += push::batch(engine, connection).await.map_err(told)?;
+        for (connection, mine) in borrowed.each() {
+            moved += push::batch(mine, connection).await.map_err(told)?;
         }
         if moved == 0 {
             return Ok(());

@@ -1,11 +1,14 @@
 //! `huiliu status`.
 
+mod nodes;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 
 use huiliu_core::connection::State;
 use huiliu_core::store::brakes::{Caught, Kind};
+use huiliu_core::store::leases::{self, NodeRow};
 use huiliu_core::store::overview::{self, Overview};
 use huiliu_core::store::streams::{self, StreamState};
 use serde_json::{Value, json};
@@ -19,7 +22,7 @@ use crate::{completeness, say, table};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  huiliu status\n  huiliu status --json | jq .dead_letters")]
 pub struct Args {
-    /// Print one JSON object: connections, streams, deliveries, completeness, dead_letters, and what waits.
+    /// Print one JSON object: connections, streams, deliveries, completeness, dead_letters, nodes, and what waits.
     #[arg(long)]
     json: bool,
 }
@@ -27,10 +30,10 @@ pub struct Args {
 /// Reads and prints.
 pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, String> {
     let at = deployment::open(folder)?;
-    let read = at.engine.store.read(|tx| Ok((overview::read(tx)?, streams::clock_offsets(tx)?)));
-    let (now, offsets) = read.map_err(|error| error.to_string())?;
+    let read = at.engine.store.read(|tx| Ok((overview::read(tx)?, streams::clock_offsets(tx)?, leases::nodes(tx)?)));
+    let (now, offsets, all) = read.map_err(|error| error.to_string())?;
     if args.json {
-        println!("{}", as_json(&at, &now, &offsets));
+        println!("{}", as_json(&at, &now, &offsets, &all));
     } else {
         print!("{}", connections(&at, &now, language));
         print!("{}", clocks(&offsets, language));
@@ -38,12 +41,13 @@ pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, S
         print!("{}", brakes(&now, language));
         print!("{}", deliveries(&now, language));
         print!("{}", compared(&now, language));
+        print!("{}", nodes::nodes(&all, language));
         print!("{}", waiting(&now, language));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn as_json(at: &Deployment, now: &Overview, offsets: &BTreeMap<String, i64>) -> Value {
+fn as_json(at: &Deployment, now: &Overview, offsets: &BTreeMap<String, i64>, nodes: &[NodeRow]) -> Value {
     let ahead_seconds = |name: &String| offsets.get(name).copied().unwrap_or(0) / 1_000_000;
     let system = |name: &str| at.engine.connections.get(name).map(|connection| connection.system.clone());
     let connections: Vec<Value> = now
@@ -73,6 +77,7 @@ fn as_json(at: &Deployment, now: &Overview, offsets: &BTreeMap<String, i64>) -> 
         .collect();
     json!({
         "store": at.engine.store.kind(),
+        "nodes": nodes,
         "connections": connections,
         "streams": streams,
         "deliveries": deliveries,

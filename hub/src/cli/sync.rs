@@ -12,6 +12,7 @@ use huiliu_mappings::diagnose::suggest;
 
 use super::{connection, runtime};
 use crate::language::Language;
+use crate::run::Borrowed;
 use crate::{completeness, deployment, in_force, run, say};
 
 /// Pulls a connection's streams now, processes what they bring, and sends what follows.
@@ -126,6 +127,7 @@ async fn sync(
     bar: &indicatif::ProgressBar,
 ) -> Result<Done, String> {
     let mut done = Done::default();
+    let borrowed = Borrowed::all_free(engine, "sync")?;
     let told = |error: huiliu_core::store::StoreError| error.to_string();
     for (stream, every) in schedule {
         bar.set_message(stream.to_string());
@@ -150,8 +152,8 @@ async fn sync(
         let fetched = pull::fetches(engine, connection).await.map_err(told)?;
         think(engine, &mut done).await?;
         let mut sent = 0;
-        for target in engine.connections.values() {
-            sent += push::batch(engine, target).await.map_err(told)?;
+        for (target, mine) in borrowed.each() {
+            sent += push::batch(mine, target).await.map_err(told)?;
         }
         done.sent += sent;
         if fetched + sent == 0 {
