@@ -2,10 +2,12 @@
 
 mod kit;
 
+use std::num::NonZeroU32;
+
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use huiliu_webhooks::IntakeError;
 use huiliu_webhooks::receive::{BODY_BYTES_MAX, HEADERS_BYTES_MAX};
+use huiliu_webhooks::{Hook, IntakeError, Limits};
 use kit::{Desk, Mood, base64, hmac_sha256};
 
 const SHOP: &str = r#"
@@ -228,4 +230,44 @@ impl http_body::Body for Never {
     ) -> std::task::Poll<Option<Result<http_body::Frame<Self::Data>, Self::Error>>> {
         std::task::Poll::Pending
     }
+}
+
+/// The desk's connection with other limits.
+fn limited(limits: Limits) -> Desk {
+    let desk = shop();
+    let hook =
+        Hook { connection: "shop".into(), connector: kit::paper(SHOP), cx: kit::cx(&[("webhook", "hush")], 0), limits };
+    desk.hooks.replace([hook]);
+    desk
+}
+
+#[tokio::test]
+async fn a_connection_that_calls_more_often_than_it_may_is_told_to_come_again() {
+    let desk = limited(Limits { per_second: NonZeroU32::new(2), ..Limits::default() });
+    let mut told = Vec::new();
+    for event in ["e1", "e2", "e3"] {
+        // What proves nothing uses up nothing.
+        assert_eq!(post(&desk, event, BODY, b"forged").await.status, StatusCode::UNAUTHORIZED);
+        told.push(post(&desk, event, BODY, BODY).await);
+    }
+    let statuses: Vec<StatusCode> = told.iter().map(|answer| answer.status).collect();
+    assert_eq!(statuses, [StatusCode::OK, StatusCode::OK, StatusCode::TOO_MANY_REQUESTS]);
+    assert_eq!(told[2].headers["retry-after"], "1");
+    assert!(told[2].body.contains("too_many"), "{}", told[2].body);
+    assert_eq!(desk.kept().len(), 2);
+}
+
+#[tokio::test]
+async fn a_connection_whose_calls_wait_leaves_room_for_others() {
+    let desk = limited(Limits { at_once: 1, ..Limits::default() });
+    let told = std::sync::Arc::new(tokio::sync::Notify::new());
+    desk.mood(Mood::Wait(std::sync::Arc::clone(&told)));
+    let (first, second) = tokio::join!(post(&desk, "e1", BODY, BODY), async {
+        let second = post(&desk, "e2", BODY, BODY).await;
+        told.notify_one();
+        second
+    });
+    assert_eq!((first.status, second.status), (StatusCode::OK, StatusCode::TOO_MANY_REQUESTS));
+    desk.mood(Mood::Keep);
+    assert_eq!(post(&desk, "e2", BODY, BODY).await.status, StatusCode::OK, "its turn is over with its answer");
 }

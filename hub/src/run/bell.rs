@@ -37,13 +37,9 @@ mod tests {
         bell.ring();
         bell.ring();
         bell.wait(Duration::from_secs(600));
-        let (there, ringing) = (bell.clone(), Arc::new(()));
-        let here = ringing.clone();
-        let thread = std::thread::spawn(move || {
-            let _here = here;
-            there.wait(Duration::from_secs(600));
-        });
-        while Arc::strong_count(&ringing) > 1 {
+        let there = bell.clone();
+        let thread = std::thread::spawn(move || there.wait(Duration::from_secs(600)));
+        while !thread.is_finished() {
             bell.ring();
             std::thread::yield_now();
         }

@@ -62,9 +62,12 @@ impl Disk {
             Step::Cut { file, length } => self.file(file).loose.push((number, Done::Cut { length: *length })),
             Step::Synced { file, begun } if self.syncs == Syncs::Obeyed => {
                 let file = self.file(file);
-                let (before, after) = std::mem::take(&mut file.loose).into_iter().partition(|(at, _)| at < begun);
+                let all = std::mem::take(&mut file.loose).into_iter();
+                let (before, after): (Vec<_>, Vec<_>) = all.partition(|(at, _)| at < begun);
                 file.loose = after;
-                before.into_iter().for_each(|(_, done): (usize, Done)| apply(&mut file.safe, &done));
+                for (_, done) in before {
+                    apply(&mut file.safe, &done);
+                }
             }
             Step::Synced { .. } | Step::Acknowledged { .. } => {}
         }
