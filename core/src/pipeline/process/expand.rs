@@ -115,7 +115,7 @@ fn one(engine: &Engine, item: &InboxItem, expanded: &mut Expanded) -> Result<(),
         let mut record = Record { stream, id, version, body: Value::Null };
         for lens in lenses(connection, record.stream.as_str()) {
             // It waits as text, and holds several times what a lens reads.
-            record.body = lens.pick(&item.body).map_err(not_json)?;
+            record.body = lens.pick(&item.body).map_err(|error| not_json(&error))?;
             expanded.arrivals.extend(mapped(engine, connection, item, lens, &record)?);
         }
         return Ok(());
@@ -245,7 +245,7 @@ fn named(item: &InboxItem) -> Result<(&str, &str), String> {
     named.ok_or_else(|| "the item names no record".to_owned())
 }
 
-fn not_json(error: serde_json::Error) -> String {
+fn not_json(error: &serde_json::Error) -> String {
     format!("the record is not JSON: {error}")
 }
 
@@ -255,7 +255,7 @@ pub(crate) fn received(connection: &Connection, item: &InboxItem) -> Result<Vec<
     match item.kind {
         ItemKind::Record => {
             let (stream, id) = named(item)?;
-            let body = serde_json::from_slice(&item.body).map_err(not_json)?;
+            let body = serde_json::from_slice(&item.body).map_err(|error| not_json(&error))?;
             Ok(vec![Received::Record(Record { stream: stream.into(), id: id.into(), version, body })])
         }
         ItemKind::Deleted => {
