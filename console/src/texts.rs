@@ -127,6 +127,8 @@ texts! {
     hour_from "From", "起始时间";
     count "Count", "数量";
     in_inbox "in the inbox", "收件箱待处理";
+    in_log(name) "groups of calls in the stream {name}", "流 {name} 中待读入的事件组";
+    log_stopped "(stopped: `huiliu intake` says why)", "（已停止：运行 `huiliu intake` 查看原因）";
     oldest(span) "(the oldest since {span})", "（最早的已等 {span}）";
     to_plan "changes to plan", "变更待规划";
     to_fetch "to fetch", "待获取";
@@ -273,6 +275,8 @@ texts! {
     advice_fetch "See whether the record is there and may be read, then retry.", "请确认该记录存在且有读取权限，然后重试。";
     stage_automate "Automation", "自动化";
     advice_automate "Mend the rule or the record; `huiliu rules replay` does not send it again.", "请修正规则或记录；`huiliu rules replay` 不会重新发送。";
+    stage_intake "Stream before the inbox", "收件箱之前的流";
+    advice_intake "Mend who sends to the stream; what is pulled on a schedule comes again by itself.", "请修正向该流发送的程序；定时拉取的数据会自行补齐。";
     stage_import "Import", "导入";
     advice_import "Mend the row in the file and import the file again.", "请在文件中修正该行，然后重新导入。";
     letter_number(number) "No. {number}", "编号 {number}";

@@ -45,6 +45,7 @@ pub fn stage(t: Language, word: &str) -> (&'static str, &'static str) {
     match word {
         "push" => (t.stage_push(), t.advice_push()),
         "fetch" => (t.stage_fetch(), t.advice_fetch()),
+        "intake" => (t.stage_intake(), t.advice_intake()),
         "import" => (t.stage_import(), t.advice_import()),
         "automate" => (t.stage_automate(), t.advice_automate()),
         _ => (t.stage_process(), t.advice_process()),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::Message;
-use async_nats::jetstream::consumer::pull::{self, Stream as Messages};
+use async_nats::jetstream::consumer::pull::{self, MessagesError, Stream as Messages};
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy};
 use async_nats::jetstream::stream::{Info, RawMessageErrorKind, Stream};
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -56,6 +56,7 @@ struct Place {
     messages: Messages,
     state: LogState,
     purged: Instant,
+    purged_to: i64,
 }
 
 impl Reader {
@@ -66,15 +67,24 @@ impl Reader {
 
     /// Reads until told to stop.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        // A reading that ends is begun again first: only what stands in the way then is told.
+        let mut hushed = false;
         while !*stop.borrow() {
+            let begun = Instant::now();
             let ended = tokio::select! {
                 ended = self.read() => ended,
                 _ = stop.changed() => return,
             };
+            hushed &= begun.elapsed() < AGAIN;
             let rest = async {
                 match ended {
                     Ok(()) => {}
                     Err(Trouble::Overtaken) => self.stand_by().await,
+                    Err(Trouble::Away(told)) if self.stand.reason().is_none() && !hushed => {
+                        hushed = true;
+                        tracing::debug!("the stream is read anew: {told}");
+                        tokio::time::sleep(AGAIN / 10).await;
+                    }
                     Err(trouble) => {
                         self.stand.away(&trouble.to_string());
                         self.note(Some(trouble.to_string())).await;
@@ -113,7 +123,15 @@ impl Reader {
         self.note(None).await;
         self.stand.reached();
         loop {
-            let step = match next(&mut at, &self.log.settings.stream).await {
+            let first = tokio::select! {
+                first = at.messages.next() => first,
+                // Nothing comes, perhaps because the stream is full.
+                () = tokio::time::sleep(PURGE_EVERY), if at.purged_to < at.state.position => {
+                    purge(&mut at).await;
+                    continue;
+                }
+            };
+            let step = match next(&mut at, first, &self.log.settings.stream) {
                 Err(Trouble::Hole(from, to)) => {
                     // What was sent ahead is behind the hole: it is asked for again.
                     let step = self.hole(&at, from, to).await?;
@@ -175,7 +193,7 @@ impl Reader {
         let consumer = stream.create_consumer(config).await.map_err(|error| away(&error))?;
         let messages = consumer.stream().max_bytes_per_batch(AHEAD_BYTES).heartbeat(HEARTBEAT).messages().await;
         let messages = messages.map_err(|error| away(&error))?;
-        let mut place = Place { stream, messages, state, purged: Instant::now() };
+        let mut place = Place { stream, messages, state, purged: Instant::now(), purged_to: 0 };
         purge(&mut place).await;
         Ok(place)
     }
@@ -252,11 +270,10 @@ fn missing(name: &str, from: i64, to: i64) -> Trouble {
     ))
 }
 
-/// What came, at least one message: as many as are here by now.
-async fn next(at: &mut Place, name: &str) -> Result<Step, Trouble> {
+/// What came first, and as much as is here by now.
+fn next(at: &mut Place, first: Option<Result<Message, MessagesError>>, name: &str) -> Result<Step, Trouble> {
     let mut step = Step { to: at.state.position, ..Step::default() };
-    let mut bytes = 0;
-    let mut message = at.messages.next().await;
+    let (mut bytes, mut message) = (0, first);
     loop {
         let ended = || Trouble::Away("the stream cannot be read: its servers ended the reading".to_owned());
         let read = message.ok_or_else(ended)?;
@@ -303,11 +320,16 @@ fn add(step: &mut Step, message: &Message, name: &str) -> Result<(), Trouble> {
 /// Removes what was taken in, except for the last message, which shows that the stream is the same.
 async fn purge(at: &mut Place) {
     at.purged = Instant::now();
-    if at.state.position < 2 {
+    let to = at.state.position;
+    if to < 2 {
+        at.purged_to = to;
         return;
     }
-    match at.stream.purge().sequence(sequence(at.state.position)).await {
-        Ok(_) => point(Point::LogPurged),
+    match at.stream.purge().sequence(sequence(to)).await {
+        Ok(_) => {
+            at.purged_to = to;
+            point(Point::LogPurged);
+        }
         Err(error) => tracing::debug!("what was taken in stays in the stream for now: {error}"),
     }
 }

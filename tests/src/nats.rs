@@ -1,15 +1,16 @@
 //! Real NATS servers with JetStream, each a process of its own on free loopback ports, alone or as a cluster.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::judge;
-use crate::server::{Server, free_port};
+use crate::server::Server;
 
 /// Says that JetStream is on, also while a cluster has no leader yet.
 const READY: &str = "/healthz?js-enabled=true&js-enabled-only=true&js-server-only=true";
@@ -59,11 +60,23 @@ fn program(debian: bool) -> PathBuf {
     path
 }
 
+/// A free port that no outgoing call is given before the server has it, or while the server is dead.
+fn port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % 9_000).unwrap_or_default();
+    loop {
+        let port = 11_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 9_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
 impl Nats {
     /// Starts them; their streams are empty.
     pub fn start(kind: Kind) -> Self {
         let dir = tempfile::Builder::new().prefix("nats").tempdir_in("/tmp").expect("a folder");
-        let ports: Vec<[u16; 3]> = (0..kind.servers).map(|_| [free_port(), free_port(), free_port()]).collect();
+        let ports: Vec<[u16; 3]> = (0..kind.servers).map(|_| std::array::from_fn(|_| port())).collect();
         let routes: Vec<String> = ports.iter().map(|[_, _, cluster]| format!("nats://127.0.0.1:{cluster}")).collect();
         for (number, [port, monitor, cluster]) in ports.iter().enumerate() {
             let store = dir.path().join(format!("n{number}"));

@@ -9,6 +9,7 @@ use axum::response::Response;
 use huiliu_core::node::MEANING;
 use huiliu_core::store::console;
 use huiliu_core::store::leases::{self, NodeRow};
+use huiliu_core::store::logs::LogState;
 
 use super::health::{Card, Reading, card};
 use crate::chart::{self, Panel};
@@ -30,6 +31,7 @@ struct Live {
     t: Language,
     cards: Vec<Card>,
     nodes: Vec<NodeShown>,
+    logs: Vec<LogState>,
     inbox: i64,
     lag: Option<String>,
     changes: i64,
@@ -88,6 +90,7 @@ pub fn live(site: &Site, visit: &Visit) -> Result<String> {
     let overview = &reading.overview;
     let html = Live {
         t,
+        logs: overview.logs.clone(),
         inbox: overview.inbox_waiting,
         lag: overview.inbox_oldest_us.map(|us| times.span(times.now_us - us)),
         changes: overview.changes_waiting,

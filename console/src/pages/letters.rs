@@ -19,7 +19,7 @@ use crate::site::{Content, Failed, Form, Site};
 use crate::words;
 
 /// The stages that give up.
-const STAGES: [&str; 4] = ["push", "process", "fetch", "import"];
+const STAGES: [&str; 5] = ["push", "process", "fetch", "import", "intake"];
 
 /// Letters that one click on "all" retries: as many as a transaction takes in a second.
 const RETRIED_MAX: i64 = 1000;
@@ -54,7 +54,7 @@ impl Letter {
             reason: one.reason,
             advice,
             at: times.at(one.at_us),
-            can_retry: one.stage != "import",
+            can_retry: !["import", "intake"].contains(&one.stage.as_str()),
         }
     }
 }

@@ -40,7 +40,7 @@ struct List {
     #[arg(long)]
     connection: Option<String>,
     /// Only those of this stage.
-    #[arg(long, value_parser = ["import", "process", "fetch", "push"])]
+    #[arg(long, value_parser = ["intake", "import", "process", "fetch", "push"])]
     stage: Option<String>,
     /// How many are listed at most.
     #[arg(long, default_value_t = 100)]

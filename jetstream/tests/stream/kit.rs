@@ -87,9 +87,9 @@ impl Hub {
         self.store.read(|tx| logs::find(tx, STREAM)).expect("the store")
     }
 
-    /// What is wrong, once something is.
-    pub fn trouble(&self) -> String {
-        until("something is wrong", || self.state()?.trouble)
+    /// What is wrong, once that begins so.
+    pub fn trouble(&self, begins: &str) -> String {
+        until(begins, || self.state()?.trouble.filter(|told| told.starts_with(begins)))
     }
 
     /// The numbers in the inbox by connection, in order.

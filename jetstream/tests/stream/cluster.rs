@@ -1,6 +1,6 @@
 //! Three servers, of which one dies, and then all.
 //!
-//! `HUILIU_LOG_EVENTS=50000 cargo test -p huiliu-jetstream --test it cluster` lets more events come.
+//! `HUILIU_LOG_EVENTS=50000 cargo test -p huiliu-jetstream --test stream cluster` lets more events come.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
