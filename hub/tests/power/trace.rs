@@ -54,9 +54,12 @@ fn reply(call: &str) -> Option<Step> {
 
 fn on_file(call: &str, begun: usize, folder: &Path) -> Option<Step> {
     let (name, args) = call.split_once('(')?;
-    let (path, rest) = args.split_once("</")?.1.split_once('>')?;
+    // A path is written as bytes, too; what stands for a socket or a pipe is none.
+    let (path, rest) = args.split_once("<\\x2f")?.1.split_once('>')?;
+    let path = String::from_utf8(decoded(path)).ok()?;
     let file = Path::new("/").join(path);
-    if !file.starts_with(folder) {
+    // What processes share about the log is made anew by the first of them.
+    if !file.starts_with(folder) || file.to_str()?.ends_with("-shm") {
         return None;
     }
     let (rest, result) = rest.rsplit_once(" = ")?;
