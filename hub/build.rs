@@ -22,7 +22,21 @@ fn fold_code() {
     let is = |name: &str, value: &str| std::env::var(name).is_ok_and(|it| it == value);
     if is("TARGET", "x86_64-unknown-linux-gnu") && is("PROFILE", "release") {
         println!("cargo::rustc-link-arg-bins=-Wl,--icf=all");
+        if is("HOST", "x86_64-unknown-linux-gnu") && loader_unpacks() {
+            println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+        }
     }
+}
+
+/// Whether this system's loader knows the packed list of what it is to correct when the program starts, 1.6 MB shorter than
+/// the plain one: glibc does since 2.36. A program that was linked so says what it needs where it is older.
+fn loader_unpacks() -> bool {
+    let asked = std::process::Command::new("getconf").arg("GNU_LIBC_VERSION").output();
+    let said = asked.map(|out| String::from_utf8_lossy(&out.stdout).trim().to_owned()).unwrap_or_default();
+    let version = said.strip_prefix("glibc ").and_then(|it| it.split_once('.'));
+    version
+        .and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)))
+        .is_some_and(|it: (u32, u32)| it >= (2, 36))
 }
 
 /// The names in a folder, sorted; cargo runs this again when one comes or goes.

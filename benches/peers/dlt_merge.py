@@ -66,10 +66,9 @@ def main(url):
     folder = tempfile.mkdtemp()
     port, stop = postgres(folder)
     try:
-        os.environ["DLT_DATA_DIR"] = f"{folder}-dlt"
         pipeline = dlt.pipeline(
             "peer", dataset_name="shop", pipelines_dir=f"{folder}-dlt",
-            destination=dlt.destinations.postgres(f"postgresql://peer@127.0.0.1:{port}/postgres"),
+            destination=dlt.destinations.postgres(f"postgresql://peer:trusted@127.0.0.1:{port}/postgres"),
         )
         resource_of = dlt.resource(pages(url), name="customer", write_disposition="merge", primary_key="email")
         resource_of.add_map(mapped)

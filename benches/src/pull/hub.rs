@@ -105,7 +105,7 @@ pub fn pull(url: &str, folder: &Path, does: Does) -> Result<Took, String> {
             let here = engine.clone();
             let end = async move {
                 while !is_done(&here) {
-                    tokio::time::sleep(GLANCE).await
+                    tokio::time::sleep(GLANCE).await;
                 }
             };
             run::serve_until(at, listener, None, bells, end).await?;
@@ -113,7 +113,7 @@ pub fn pull(url: &str, folder: &Path, does: Does) -> Result<Took, String> {
         let state = engine.store.read(streams::all).map_err(text)?;
         state.values().next().map(|it| u64::try_from(it.records).unwrap_or(0)).ok_or_else(|| "nothing came".to_owned())
     })?;
-    let store = std::fs::metadata(folder.join("data/huiliu.db")).map(|it| it.len() >> 20).unwrap_or(0);
+    let store = std::fs::metadata(folder.join("data/huiliu.db")).map_or(0, |it| it.len() >> 20);
     let customers = engine.store.read(|tx| tx.max("id", "golden")).map_err(text)?;
     Ok(took(rows, from, format!("{customers} customers, {store} MiB on disk")))
 }

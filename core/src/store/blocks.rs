@@ -375,3 +375,31 @@ impl State {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Blocks that a batch of records brings.
+    const BATCH: i64 = 8000;
+
+    #[test]
+    fn a_tail_stops_growing_while_batches_come() {
+        let path = std::env::temp_dir().join(format!("huiliu-tail-{}.db", std::process::id()));
+        let store = Store::open(&format!("sqlite:{}", path.display())).unwrap();
+        let mut most = 0;
+        for batch in 0..40 {
+            let spread = |number: i64| number.wrapping_mul(0x5851_f42d_4c95_7f2d);
+            let new: Vec<Block> = (batch * BATCH..(batch + 1) * BATCH).map(|it| (spread(it), it, it)).collect();
+            store.write(|tx| append(tx, &[], &new)).unwrap();
+            let found = store.read(|tx| candidates(tx, store.tail(), [spread(batch * BATCH)], 9)).unwrap();
+            assert_eq!(found, [(spread(batch * BATCH), batch * BATCH)]);
+            tidy(&store, Pace::IDLE).unwrap();
+            most = most.max(store.tail().state().entries.len());
+        }
+        for end in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(format!("{}{end}", path.display()));
+        }
+        assert!(most < 2 * Pace::IDLE.most, "{most} blocks were in memory");
+    }
+}
