@@ -1,7 +1,7 @@
 -- expands
 -- What was used of the calls that vendors allow, by the words of who shares them: several processes take their parts of it,
 -- and what counts for an hour or a day outlives a restart.
-CREATE TABLE budget (
+CREATE TABLE quota (
     name TEXT NOT NULL PRIMARY KEY,
     state TEXT NOT NULL,
     changed_us BIGINT NOT NULL

@@ -59,7 +59,7 @@ pub struct ConnectorSection {
     pub limits: Limits,
     /// What the vendor allows, and who shares it; beside the pace of one connection (`limits.requests_per_second`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub budgets: Vec<budget::Budget>,
+    pub quotas: Vec<budget::Budget>,
     /// Settings a connection gives: `config.shop = { type = "string", description = "…" }`.
     #[serde(default)]
     pub config: BTreeMap<String, Setting>,

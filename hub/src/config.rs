@@ -254,7 +254,7 @@ pub struct Connection {
     pub calls_per_second: Option<std::num::NonZeroU32>,
     /// What the vendor allows this account, in place of what the connector's manifest says; in the same words.
     #[serde(default)]
-    pub budgets: Vec<Budget>,
+    pub quotas: Vec<Budget>,
     /// What is done when the form of records changes, by stream, `*` for all others: `{ customers = "park_row" }`.
     #[serde(default)]
     pub drift: Policies,

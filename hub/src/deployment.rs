@@ -77,7 +77,7 @@ pub fn open(folder: &Path) -> Result<Deployment, String> {
         };
         has_streams(&config, name, given, &lenses, manifest.as_deref())?;
         if let Some(manifest) = &manifest {
-            let wrong = budget::wrong(&manifest.connector, &given.budgets, &format!("connections.{name}.budgets"));
+            let wrong = budget::wrong(&manifest.connector, &given.quotas, &format!("connections.{name}.quotas"));
             if let Some(told) = wrong.first() {
                 return Err(place::mistake(file, text, told).to_string());
             }
@@ -233,7 +233,7 @@ fn cx(
                 secrets.insert(key.clone(), Secret::new(value.as_str()));
             }
         }
-        scopes = scope::of(manifest, &given.budgets, name, &settings);
+        scopes = scope::of(manifest, &given.quotas, name, &settings);
     }
     Ok(Cx {
         connection: name.into(),

@@ -1,7 +1,7 @@
 //! The quota: nobody is banned, little is left over, and nobody who is in a hurry waits behind a backfill.
 //!
-//! The hour is a virtual one (`town`): the brains of the nodes are told the time, and so are the grants in the store. The full
-//! hour on both stores is asked for by HULIU_QUOTA_MINUTES=60; in memory it always is one.
+//! The hour is a virtual one (`town`): the brains of the nodes are told the time, and so are the grants in the store. It is
+//! some minutes long; HULIU_QUOTA_MINUTES=60 makes it a full one.
 
 mod town;
 
@@ -20,7 +20,10 @@ use huiliu_tests::kit;
 use crate::flow::on_both_stores;
 use town::{A_MINUTE, Bank, MINUTE_US, SECOND_US, Town};
 
-const HOUR: i64 = 60;
+/// How long a run is, in minutes.
+fn minutes(short: i64) -> i64 {
+    std::env::var("HULIU_QUOTA_MINUTES").ok().and_then(|text| text.parse().ok()).unwrap_or(short)
+}
 
 /// Eight workers of a backfill on these nodes, and on each somebody who waits, something live and something to repair.
 fn town<'a>(nodes: usize, bank: Option<Box<Bank<'a>>>, seed: u64) -> Town<'a> {
@@ -89,14 +92,14 @@ fn is_good(name: &str, town: &mut Town<'_>, minutes: i64) {
 fn an_hour_of_a_backfill_breaks_no_limit_and_leaves_little() {
     for (name, nodes) in [("one node", 1), ("three nodes", 3)] {
         let mut town = town(nodes, (nodes > 1).then(bank), 1);
-        town.run_until(HOUR * MINUTE_US);
-        is_good(name, &mut town, HOUR);
+        town.run_until(minutes(12) * MINUTE_US);
+        is_good(name, &mut town, minutes(12));
     }
 }
 
 #[test]
 fn nodes_share_one_limit_through_their_store() {
-    let minutes = std::env::var("HULIU_QUOTA_MINUTES").ok().and_then(|text| text.parse().ok()).unwrap_or(5);
+    let minutes = minutes(4);
     kit::on_both_stores(|store| {
         let mut town = town(3, Some(bank_of(&store)), 2);
         town.run_until(minutes * MINUTE_US);
@@ -111,19 +114,20 @@ fn nodes_share_one_limit_through_their_store() {
 fn a_limit_that_is_halved_is_learned_from_its_first_refusals() {
     for (name, nodes) in [("one node", 1), ("three nodes", 3)] {
         let mut town = town(nodes, (nodes > 1).then(bank), 3);
-        town.halve_at(20 * MINUTE_US + 17 * SECOND_US);
-        town.run_until(2 * HOUR * MINUTE_US);
+        let minutes = minutes(10) * 2;
+        town.halve_at(5 * MINUTE_US + 17 * SECOND_US);
+        town.run_until(minutes * MINUTE_US);
         let refused = &town.vendor.refused;
-        let minutes: Vec<i64> = refused.keys().copied().collect();
-        let whole = town.vendor.whole(24, 2 * HOUR - 2);
+        let first = refused.keys().next();
+        let whole = town.vendor.whole(9, minutes - 2);
         let used = whole.iter().sum::<u64>();
         let most = A_MINUTE / 2 * whole.len() as u64;
         eprintln!("{name}: refused by minute {refused:?}; then {used} of {most} calls in {} minutes", whole.len());
         assert_eq!(town.vendor.bans, 0, "{name}: {refused:?}");
         // The minute in which it was halved had more calls already than it allows now: each worker is refused once at most, and
         // asks a few times when it is over. From then on it is kept, and tried a little higher only now and then.
-        assert_eq!(minutes.first(), Some(&20), "{name}: {refused:?}");
-        assert!(refused[&20] <= 8 + 6 && refused.get(&21).is_none_or(|more| *more <= 1), "{name}: {refused:?}");
+        assert_eq!(first, Some(&5), "{name}: {refused:?}");
+        assert!(refused[&5] <= 8 + 6 && refused.get(&6).is_none_or(|more| *more <= 1), "{name}: {refused:?}");
         assert!(refused.len() <= 5 && refused.values().all(|count| *count <= 8 + 6), "{name}: {refused:?}");
         assert!(used * 100 >= most * 85, "{name}: {used} of {most}");
     }
@@ -133,10 +137,12 @@ fn a_limit_that_is_halved_is_learned_from_its_first_refusals() {
 fn the_grants_of_a_node_that_was_killed_end() {
     let mut town = town(3, Some(bank()), 4);
     // The workers that are left can use up all that there is.
-    (0..8).for_each(|_| town.hire(0, Lane::Backfill));
-    town.kill_at(1, 10 * MINUTE_US + 100_000);
-    town.run_until(HOUR * MINUTE_US);
-    is_good("one of three killed", &mut town, HOUR);
+    for _ in 0..8 {
+        town.hire(0, Lane::Backfill);
+    }
+    town.kill_at(1, 3 * MINUTE_US + 100_000);
+    town.run_until(minutes(10) * MINUTE_US);
+    is_good("one of three killed", &mut town, minutes(10));
 }
 
 /// Lets as many of these calls pass as may within so long.

@@ -1,4 +1,4 @@
-//! `[[connector.budgets]]`: what a vendor allows, and who shares it.
+//! `[[connector.quotas]]`: what a vendor allows, and who shares it.
 
 use std::num::NonZeroU32;
 
@@ -54,7 +54,7 @@ const SECONDS_MAX: u32 = 31 * 86_400;
 
 /// What is wrong with a manifest's budgets, each with its place.
 pub fn mistakes(manifest: &Manifest) -> Vec<String> {
-    wrong(&manifest.connector, &manifest.connector.budgets, "connector.budgets")
+    wrong(&manifest.connector, &manifest.connector.quotas, "connector.quotas")
 }
 
 /// What is wrong with budgets that stand at `place`.

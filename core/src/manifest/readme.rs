@@ -185,7 +185,7 @@ fn limits(page: &mut String, manifest: &Manifest) {
     if let Some(calls) = limits.requests_per_second {
         line(page, &format!("- At most {calls} calls a second for a connection."));
     }
-    for budget in &manifest.connector.budgets {
+    for budget in &manifest.connector.quotas {
         let windows = budget.windows.iter().map(|it| format!("{} calls in {} s", it.calls, it.seconds));
         let bucket =
             budget.bucket.iter().map(|it| format!("{} calls at once and {} a second", it.calls, it.per_second));

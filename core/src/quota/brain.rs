@@ -129,7 +129,9 @@ impl Brain {
     pub fn enter(&mut self, now_us: i64, lane: Lane, route: &Route) -> Option<u64> {
         let is_empty = self.waiting.iter().all(VecDeque::is_empty);
         if is_empty && route.iter().all(|place| self.budgets[*place].has(now_us, lane)) {
-            route.iter().for_each(|place| self.budgets[*place].take(now_us, lane));
+            for place in route.iter() {
+                self.budgets[*place].take(now_us, lane);
+            }
             return None;
         }
         self.last += 1;
@@ -202,7 +204,9 @@ impl Brain {
     }
 
     fn let_go(&mut self, now_us: i64, lane: Lane, waiter: &Waiter) {
-        waiter.route.iter().for_each(|place| self.budgets[*place].take(now_us, lane));
+        for place in waiter.route.iter() {
+            self.budgets[*place].take(now_us, lane);
+        }
         self.ready.push(waiter.number);
         self.passed[lane.at()] = 0;
         for after in lane.at() + 1..4 {
@@ -363,7 +367,9 @@ pub fn hear(ledgers: &mut [&mut Ledger], now_us: i64, said: Said) {
             let Some(fullest) = (0..ledgers.len()).max_by_key(fullness) else { return };
             ledgers[fullest].refused(now_us, wait_us);
             let wait_us = ledgers[fullest].paused_until_us - now_us;
-            ledgers.iter_mut().for_each(|ledger| ledger.pause(now_us, wait_us));
+            for ledger in ledgers {
+                ledger.pause(now_us, wait_us);
+            }
         }
     }
 }

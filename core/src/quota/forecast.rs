@@ -73,9 +73,12 @@ pub fn read(tx: &mut Tx<'_>, now_us: i64) -> Result<Standing> {
     let mut standing = Standing { budgets: budgets.collect(), reads: Vec::new() };
     let compared = rounds::rounds(tx)?;
     let first = streams::all(tx)?.into_iter().filter(|(_, state)| state.read_to.is_none());
-    let first = first.filter_map(|(key, state)| Some((key, state.records, state.scan?.at_us)));
+    let first = first.filter_map(|((connection, stream), state)| {
+        let began_us = state.scan?.at_us;
+        Some((connection, stream, state.records, began_us))
+    });
     let all: Vec<_> = first.chain(streams::backfills(tx)?).collect();
-    for ((connection, stream), records, began_us) in all {
+    for (connection, stream, records, began_us) in all {
         let known = compared.get(&(connection.clone(), stream.clone())).and_then(|round| round.last.as_ref());
         let total = known.map(|tally| tally.records).filter(|total| *total >= records);
         standing.reads.push(reading(connection, stream, records, total, now_us - began_us));

@@ -221,8 +221,12 @@ impl Ledger {
     /// Gives a node what it wants, as far as there is room and others do not want it more. A lane's room is shared among those
     /// who want it, and what others want in lanes before it is left to them.
     pub fn grant(&mut self, now_us: i64, node: u64, wants: [u64; 4], back: &[Back]) -> Grant {
-        back.iter().for_each(|back| self.free(*back));
-        self.meters.iter_mut().for_each(|meter| meter.recover(now_us));
+        for back in back {
+            self.free(*back);
+        }
+        for meter in &mut self.meters {
+            meter.recover(now_us);
+        }
         self.takers.retain(|taker| taker.node != node && now_us - taker.at_us < FORGOTTEN_US);
         let mut calls = [0; 4];
         let mut again_us = [0; 4];

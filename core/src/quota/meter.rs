@@ -129,7 +129,9 @@ impl Meter {
             Limit::Window { .. } => {
                 let mut used = [0; 4];
                 for (_, counts) in self.counting(now_us) {
-                    used.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+                    for (sum, count) in used.iter_mut().zip(counts) {
+                        *sum += count;
+                    }
                 }
                 used
             }

@@ -39,7 +39,7 @@ pub fn of(manifest: &Manifest, own: &[Budget], connection: &str, settings: &BTre
     let connector = &manifest.connector;
     let pace: Vec<Limit> = connector.limits.requests_per_second.map(Limit::per_second).into_iter().collect();
     let mut scopes = vec![Scope::own(&format!("{}/connection:{connection}", connector.name), &pace)];
-    let declared = if own.is_empty() { &connector.budgets } else { own };
+    let declared = if own.is_empty() { &connector.quotas } else { own };
     for (at, budget) in declared.iter().enumerate() {
         let mut key = connector.name.clone();
         for word in budget.shared_by.iter().filter(|word| *word != "endpoint") {
@@ -102,7 +102,7 @@ mod tests {
     fn manifest(budgets: &str) -> Manifest {
         let text = format!(
             "[connector]\nname = 'wecom'\ntitle = 'W'\nabout = 'W.'\ndriver = 'rust'\nlimits = {{ requests_per_second = 5 }}\n\
-             budgets = [{budgets}]\n[connector.config]\ncorp_id = {{ type = 'string', description = 'The corp.' }}\n[streams]\n"
+             quotas = [{budgets}]\n[connector.config]\ncorp_id = {{ type = 'string', description = 'The corp.' }}\n[streams]\n"
         );
         Manifest::parse("connector.toml", &text).expect("a manifest")
     }
@@ -125,7 +125,7 @@ mod tests {
         assert_eq!(scopes[0].limits, [Limit::Bucket { calls: 5, per_second: 5 }]);
         assert_eq!(scopes[1].limits, [Limit::Window { calls: 10, span_us: 60_000_000 }]);
         assert_eq!(scopes[2].limits, [Limit::Bucket { calls: 40, per_second: 2 }]);
-        let own = &manifest.connector.budgets[1..];
+        let own = &manifest.connector.quotas[1..];
         assert_eq!(
             of(&manifest, own, "a", &BTreeMap::new()).len(),
             2,
@@ -141,12 +141,12 @@ mod tests {
              { shared_by = ['corp:{secret.key}'] }, { shared_by = [], windows = [{ calls = 1, seconds = 1 }] }",
         ));
         let parts = [
-            "connector.budgets[0].shared_by: `conection`: no such word; did you mean `connection`?",
-            "connector.budgets[0].windows[0].seconds: 3000000 is more than 31 days",
-            "connector.budgets[1].shared_by: `corp:{config.corp}`: no setting `corp`; did you mean `corp_id`?",
-            "connector.budgets[2].shared_by: `corp:{secret.key}`: write a name in small letters and a setting",
-            "connector.budgets[2]: it has no limit",
-            "connector.budgets[3].shared_by: write one to 4 words",
+            "connector.quotas[0].shared_by: `conection`: no such word; did you mean `connection`?",
+            "connector.quotas[0].windows[0].seconds: 3000000 is more than 31 days",
+            "connector.quotas[1].shared_by: `corp:{config.corp}`: no setting `corp`; did you mean `corp_id`?",
+            "connector.quotas[2].shared_by: `corp:{secret.key}`: write a name in small letters and a setting",
+            "connector.quotas[2]: it has no limit",
+            "connector.quotas[3].shared_by: write one to 4 words",
         ];
         for part in parts {
             let begin = part.split("did you").next().unwrap_or(part).trim_end_matches("; ");

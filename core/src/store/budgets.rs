@@ -22,19 +22,19 @@ pub fn clock_us(tx: &mut Tx<'_>) -> Result<i64> {
 /// Budgets by name, with their states.
 pub fn of<'a>(tx: &mut Tx<'_>, names: impl IntoIterator<Item = &'a str>) -> Result<Vec<(String, String)>> {
     let names = Keys::texts(names.into_iter().map(|name| [name]));
-    let sql = "SELECT name, state FROM budget WHERE name IN (SELECT k0 FROM {keys:t} AS k)";
+    let sql = "SELECT name, state FROM quota WHERE name IN (SELECT k0 FROM {keys:t} AS k)";
     tx.query_keys(sql, &names, &[], |row| Ok((row.text(0)?, row.text(1)?)))
 }
 
 /// All budgets with their states, and when each changed last.
 pub fn all(tx: &mut Tx<'_>) -> Result<Vec<(String, String, i64)>> {
-    let sql = "SELECT name, state, changed_us FROM budget ORDER BY name";
+    let sql = "SELECT name, state, changed_us FROM quota ORDER BY name";
     tx.query(sql, &[], |row| Ok((row.text(0)?, row.text(1)?, row.int(2)?)))
 }
 
 /// Keeps the state of a budget.
 pub fn put(tx: &mut Tx<'_>, name: &str, state: &str, now_us: i64) -> Result<()> {
-    let sql = "INSERT INTO budget (name, state, changed_us) VALUES (?1, ?2, ?3)
+    let sql = "INSERT INTO quota (name, state, changed_us) VALUES (?1, ?2, ?3)
                ON CONFLICT (name) DO UPDATE SET state = excluded.state, changed_us = excluded.changed_us";
     tx.execute(sql, &[Param::Text(name), Param::Text(state), Param::Int(now_us)]).map(drop)
 }

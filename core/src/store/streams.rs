@@ -169,9 +169,9 @@ pub fn backfill(tx: &mut Tx<'_>, connection: &str, stream: &str) -> Result<Optio
 }
 
 /// Backfills that are under way: connection and stream, records so far, when it began.
-pub fn backfills(tx: &mut Tx<'_>) -> Result<Vec<((String, String), i64, i64)>> {
+pub fn backfills(tx: &mut Tx<'_>) -> Result<Vec<(String, String, i64, i64)>> {
     let sql = "SELECT connection, stream, records, started_us FROM backfill WHERE done_us IS NULL ORDER BY connection, stream";
-    tx.query(sql, &[], |row| Ok(((row.text(0)?, row.text(1)?), row.int(2)?, row.int(3)?)))
+    tx.query(sql, &[], |row| Ok((row.text(0)?, row.text(1)?, row.int(2)?, row.int(3)?)))
 }
 
 const BACKFILL: Insert = Insert {

@@ -21,7 +21,7 @@ fn what_was_used_is_shown_and_a_silence_outlives_its_process() {
         }
     });
     let budgets =
-        "budgets = [{ shared_by = ['account:{config.account}'], windows = [{ calls = 1000, seconds = 3600 }] }]\n";
+        "quotas = [{ shared_by = ['account:{config.account}'], windows = [{ calls = 1000, seconds = 3600 }] }]\n";
     let folder = Folder::new(&format!("{CONFIG}config.base_url = 'http://127.0.0.1:{port}'\n{budgets}"));
     folder.run(&["connector", "new", "till"]).out();
     assert_eq!(folder.run(&["quota"]).out(), "Nothing was called yet.\n");
@@ -56,12 +56,12 @@ fn what_was_used_is_shown_and_a_silence_outlives_its_process() {
 
 #[test]
 fn a_budget_that_is_none_names_its_line() {
-    let budgets = "budgets = [{ shared_by = ['acount'], windows = [{ calls = 1000, seconds = 3600 }] }]\n";
+    let budgets = "quotas = [{ shared_by = ['acount'], windows = [{ calls = 1000, seconds = 3600 }] }]\n";
     let folder = Folder::new(&format!("{CONFIG}{budgets}"));
     folder.run(&["connector", "new", "till"]).out();
     let said = folder.run(&["check"]);
     assert!(
-        !said.fine && format!("{said:?}").contains("connections.till.budgets[0].shared_by: `acount`: no such word"),
+        !said.fine && format!("{said:?}").contains("connections.till.quotas[0].shared_by: `acount`: no such word"),
         "{said:?}"
     );
 }
