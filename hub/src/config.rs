@@ -375,7 +375,7 @@ mod tests {
     #[test]
     fn what_is_kept_is_said_in_days() {
         let kept = |text: &str| parse("huiliu.toml", text).map(|config| config.retention);
-        let days = |days| Some(Duration::from_hours(24 * days));
+        let days = |days: u64| Some(Duration::from_hours(24 * days));
         assert_eq!(kept(""), Ok(Retention { repeats: days(30), inbox: None }));
         let told = kept("[retention]\ninbox = '400d'\nrepeats = 'forever'\n");
         assert_eq!(told, Ok(Retention { repeats: None, inbox: days(400) }));
