@@ -65,7 +65,7 @@ fn reading(t: Language, read: &Reading) -> String {
     }
 }
 
-fn lane_word<'a>(t: Language, lane: &'a str) -> &'a str {
+fn lane_word(t: Language, lane: &str) -> &str {
     match lane {
         "interactive" => t.lane_interactive(),
         "live" => t.lane_live(),
