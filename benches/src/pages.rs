@@ -66,7 +66,10 @@ pub fn measure(file: &Path, folder: &Path) -> Result<(), String> {
     println!("entered the names of {changes} changes in {:.1} s", Usage::now().since(from)[0]);
     fill(folder, at.engine.clock.now_us())?;
     let runtime = tokio::runtime::Runtime::new().map_err(text)?;
-    let app = runtime.block_on(open(&at.engine))?;
+    let app = {
+        let _inside = runtime.enter();
+        open(&at.engine)?
+    };
     let idle = runtime.block_on(ask(&app))?;
     let busy = beside_an_import(&at.engine, file, imported.rows, || runtime.block_on(ask(&app)))?;
     show(&idle, &busy);
@@ -109,7 +112,7 @@ fn fill(folder: &Path, now_us: i64) -> Result<(), String> {
     store.execute_batch(&FILL.replace("{now}", &now_us.to_string())).map_err(text)
 }
 
-async fn open(engine: &Engine) -> Result<Asking, String> {
+fn open(engine: &Engine) -> Result<Asking, String> {
     let link = access::first_invitation(engine).map_err(text)?.ok_or("there is an account already")?;
     access::accept(engine, &link, "bench", PASSWORD).map_err(text)?;
     let opened = access::log_in(engine, "bench", PASSWORD, None).map_err(text)?;
