@@ -16,7 +16,7 @@ use huiliu_core::store::{Store, Tx};
 
 use crate::stand::Stand;
 use crate::synced::Said;
-use crate::{Login, PAYLOAD_BYTES_MIN, Settings, Sync, stream, synced};
+use crate::{Login, Settings, Sync, group, stream, synced};
 
 /// The servers must have answered after so long: a webhook's answer waits for it, and its sender gives up after 5 s.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
@@ -167,7 +167,7 @@ impl Log {
 
     async fn servers_fit(&self) -> Result<(), String> {
         let told = self.client.server_info();
-        if told.max_payload < PAYLOAD_BYTES_MIN {
+        if told.max_payload < group::ONE_BYTES_MAX {
             let has = told.max_payload;
             return Err(format!(
                 "the NATS server takes messages of {has} bytes, and a call may be larger: write max_payload: 2MB into its configuration"

@@ -8,6 +8,13 @@ use huiliu_core::pipeline::intake::Call;
 use huiliu_core::store::inbox::{InboxItem, ItemKind};
 use serde::{Deserialize, Serialize};
 
+/// What is sent as one message at most, in bytes, unless one call alone is larger.
+pub(crate) const BYTES_MAX: usize = 256 << 10;
+
+/// What a server must take as one message, in bytes: the largest body and its headers, twice as long in JSON, with some
+/// room. A server's default is less.
+pub(crate) const ONE_BYTES_MAX: usize = (1 << 20) + (128 << 10);
+
 /// The first byte.
 const FORM: u8 = 1;
 

@@ -19,10 +19,3 @@ pub mod writer;
 
 pub use connect::Log;
 pub use settings::{Login, Settings, Sync, Tls};
-
-/// What is sent as one message at most, in bytes, unless one call alone is larger.
-const GROUP_BYTES_MAX: usize = 256 << 10;
-
-/// What a server must take as one message, in bytes: the largest body and its headers, twice as long in JSON, with some
-/// room. A server's default is less.
-const PAYLOAD_BYTES_MIN: usize = (1 << 20) + (128 << 10);

@@ -9,7 +9,7 @@ use crate::Settings;
 pub(crate) fn config(settings: &Settings) -> Config {
     Config {
         name: settings.stream.clone(),
-        description: Some("Calls on their way into Huiliu's inbox; only the hub may take them out.".to_owned()),
+        description: Some("Huiliu intake".to_owned()),
         subjects: vec![settings.subject.clone()],
         retention: RetentionPolicy::Limits,
         discard: DiscardPolicy::New,

@@ -40,7 +40,7 @@ async fn get(monitor: &str) -> Result<String, String> {
         return Err("write http://HOST:PORT".to_owned());
     };
     let mut stream = TcpStream::connect((host, port)).await.map_err(|error| error.to_string())?;
-    let request = format!("GET /varz HTTP/1.0\r\nHost: {host}:{port}\r\n\r\n");
+    let request = ["GET /varz HTTP/1.0", &format!("Host: {host}:{port}"), "", ""].join("\r\n");
     stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
     let mut answer = Vec::new();
     stream.take(BYTES_MAX).read_to_end(&mut answer).await.map_err(|error| error.to_string())?;

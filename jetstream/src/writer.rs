@@ -14,7 +14,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel, error::TrySendError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::recent::{self, Key, Recent};
-use crate::{GROUP_BYTES_MAX, Log, group};
+use crate::{Log, group};
 
 /// Messages on their way at one time.
 const SENT_MAX: usize = 4;
@@ -104,7 +104,7 @@ fn gather(first: Waiting, receiver: &mut Receiver<Waiting>, left: &mut Option<Wa
         && let Ok(next) = receiver.try_recv()
     {
         bytes += next.bytes.len();
-        if bytes > GROUP_BYTES_MAX {
+        if bytes > group::BYTES_MAX {
             *left = Some(next);
             break;
         }

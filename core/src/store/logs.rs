@@ -30,14 +30,14 @@ impl LogState {
     }
 }
 
-const COLUMNS: &str = "name, identity, position, anchor, last, looked_us, trouble, accepted";
+const STATES: &str = "SELECT name, identity, position, anchor, last, looked_us, trouble, accepted FROM intake_log";
 
 /// Readers of a log on several nodes take turns.
 const LOG_LOCK: i64 = 0x696e_626f_7802;
 
 /// The state of a log, if it was ever taken in.
 pub fn find(tx: &mut Tx<'_>, name: &str) -> Result<Option<LogState>> {
-    tx.query_opt(&format!("SELECT {COLUMNS} FROM intake_log WHERE name = ?1"), &[Param::Text(name)], read)
+    tx.query_opt(&format!("{STATES} WHERE name = ?1"), &[Param::Text(name)], read)
 }
 
 /// The same, and nobody else writes it until this transaction ends.
@@ -48,7 +48,7 @@ pub fn hold(tx: &mut Tx<'_>, name: &str) -> Result<Option<LogState>> {
 
 /// All of them.
 pub fn all(tx: &mut Tx<'_>) -> Result<Vec<LogState>> {
-    tx.query(&format!("SELECT {COLUMNS} FROM intake_log ORDER BY name"), &[], read)
+    tx.query(&format!("{STATES} ORDER BY name"), &[], read)
 }
 
 /// Writes a state, in place of the former one.
