@@ -76,12 +76,7 @@ pub fn open(folder: &Path) -> Result<Deployment, String> {
             (system.lenses.clone(), Some(connector), Some(system.manifest.clone()))
         };
         has_streams(&config, name, given, &lenses, manifest.as_deref())?;
-        if let Some(manifest) = &manifest {
-            let wrong = budget::wrong(&manifest.connector, &given.quotas, &format!("connections.{name}.quotas"));
-            if let Some(told) = wrong.first() {
-                return Err(place::mistake(file, text, told).to_string());
-            }
-        }
+        has_quotas(&config, name, given, manifest.as_deref())?;
         let vault = Arc::new(SealedVault { store: store.clone(), seal: seal.clone(), connection: name.clone() });
         let known_us = offsets.get(name).copied().unwrap_or(0);
         let cx = cx(name, given, manifest.as_deref(), vault, &clock, &quotas)?;
@@ -164,6 +159,19 @@ fn automated(folder: &Path, model: &Model, engine: Engine) -> Result<Engine, Str
     let rules = automation::Rules::parse(&path.display().to_string(), &text, model).map_err(|told| lines(&told))?;
     let mistakes = automate::check(&engine, &rules);
     if mistakes.is_empty() { Ok(engine.automated(rules)) } else { Err(lines(&mistakes)) }
+}
+
+/// What the deployment says in place of a manifest about what the vendor allows is right.
+fn has_quotas(
+    config: &Config,
+    name: &str,
+    given: &config::Connection,
+    manifest: Option<&Manifest>,
+) -> Result<(), String> {
+    let Some(manifest) = manifest else { return Ok(()) };
+    let (file, text) = &config.source;
+    let wrong = budget::wrong(&manifest.connector, &given.quotas, &format!("connections.{name}.quotas"));
+    wrong.first().map_or(Ok(()), |told| Err(place::mistake(file, text, told).to_string()))
 }
 
 /// Every stream that a connection's settings name is one of its system: a slip would change nothing, and nobody would see.

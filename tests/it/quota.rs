@@ -26,7 +26,7 @@ fn minutes(short: i64) -> i64 {
 }
 
 /// Eight workers of a backfill on these nodes, and on each somebody who waits, something live and something to repair.
-fn town<'a>(nodes: usize, bank: Option<Box<Bank<'a>>>, seed: u64) -> Town<'a> {
+fn town(nodes: usize, bank: Option<Box<Bank<'_>>>, seed: u64) -> Town<'_> {
     let mut town = Town::new(nodes, bank, seed);
     for at in 0..8 {
         town.hire(at % nodes, Lane::Backfill);

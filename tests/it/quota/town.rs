@@ -72,7 +72,7 @@ impl Vendor {
     }
 }
 
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
     /// A worker wants to call.
     Want(usize),
@@ -111,7 +111,7 @@ struct Worker {
 
 /// A question under way.
 struct Asked {
-    asked_us: i64,
+    sent_us: i64,
     questions: Vec<Question>,
     notes: Vec<Note>,
     grants: Vec<Grant>,
@@ -225,7 +225,7 @@ impl<'a> Town<'a> {
                 let here = &mut self.nodes[node];
                 here.asking = false;
                 let now_us = self.now_us + here.offset_us;
-                here.brain.answered(it.asked_us, now_us, &it.questions, Some(&it.grants));
+                here.brain.answered(it.sent_us, now_us, &it.questions, Some(&it.grants));
                 self.look(node);
             }
             Event::Halve => {
@@ -294,7 +294,7 @@ impl<'a> Town<'a> {
             }
         }
         if !questions.is_empty() || !notes.is_empty() {
-            self.asked.push(Some(Asked { asked_us: local_us, questions, notes, grants: Vec::new() }));
+            self.asked.push(Some(Asked { sent_us: local_us, questions, notes, grants: Vec::new() }));
             self.asks += 1;
             let at_us = self.now_us + self.between(500, 5_000);
             self.at(at_us, Event::Ask(node, self.asked.len() - 1));
