@@ -63,7 +63,8 @@ fn is_full(count: usize, most: i64) -> bool {
 /// Processes and plans whatever the others brought, and wakes those who must fetch or send. It has a thread of its own:
 /// an event that comes in waits for no other to be found.
 pub fn think(engine: &Engine, bells: &Bells, names: Names, stop: &watch::Receiver<bool>) {
-    while !*stop.borrow() {
+    // Whoever was to stop it may be gone himself.
+    while !*stop.borrow() && stop.has_changed().is_ok() {
         let thought = catch_unwind(AssertUnwindSafe(|| think_once(engine, bells, names)));
         match thought {
             Ok(Ok(thought)) => {
