@@ -41,7 +41,10 @@ struct Cli {
 /// Records whose results are compared field by field.
 const COMPARED: usize = 2000;
 
-type Mapper<'a> = (&'static str, Box<dyn FnMut(&str, &mut Vec<u8>) -> Result<(), String> + 'a>);
+/// Appends to its second argument what it makes of the first.
+type Map<'a> = dyn FnMut(&str, &mut Vec<u8>) -> Result<(), String> + 'a;
+
+type Mapper<'a> = (&'static str, Box<Map<'a>>);
 
 fn main() -> ExitCode {
     match execute(&Cli::parse()) {
@@ -123,7 +126,7 @@ fn by_lens(lens: &Lens, line: &str, out: &mut Vec<u8>) -> Result<(), String> {
 }
 
 /// Processor seconds of one turn.
-fn turn(lines: &[String], map: &mut dyn FnMut(&str, &mut Vec<u8>) -> Result<(), String>) -> Result<f64, String> {
+fn turn(lines: &[String], map: &mut Map<'_>) -> Result<f64, String> {
     let from = Usage::now();
     let mut out = Vec::new();
     for line in lines {
