@@ -36,11 +36,22 @@ pub struct Log {
     pub(crate) settings: Arc<Settings>,
     pub(crate) client: Client,
     pub(crate) context: Context,
-    store: Store,
+    store: Arc<Kept>,
     pub(crate) clock: Clock,
     /// Whether calls can be kept.
     pub(crate) stand: Arc<Stand>,
     prepared: Arc<AtomicBool>,
+}
+
+/// The store. Whoever lets go of it last closes its connections, which may block: tasks must not.
+struct Kept(Option<Store>);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if let Some(store) = self.0.take() {
+            let _ = std::thread::Builder::new().name("close".to_owned()).spawn(move || drop(store));
+        }
+    }
 }
 
 /// Why nothing goes.
@@ -82,7 +93,7 @@ impl Log {
             .max_ack_inflight(ACKS_MAX)
             .backpressure_on_inflight(true)
             .build(client.clone());
-        let (settings, prepared) = (Arc::new(settings), Arc::default());
+        let (settings, store, prepared) = (Arc::new(settings), Arc::new(Kept(Some(store))), Arc::default());
         let log = Self { settings, client, context, store, clock, stand, prepared };
         log.begin().await?;
         Ok(log)
@@ -212,8 +223,8 @@ impl Log {
         &self,
         work: impl FnOnce(&Store) -> huiliu_core::store::db::Result<T> + Send + 'static,
     ) -> Result<T, Trouble> {
-        let store = self.store.clone();
-        let done = tokio::task::spawn_blocking(move || work(&store)).await;
+        let kept = self.store.clone();
+        let done = tokio::task::spawn_blocking(move || kept.0.as_ref().map_or(Err(StoreError::Refused), work)).await;
         Ok(done.map_err(|error| Trouble::Away(error.to_string()))??)
     }
 }
