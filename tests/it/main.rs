@@ -24,6 +24,7 @@ mod hubspot;
 mod invariants;
 mod lessons;
 mod merges;
+mod nodes;
 mod odoo;
 mod order;
 mod orders;

@@ -328,7 +328,9 @@ pub fn put(tx: &mut Tx<'_>, connection: &str, stream: &str, state: &StreamState)
 
 /// Brings the next pull of streams (connection, stream) forward to now: their systems say that something changed there.
 pub fn bring_forward(tx: &mut Tx<'_>, streams: &BTreeSet<(String, String)>, now_us: i64) -> Result<u64> {
-    streams.iter().for_each(|(connection, _)| tx.ring(Bell::Read(connection.clone())));
+    for (connection, _) in streams {
+        tx.ring(Bell::Read(connection.clone()));
+    }
     let keys = Keys::texts(streams.iter().map(|(connection, stream)| [connection.as_str(), stream.as_str()]));
     tx.execute_keys(
         "UPDATE stream_state SET due_us = ?2 WHERE due_us > ?2

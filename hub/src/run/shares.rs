@@ -18,14 +18,20 @@ use super::{Bells, GLANCE, on_thread};
 /// The longest wait before a listener tries again to reach the server.
 const LISTEN_AGAIN_MAX: Duration = Duration::from_secs(5);
 
+/// What comes before a unit of work. It blocks.
+pub type Prepare = Arc<dyn Fn(&Engine) -> db::Result<()> + Send + Sync>;
+
+/// Begins the tasks of a unit of work, which end when they are told to.
+pub type Begin = Box<dyn Fn(&Engine, &watch::Receiver<bool>) -> JoinSet<()> + Send + Sync>;
+
 /// Work that one node does at a time.
 pub struct Unit {
     /// Its name.
     pub name: String,
-    /// What comes first: to find out what whoever had it before left behind. It blocks.
-    pub prepare: Arc<dyn Fn(&Engine) -> db::Result<()> + Send + Sync>,
-    /// Begins the tasks that do it, until they are told to stop.
-    pub begin: Box<dyn Fn(&Engine, &watch::Receiver<bool>) -> JoinSet<()> + Send + Sync>,
+    /// Finds out first what whoever had it before left behind.
+    pub prepare: Prepare,
+    /// Begins it.
+    pub begin: Begin,
 }
 
 /// Whether it is ours to do a unit of work.
@@ -62,12 +68,15 @@ pub async fn share(
                 Err(error) => tracing::error!("this node cannot say that it lives, trying again: {error}"),
             }
             follow_clocks(&engine, &node).await;
+            // They end only when they were told to.
+            if !takes && tasks.is_empty() {
+                break;
+            }
             tokio::select! {
                 () = tokio::time::sleep(BEAT) => {}
                 () = bells.shares.notified() => {}
                 _ = stopped.changed(), if takes => {}
-                // They end only when they were told to.
-                ended = tasks.join_next() => if ended.is_none() && !takes { break },
+                _ = tasks.join_next(), if !tasks.is_empty() => {}
             }
         }
         if let Err(error) = on_thread(move || node.leave()).await {

@@ -65,6 +65,19 @@ impl Cluster {
 
     /// Starts those who do not run, and waits until all work is somebody's.
     pub fn start_dead(&mut self) {
+        self.start_again();
+        until("every node is known", || {
+            let alive = self.nodes().into_iter().filter(|it| it.is_alive).count();
+            (alive >= self.members.len()).then_some(())
+        });
+        until("all work is somebody's", || {
+            let held: usize = self.nodes().iter().filter(|it| it.is_alive).map(|it| it.holds.len()).sum();
+            (held == 3).then_some(())
+        });
+    }
+
+    /// Starts those who do not run.
+    pub fn start_again(&mut self) {
         for (at, member) in self.members.iter_mut().enumerate().filter(|(_, it)| it.child.is_none()) {
             member.starts += 1;
             let log = self.folder.path().join(format!("serve-{at}-{}.log", member.starts));
@@ -74,14 +87,6 @@ impl Cluster {
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
             member.child = Some(command.spawn().expect("huiliu starts"));
         }
-        until("every node is known", || {
-            let alive = self.nodes().into_iter().filter(|it| it.is_alive).count();
-            (alive >= self.members.len()).then_some(())
-        });
-        until("all work is somebody's", || {
-            let held: usize = self.nodes().iter().filter(|it| it.is_alive).map(|it| it.holds.len()).sum();
-            (held == 3).then_some(())
-        });
     }
 
     fn nodes(&self) -> Vec<NodeRow> {

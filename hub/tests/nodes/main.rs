@@ -20,7 +20,7 @@ use load::Load;
 /// People about whom something is said, so that each is spoken of again and again.
 const PEOPLE: u32 = 40;
 
-/// The share of a bar of seconds in which somebody has to take over: its lease ends after six, and others look each two.
+/// A lease ends after six seconds, and others look each two; the rest is for a busy machine.
 const TAKEN_OVER: Duration = Duration::from_secs(20);
 
 fn seconds(given: u64) -> Duration {
@@ -41,7 +41,7 @@ fn killed_every_ten_seconds_three_nodes_lose_nothing_and_do_nothing_twice() {
         cluster.kill(victim.unwrap_or(kills % 3));
         kills += 1;
         std::thread::sleep(Duration::from_secs(1));
-        cluster.start_dead();
+        cluster.start_again();
     }
     let said = load.end();
     let seen = cluster.settled(&said);
