@@ -63,7 +63,8 @@ fn program(debian: bool) -> PathBuf {
 /// A free port that no outgoing call is given before the server has it, or while the server is dead.
 fn port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = u16::try_from(std::process::id() % 9_000).unwrap_or_default();
+    // Processes that were started one after the other look in different places.
+    let first = u16::try_from(u64::from(std::process::id()) * 397 % 9_000).unwrap_or_default();
     loop {
         let port = 11_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 9_000;
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
