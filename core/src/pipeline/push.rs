@@ -20,7 +20,7 @@ use crate::store::deliveries::{self, Outcome, Planned};
 use crate::store::inbox::{self, DeadLetter};
 use crate::store::{firings, goldens, links, replays, streams};
 
-use recover::give_back;
+use recover::{IN_FLIGHT_US, give_back};
 pub use recover::{recover, take_up};
 use send::After;
 pub use send::Sent;
