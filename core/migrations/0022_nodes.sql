@@ -10,6 +10,7 @@ CREATE TABLE node (
     roles TEXT NOT NULL,
     version TEXT NOT NULL,
     units TEXT NOT NULL,
+    home TEXT NOT NULL,               -- the boot, the process and its start: others on its machine see when it is gone
     started_us BIGINT NOT NULL,
     seen_us BIGINT NOT NULL,
     ends_us BIGINT NOT NULL

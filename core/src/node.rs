@@ -3,6 +3,8 @@
 //! Units of work are spread evenly: whoever has fewer takes what is free, and whoever has two more than another gives one
 //! away, one at a time. What nobody takes within [`PATIENCE`] anybody takes who can.
 
+mod home;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -54,6 +56,7 @@ impl Node {
             roles: roles.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             units,
+            home: home::mine().unwrap_or_default(),
             is_alive: true,
             ..NodeRow::default()
         };
@@ -78,7 +81,13 @@ impl Node {
             }
             leases::introduce(tx, &self.me.units)?;
             leases::forget(tx)?;
-            Ok((leases::nodes(tx)?, leases::leases(tx)?))
+            let mut nodes = leases::nodes(tx)?;
+            // Who was killed on this machine need not be waited for.
+            for gone in nodes.iter_mut().filter(|it| it.is_alive && home::is_gone(&it.home)) {
+                leases::end(tx, &gone.name)?;
+                gone.is_alive = false;
+            }
+            Ok((nodes, leases::leases(tx)?))
         })?;
         self.is_known.store(true, Ordering::Relaxed);
         self.store.set_heard(nodes.iter().any(|it| it.is_alive && it.name != self.me.name));

@@ -1,7 +1,7 @@
 //! The quota: nobody is banned, little is left over, and nobody who is in a hurry waits behind a backfill.
 //!
 //! The hour is a virtual one (`town`): the brains of the nodes are told the time, and so are the grants in the store. It is
-//! some minutes long; HULIU_QUOTA_MINUTES=60 makes it a full one.
+//! some minutes long; HUILIU_QUOTA_MINUTES=60 makes it a full one.
 
 mod town;
 
@@ -22,7 +22,7 @@ use town::{A_MINUTE, Bank, MINUTE_US, SECOND_US, Town};
 
 /// How long a run is, in minutes.
 fn minutes(short: i64) -> i64 {
-    std::env::var("HULIU_QUOTA_MINUTES").ok().and_then(|text| text.parse().ok()).unwrap_or(short)
+    std::env::var("HUILIU_QUOTA_MINUTES").ok().and_then(|text| text.parse().ok()).unwrap_or(short)
 }
 
 /// Eight workers of a backfill on these nodes, and on each somebody who waits, something live and something to repair.

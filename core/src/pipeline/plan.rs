@@ -7,6 +7,7 @@
 //! Nothing is created in a stream that was never read to its end: the record may be there, and would be doubled. Once the
 //! first complete read is processed, what waited is planned.
 
+mod along;
 mod own;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +31,8 @@ use crate::store::db::{Result, Tx};
 use crate::store::deliveries::{self, Planned};
 use crate::store::goldens::{self, Golden};
 use crate::store::{drifts, inbox, links, streams};
+
+pub(super) use along::{along, planned_along};
 
 /// Changes in a batch; each may touch a handful of links.
 const BATCH_CHANGES: i64 = 500;
@@ -68,26 +71,6 @@ pub fn batch(engine: &Engine) -> Result<(usize, usize)> {
     point(Point::PlanCommitted);
     tell(engine, &planned);
     Ok((read, planned.len()))
-}
-
-/// Plans in a transaction that did something else, too, and holds [`PLAN_LOCK`], by files that are in force. None: what
-/// waits needs a batch of its own. Once it is durable, [`planned_along`] is to be called.
-pub(super) fn along(engine: &Engine, tx: &mut Tx<'_>) -> Result<Option<Vec<Planned>>> {
-    let position = inbox::progress(tx, POSITION)?;
-    let changes = goldens::changed_after(tx, position, BATCH_CHANGES)?;
-    if released(engine, tx)?.is_some() || i64::try_from(changes.len()).is_ok_and(|count| count >= BATCH_CHANGES) {
-        return Ok(None);
-    }
-    if changes.is_empty() {
-        return Ok(Some(Vec::new()));
-    }
-    Ok(Some(step(engine, tx, position, &changes)?.1))
-}
-
-/// What [`along`] planned is durable.
-pub(super) fn planned_along(engine: &Engine, planned: &[Planned]) {
-    point(Point::PlanCommitted);
-    tell(engine, planned);
 }
 
 /// Queues what these changes behind a position owe, and moves on; says how many were read.

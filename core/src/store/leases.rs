@@ -40,6 +40,9 @@ pub struct NodeRow {
     /// The units of work that it may do.
     #[serde(skip)]
     pub units: Vec<String>,
+    /// What tells others on its machine whether it lives; empty: nothing does.
+    #[serde(skip)]
+    pub home: String,
     /// Microseconds since it started, by the server.
     pub age_us: i64,
     /// Microseconds since it last said that it lives, by the server.
@@ -65,11 +68,11 @@ pub struct Lease {
 pub fn beat(tx: &mut Tx<'_>, node: &NodeRow) -> Result<()> {
     let units = serde_json::to_string(&node.units)?;
     let sql = format!(
-        "INSERT INTO node (name, place, roles, version, units, started_us, seen_us, ends_us)
-         VALUES (?1, ?2, ?3, ?4, ?5, {NOW}, {NOW}, {NOW} + ?6)
+        "INSERT INTO node (name, place, roles, version, units, home, started_us, seen_us, ends_us)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, {NOW}, {NOW}, {NOW} + ?7)
          ON CONFLICT (name) DO UPDATE SET seen_us = excluded.seen_us, ends_us = excluded.ends_us"
     );
-    let texts = [&node.name, &node.place, &node.roles, &node.version, &units].map(|text| Param::Text(text));
+    let texts = [&node.name, &node.place, &node.roles, &node.version, &units, &node.home].map(|text| Param::Text(text));
     tx.execute(&sql, &[&texts[..], &[Param::Int(SPAN_US)]].concat()).map(drop)
 }
 
@@ -80,7 +83,7 @@ pub fn nodes(tx: &mut Tx<'_>) -> Result<Vec<NodeRow>> {
     }
     let held = leases(tx)?;
     let sql = format!(
-        "SELECT name, place, roles, version, units, {NOW} - started_us, {NOW} - seen_us, ends_us - {NOW}
+        "SELECT name, place, roles, version, units, {NOW} - started_us, {NOW} - seen_us, ends_us - {NOW}, home
          FROM node ORDER BY started_us, name"
     );
     tx.query(&sql, &[], |row| {
@@ -95,6 +98,7 @@ pub fn nodes(tx: &mut Tx<'_>) -> Result<Vec<NodeRow>> {
             age_us: row.int(5)?,
             silent_us: row.int(6)?,
             is_alive: row.int(7)? > 0,
+            home: row.text(8)?,
             name,
         })
     })
@@ -141,6 +145,11 @@ pub fn release(tx: &mut Tx<'_>, unit: &str, node: &str, token: i64) -> Result<u6
 pub fn leave(tx: &mut Tx<'_>, node: &str) -> Result<()> {
     tx.execute("UPDATE lease SET holder = NULL WHERE holder = ?1", &[Param::Text(node)])?;
     tx.execute("DELETE FROM node WHERE name = ?1", &[Param::Text(node)]).map(drop)
+}
+
+/// Takes a node for dead: it is known not to live any more.
+pub fn end(tx: &mut Tx<'_>, node: &str) -> Result<()> {
+    tx.execute("UPDATE node SET ends_us = seen_us WHERE name = ?1", &[Param::Text(node)]).map(drop)
 }
 
 /// Forgets nodes that have been dead for long.

@@ -14,7 +14,17 @@ const AGAIN: &str = "HUILIU_SERVES_AGAIN";
 
 /// Runs the hub until it is stopped.
 #[derive(clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(
+    after_help = "Several processes share the work of one store on Postgres, by the same files: each takes a share, and when \
+one dies the others take over what it did within seconds. `huiliu status` shows them.
+
+Examples:
+  huiliu serve
+  huiliu serve --roles receive,console                                  # takes calls, and leaves the work to others
+  huiliu serve --roles process,exchange --listen 127.0.0.1:7202         # works; it is asked for /metrics only
+  huiliu --log-format json serve
+  curl http://127.0.0.1:7200/metrics"
+)]
 pub struct Args {
     /// What this process does, of several that share a store on Postgres; without it hub.roles of huiliu.toml, or all.
     #[arg(long, value_name = "ROLE,…", value_enum, value_delimiter = ',')]
@@ -23,17 +33,6 @@ pub struct Args {
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
 }
-
-const EXAMPLES: &str =
-    "Several processes share the work of one store on Postgres, by the same files: each takes a share, and when \
-one dies the others take over what it did within seconds. `huiliu status` shows them.
-
-Examples:
-  huiliu serve
-  huiliu serve --roles receive,console                                  # takes calls, and leaves the work to others
-  huiliu serve --roles process,exchange --listen 127.0.0.1:7202         # works; it is asked for /metrics only
-  huiliu --log-format json serve
-  curl http://127.0.0.1:7200/metrics";
 
 /// Serves until ctrl-c or SIGTERM. When other files come into force it begins anew, by them.
 pub fn run(folder: &Path, args: &Args, language: Language) -> Result<ExitCode, String> {

@@ -32,7 +32,7 @@ impl Borrowed {
         }
         let units = all.clone().map(|it| unit_of(it.name.as_str())).collect();
         let node = Arc::new(Node::new(&engine.store, &place(), command, units));
-        let fences = node.take_free().map_err(|error| error.to_string())?;
+        let fences = apart(|| node.take_free()).map_err(|error| error.to_string())?;
         let mine = all.filter_map(|it| {
             let fence = fences.iter().find(|fence| fence.unit == unit_of(it.name.as_str()))?;
             Some((it.clone(), engine.under(fence.clone())))
@@ -57,13 +57,21 @@ impl Borrowed {
     }
 }
 
+/// On a thread of its own: the caller's may be one that must not wait for a database.
+fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|all| match all.spawn(work).join() {
+        Ok(done) => done,
+        Err(panic) => std::panic::resume_unwind(panic),
+    })
+}
+
 impl Drop for Borrowed {
     fn drop(&mut self) {
         let Some((node, is_over, beats)) = self.node.take() else { return };
         is_over.store(true, Ordering::Relaxed);
         beats.thread().unpark();
         let _ = beats.join();
-        if let Err(error) = node.leave() {
+        if let Err(error) = apart(|| node.leave()) {
             tracing::warn!("the nodes wait until this command is taken for dead: {error}");
         }
     }

@@ -1,7 +1,7 @@
 //! One refresh for each expiry, whoever dies: processes with many tasks each before an issuer that lets a refresh token be
 //! used once and ends all tokens when it sees one again (`oidc-provider` from npm).
 //!
-//! Forty expiries; a thousand with HULIU_EXPIRIES=1000. A holder that is killed after the issuer gave the next token, and
+//! Forty expiries; a thousand with HUILIU_EXPIRIES=1000. A holder that is killed after the issuer gave the next token, and
 //! before that was stored, takes it to the grave: then somebody has to sign in again, and that is all that may happen.
 
 use std::path::Path;
@@ -32,7 +32,7 @@ const FASTER: i64 = 5;
 const KILL_EVERY: u64 = 8;
 
 /// What a child is told.
-const TOLD: &str = "HULIU_RENEWER";
+const TOLD: &str = "HUILIU_RENEWER";
 
 fn manifest(issuer: &str) -> Manifest {
     let text = format!(
@@ -98,6 +98,7 @@ struct Rig {
     folder: tempfile::TempDir,
     began_us: i64,
     signed_in: u64,
+    started: usize,
 }
 
 impl Rig {
@@ -112,7 +113,8 @@ impl Rig {
             command
         };
         let server = Server::start(port, folder.path().join("log"), "/health", make);
-        let mut rig = Self { server, url: url.to_owned(), folder, began_us: Clock::System.now_us(), signed_in: 0 };
+        let mut rig =
+            Self { server, url: url.to_owned(), folder, began_us: Clock::System.now_us(), signed_in: 0, started: 0 };
         rig.sign_in();
         rig
     }
@@ -142,13 +144,19 @@ impl Rig {
         vault(&self.url, &self.folder.path().join("key")).put(TOKEN, &token).expect("it is stored");
     }
 
-    fn process(&self) -> Child {
+    /// A process; most of them end themselves while they renew, before they ask or before they store the answer.
+    fn process(&mut self) -> Child {
+        let ends = ["token_noted:2", "token_issued:3", "", "token_issued:5", "token_noted:4", ""][self.started % 6];
+        self.started += 1;
         let told = serde_json::json!({
             "issuer": self.issuer(), "store": self.url, "began_us": self.began_us,
             "key": self.folder.path().join("key"), "help": self.folder.path().join("help"),
         });
         let mut command = Command::new(std::env::current_exe().expect("this program"));
         command.args(["--exact", "tokens::family::renewer", "--test-threads=1"]).env(TOLD, told.to_string());
+        if !ends.is_empty() {
+            command.env("HUILIU_CRASH_AT", ends);
+        }
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a process")
     }
 
@@ -173,7 +181,7 @@ impl Rig {
 }
 
 fn hold(url: &str, processes: usize) {
-    let expiries = std::env::var("HULIU_EXPIRIES").ok().and_then(|text| text.parse().ok()).unwrap_or(40);
+    let expiries = std::env::var("HUILIU_EXPIRIES").ok().and_then(|text| text.parse().ok()).unwrap_or(40);
     let mut rig = Rig::start(url);
     let mut running: Vec<Child> = (0..processes).map(|_| rig.process()).collect();
     let (mut dice, mut kills, mut next) = (Dice::new(7), 0, KILL_EVERY);
@@ -188,6 +196,12 @@ fn hold(url: &str, processes: usize) {
         assert!(moved.elapsed() < Duration::from_secs(60), "nobody renews any more, after {refreshed}");
         if refreshed >= expiries {
             break;
+        }
+        for one in &mut running {
+            if one.try_wait().expect("a process").is_some() {
+                *one = rig.process();
+                kills += 1;
+            }
         }
         if refreshed >= next {
             // All at once now and then, so that whoever renews is among them; else one.

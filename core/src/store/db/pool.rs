@@ -26,7 +26,8 @@ const CONNECT_MAX: Duration = Duration::from_secs(5);
 const SILENT_MAX: Duration = Duration::from_secs(15);
 
 /// The server ends what was begun and not gone on with for so long, and with it the locks of a process that stands still.
-const SET_UP: &str = "SET idle_in_transaction_session_timeout = 60000";
+/// What it has to say besides errors and warnings is nobody's business.
+const SET_UP: &str = "SET idle_in_transaction_session_timeout = 60000; SET client_min_messages = warning";
 
 /// One connection, with what was prepared on it.
 pub struct Session {
