@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use huiliu_core::connection::OwnBudget;
 use huiliu_core::drift::Policies;
+use huiliu_core::manifest::budget::Budget;
 use huiliu_core::retention::Retention;
 use huiliu_core::store::db::SERVING_CACHE_MIB;
-use huiliu_core::manifest::budget::Budget;
 use huiliu_mappings::diagnose::Diagnostic;
 use serde::Deserialize;
 

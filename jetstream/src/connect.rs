@@ -131,9 +131,9 @@ impl Log {
         self.prepared.load(Ordering::Acquire)
     }
 
-    /// Whether there is a line to a server.
+    /// Whether there is a line to a server, which has said what it is: a moment lies between the two.
     pub(crate) fn is_connected(&self) -> bool {
-        self.client.connection_state() == State::Connected
+        self.client.connection_state() == State::Connected && self.client.server_info().max_payload > 0
     }
 
     /// Looks at the servers and at the stream, which is made if it never was there.

@@ -337,7 +337,12 @@ impl Outcome {
                 return later(UNAVAILABLE, word, "Too busy now. Send it again later.", RETRY_AFTER_SECONDS);
             }
             Self::Away => {
-                return later(UNAVAILABLE, word, "Events cannot be kept now. Send it again later.", RETRY_AFTER_SECONDS);
+                return later(
+                    UNAVAILABLE,
+                    word,
+                    "Events cannot be kept now. Send it again later.",
+                    RETRY_AFTER_SECONDS,
+                );
             }
             Self::Failed(_) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "The event could not be kept. Send it again later.".to_owned())

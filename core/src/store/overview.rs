@@ -2,8 +2,8 @@
 
 use super::brakes::{self, Caught, Kind};
 use super::db::{Param, Result, Tx};
-use super::meter::{self, Meter};
 use super::logs::{self, LogState};
+use super::meter::{self, Meter};
 use super::{drifts, inbox, streams};
 use crate::connection::State;
 use crate::pipeline::{plan, process};

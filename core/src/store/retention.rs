@@ -73,7 +73,8 @@ pub fn is_awaited(tx: &mut Tx<'_>, begin: i64, end: i64) -> Result<bool> {
 pub fn step(tx: &mut Tx<'_>, after: i64, through: i64, count: i64) -> Result<Option<i64>> {
     let sql = "SELECT MAX(position) FROM (SELECT position FROM inbox WHERE position > ?1 AND position <= ?2
                ORDER BY position LIMIT ?3) AS s";
-    let found = tx.query_opt(sql, &[Param::Int(after), Param::Int(through), Param::Int(count)], |row| row.opt_int(0))?;
+    let found =
+        tx.query_opt(sql, &[Param::Int(after), Param::Int(through), Param::Int(count)], |row| row.opt_int(0))?;
     Ok(found.flatten())
 }
 

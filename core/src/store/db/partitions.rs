@@ -28,7 +28,8 @@ pub fn ranges(tx: &mut Tx<'_>) -> Result<Vec<Range>> {
         return Ok(Vec::new());
     }
     // FOR VALUES FROM ('1') TO ('2'); the default partition has neither.
-    let sql = "SELECT c.relname::text, (regexp_match(pg_get_expr(c.relpartbound, c.oid), 'TO \\(''?(\\d+)''?\\)'))[1]::bigint
+    let sql =
+        "SELECT c.relname::text, (regexp_match(pg_get_expr(c.relpartbound, c.oid), 'TO \\(''?(\\d+)''?\\)'))[1]::bigint
                FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
                WHERE i.inhparent = 'inbox'::regclass ORDER BY 2";
     let found = tx.query(sql, &[], |row| Ok((row.text(0)?, row.opt_int(1)?)))?;
@@ -58,7 +59,11 @@ pub fn make_room(tx: &mut Tx<'_>, width: i64) -> Result<bool> {
 ///
 /// # Errors
 /// The store failed, or those who use the table held it for too long: a later try will do.
-pub fn drop_through(tx: &mut Tx<'_>, position: i64, is_kept: impl Fn(&mut Tx<'_>, i64, i64) -> Result<bool>) -> Result<u64> {
+pub fn drop_through(
+    tx: &mut Tx<'_>,
+    position: i64,
+    is_kept: impl Fn(&mut Tx<'_>, i64, i64) -> Result<bool>,
+) -> Result<u64> {
     let all = ranges(tx)?;
     let mut begin = 0;
     let mut dropped = 0;
