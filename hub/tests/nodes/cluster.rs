@@ -40,7 +40,7 @@ impl Cluster {
         let (url, target) = (postgres::database(), Target::start());
         let folder = Folder::new(&format!(
             "[hub]\nstore = '{url}'\n[console]\nlisten = '127.0.0.1:{}'\n\
-             [connections.events]\nconnector = 'webhook'\nwrites = false\nchanging = {{ percent = 100 }}\n\
+             [connections.events]\nconnector = 'webhook'\nwrites = false\nchanging = {{ links = 1000000, percent = 100 }}\n\
              [connections.target]\nconnector = 'webhook'\nnetwork = 'private'\nconfig.url = '{}'\n\
              creates = ['customers']\n",
             free_port(),
