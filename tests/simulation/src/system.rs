@@ -27,7 +27,7 @@ pub struct Shared {
     pub clock: Clock,
     /// The truth.
     pub ledger: Arc<Mutex<Ledger>>,
-    /// When the task that waits now wants to go on; `i64::MAX`: it does not wait for the time.
+    /// When the task that waits now wants to go on, at the earliest; `i64::MAX`: it does not wait for the time.
     pub alarm: Arc<AtomicI64>,
     /// The seed of the day.
     pub seed: u64,
@@ -44,11 +44,13 @@ impl Shared {
     /// Lets the simulated time pass: the world goes on with others meanwhile.
     async fn wait(&self, for_us: i64) {
         let due_us = self.clock.now_us() + for_us;
-        std::future::poll_fn(|_| {
+        std::future::poll_fn(|cx| {
             if self.clock.now_us() >= due_us {
                 return Poll::Ready(());
             }
-            self.alarm.store(due_us, Ordering::SeqCst);
+            self.alarm.fetch_min(due_us, Ordering::SeqCst);
+            // Whoever keeps several of these looks at those only that called.
+            cx.waker().wake_by_ref();
             Poll::Pending
         })
         .await;
