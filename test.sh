@@ -19,8 +19,6 @@ command -v strace >/dev/null || missing+=(strace)
 command -v openssl >/dev/null || missing+=(openssl)
 # It reads the unit of deploy/systemd as it would at a start.
 command -v systemd-analyze >/dev/null || missing+=(systemd)
-# What the program does to its disk is looked at from outside.
-command -v strace >/dev/null || missing+=(strace)
 python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
 command -v npm >/dev/null || missing+=(npm)
 # The console is walked through in a real browser; without a Chinese font its screenshots would be boxes.
