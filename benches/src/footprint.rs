@@ -41,7 +41,10 @@ const RSS_MIB: f64 = 40.0;
 const IDLE_PERCENT: f64 = 0.5;
 
 fn main() -> ExitCode {
-    match run(&Cli::parse()) {
+    let mut cli = Cli::parse();
+    // It is started in the folder of its deployment.
+    cli.hub = std::path::absolute(&cli.hub).unwrap_or(cli.hub);
+    match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(told) => {
             eprintln!("footprint-bench: {told}");
