@@ -88,7 +88,13 @@ async fn who_dribbles_is_let_go_and_keeps_nobody_out() {
     // There are four for each place, and yet whoever has something to say is heard at once.
     for number in 0..20 {
         let began = Instant::now();
-        let heard = call(port.address, "/", &format!("event {number}")).await.expect("it is let in");
+        let text = format!("event {number}");
+        // Between its connection and its first word a caller may lose the place to another newcomer; it tries again.
+        let mut tried = call(port.address, "/", &text).await;
+        while tried.is_err() && began.elapsed() < Duration::from_secs(2) {
+            tried = call(port.address, "/", &text).await;
+        }
+        let heard = tried.expect("it is let in");
         assert!(heard.starts_with("HTTP/1.1 200") && heard.ends_with(&format!("event {number}")), "{heard}");
         assert!(began.elapsed() < Duration::from_secs(2), "it waited {:?}", began.elapsed());
     }
