@@ -440,6 +440,12 @@ pub trait Connector: Send + Sync {
         false
     }
 
+    /// Whether a create of this delivery, and nothing else, can have made the record with this id: where the connector
+    /// chooses the id by the idempotency key. Elsewhere such a record is told by what it shows.
+    fn makes(&self, _delivery: &Delivery, _id: &ExternalId) -> bool {
+        false
+    }
+
     /// Whether a write takes several calls. A record that can be read already may then still have to be finished: the
     /// retry of its create goes on from there. And whatever failure ends the write, a part of it may have been done.
     fn writes_in_steps(&self) -> bool {

@@ -111,6 +111,19 @@ fn a_record_that_comes_before_its_answer_is_a_copy() {
     });
 }
 
+/// Nothing but the create tells whose it is: no identity, and no name that would have them compared.
+#[test]
+fn a_record_without_an_identity_that_comes_before_its_answer_is_a_copy() {
+    on_both_stores(|store| {
+        let rig = rig(store);
+        rig.made_unheard(&json!({ "title": "ceo" }));
+        rig.pull("b");
+        rig.settle();
+        assert_eq!((rig.said_by_b(), rig.b.writes(), rig.a.ids().len()), (Vec::new(), 1, 1));
+        rig.replays();
+    });
+}
+
 #[test]
 fn what_somebody_edits_before_the_answer_is_heard() {
     on_both_stores(|store| {

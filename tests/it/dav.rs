@@ -301,6 +301,33 @@ async fn a_server_killed_in_mid_push_holds_one_card() {
     assert_eq!(crm.ids(), ["c1"], "which is the same customer");
 }
 
+/// It has no e-mail and no number, and its own UID besides: only its address tells whose it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_card_that_shows_before_its_answer_is_known_by_its_address() {
+    let radicale = Arc::new(server().await);
+    let front = Front::of(&radicale.url()).await;
+    let clock = Clock::manual(DAY_ONE_US);
+    let (crm, other) = crm(&clock);
+    let (_folder, store) = sqlite();
+    let hub = Hub::live(store, clock.clone(), [book(&front.instead_of(&radicale.url()), &clock), other]).await;
+    quiet(&hub).await;
+    crm.edit("c1", &json!({ "name": "汇流示例" }));
+    hub.pull().await;
+    front.meet(Fate::LoseAnswer);
+    let engine = hub.engine.clone();
+    blocking(move || while process::batch(&engine).expect("process").items > 0 {}).await;
+    hub.think().await;
+    assert_eq!((radicale.count("people"), links_of(&hub).await), (1, (0, 0)), "it was stored, and nobody knows");
+    for _ in 0..5 {
+        clock.advance_us(60_000_000);
+        hub.pull().await;
+        hub.think().await;
+    }
+    quiet(&hub).await;
+    assert_eq!((radicale.count("people"), links_of(&hub).await), (1, (1, 0)));
+    assert_eq!(crm.ids(), ["c1"], "which is the same customer");
+}
+
 #[test]
 fn a_meeting_is_on_the_timeline_of_whom_it_was_with() {
     on_both_stores(async |store| {

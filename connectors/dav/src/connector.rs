@@ -5,8 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use huiliu_core::connector::{
-    ConnectionName, Connector, ConnectorError, Cursor, Cx, Delivery, Page, Receipt, Received, Record, RecordKey,
-    Result, StreamName, Verified,
+    ConnectionName, Connector, ConnectorError, Cursor, Cx, Delivery, ExternalId, Page, Receipt, Received, Record,
+    RecordKey, Result, StreamName, Verified,
 };
 use huiliu_core::manifest::Manifest;
 
@@ -109,6 +109,10 @@ impl Connector for Dav {
     /// By the address that we choose.
     fn knows_repeat(&self, _delivery: &Delivery) -> bool {
         true
+    }
+
+    fn makes(&self, delivery: &Delivery, id: &ExternalId) -> bool {
+        push::is_own_address(delivery, id.as_str())
     }
 
     async fn push(&self, cx: &Cx, delivery: &Delivery) -> Result<Receipt> {

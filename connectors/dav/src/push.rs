@@ -28,7 +28,7 @@ pub async fn push(client: &Client<'_>, collections: &[Collection], delivery: &De
 async fn create(client: &Client<'_>, collections: &[Collection], delivery: &Delivery) -> Result<Receipt> {
     let Some(collection) = collections.first() else { return Err(ConnectorError::broken("there is no address book")) };
     let uid = uuid_form(&delivery.idempotency_key);
-    let url = client.follow(&collection.url, &format!("{uid}.vcf"))?;
+    let url = client.follow(&collection.url, &member_name(&uid))?;
     let id = client.id_of(&url);
     let text = client.kind.edit(&card_edit::empty(&uid), &delivery.body).map_err(rejected)?;
     let response = client.put(&url, ("if-none-match", "*"), text).await?;
@@ -55,6 +55,16 @@ async fn create(client: &Client<'_>, collections: &[Collection], delivery: &Deli
         },
         other => other,
     })
+}
+
+/// Whether the member at this address is the one that a create of this delivery makes.
+pub fn is_own_address(delivery: &Delivery, address: &str) -> bool {
+    let name = member_name(&uuid_form(&delivery.idempotency_key));
+    address.rsplit('/').next().is_some_and(|last| last.eq_ignore_ascii_case(&name))
+}
+
+fn member_name(uid: &str) -> String {
+    format!("{uid}.vcf")
 }
 
 /// The key as a UUID.

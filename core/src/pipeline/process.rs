@@ -233,7 +233,7 @@ impl Ahead {
             (swept, expanded) = (Some(found), of_scan);
         }
         let (mut batch, judged, weighed) = reads.warm(engine, |tx| {
-            let mut batch = Batch::load(tx, engine.store.tail(), &expanded.arrivals)?;
+            let mut batch = Batch::load(engine, tx, &expanded.arrivals)?;
             let judged = drift::judge(engine, tx, &mut batch, &mut expanded.arrivals)?;
             let weighed = batch.weigh(engine, tx, &mut expanded.arrivals)?;
             Ok((batch, judged, weighed))

@@ -24,7 +24,7 @@ use super::contest::Voices;
 use super::expand::Arrival;
 use crate::engine::Engine;
 use crate::link::{Link, LinkKey, LinkState, evidence_of};
-use crate::store::blocks::{self, Tail};
+use crate::store::blocks;
 use crate::store::db::{Result, Tx};
 use crate::store::deliveries::{self, Planned};
 use crate::store::goldens::{self, Golden};
@@ -95,19 +95,21 @@ pub(crate) struct Batch {
 
 impl Batch {
     /// Loads links, candidates, golden records, pins and rulings: a handful of queries for the whole batch.
-    pub(super) fn load(tx: &mut Tx<'_>, tail: &Tail, arrivals: &[Arrival]) -> Result<Self> {
+    pub(super) fn load(engine: &Engine, tx: &mut Tx<'_>, arrivals: &[Arrival]) -> Result<Self> {
         let keys: BTreeSet<&LinkKey> =
             arrivals.iter().flat_map(|arrival| [Some(&arrival.key), arrival.survivor.as_ref()]).flatten().collect();
         let known = links::by_keys(tx, keys)?;
         let hashes: BTreeSet<i64> = arrivals.iter().flat_map(|arrival| arrival.blocks.iter().copied()).collect();
-        let candidates = blocks::shared(tx, tail, hashes.iter().copied(), BLOCK_LINKS_MAX)?;
+        let candidates = blocks::shared(tx, engine.store.tail(), hashes.iter().copied(), BLOCK_LINKS_MAX)?;
         let waiting = stewards::waiting_of(tx, known.iter().map(|link| link.number))?;
         let bound = Self::bound(tx, &known)?;
+        let makers = copies::makers(engine, tx, arrivals, &known)?;
         let golden_ids: BTreeSet<i64> = candidates
             .iter()
             .map(|(_, _, golden)| *golden)
             .chain(known.iter().map(|link| link.golden))
             .chain(bound)
+            .chain(makers)
             .filter(|id| *id != 0)
             .collect();
         let known_goldens: BTreeSet<i64> = known.iter().map(|link| link.golden).filter(|id| *id != 0).collect();
@@ -264,7 +266,7 @@ impl Batch {
         let creates = arrival.lens.creates_golden();
         // All that a new link has is its record's own evidence, whose blocks are known.
         let mut blocks = std::mem::take(&mut arrival.blocks);
-        let decided = match shown.as_ref().and_then(|shown| self.maker(&arrival, shown)) {
+        let decided = match shown.as_ref().and_then(|shown| self.maker(engine, &arrival, shown)) {
             Some(golden) => Decision::Link { golden: vec![golden], why: Explanation::default(), against: false },
             None => self.decide(engine, number, &blocks),
         };

@@ -14,6 +14,21 @@ pub fn due_again(tx: &mut Tx<'_>, connection: &str, now_us: i64, count: i64) -> 
     tx.query(&sql, &[Param::Text(connection), Param::Int(now_us), Param::Int(count)], read)
 }
 
+/// Creates of a connection through this lens that are on their way, or were tried and are to be tried again.
+pub fn tried_creates(tx: &mut Tx<'_>, connection: &str, lens: &str) -> Result<Vec<Planned>> {
+    let at = [Param::Text(connection), Param::Text(lens)];
+    let sending = format!(
+        "{SELECT} delivery AS d WHERE d.connection = ?1 AND d.state = 'sending' AND d.operation = 'create' AND d.lens = ?2"
+    );
+    let mut found = tx.query(&sending, &at, read)?;
+    let again = format!(
+        "{SELECT} delivery AS d WHERE d.connection = ?1 AND d.state = 'pending' AND d.operation = 'create'
+         AND d.attempts > 0 AND d.lens = ?2 ORDER BY d.due_us"
+    );
+    found.extend(tx.query(&again, &at, read)?);
+    Ok(found)
+}
+
 /// By idempotency key: when the last attempt of a create ended that may have been carried out, and of which neither an
 /// answer nor a record nor a person tells.
 pub fn unknown_creates(tx: &mut Tx<'_>, goldens: impl IntoIterator<Item = i64>) -> Result<BTreeMap<String, i64>> {

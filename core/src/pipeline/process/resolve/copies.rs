@@ -1,7 +1,7 @@
 //! Our own writes that arrived though no answer ever said so: a line was cut, or the hub died. What a record shows of
 //! them is held, never said; else a copy would win over an edit that was made since, and link records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use huiliu_mappings::lens::Lens;
 use huiliu_mappings::value::{FieldName, MappedRecord};
@@ -10,8 +10,9 @@ use serde_json::Value;
 use super::super::expand::Arrival;
 use super::{Batch, said_at_us};
 use crate::engine::Engine;
-use crate::link::{Link, LinkState, shows_over, shows_part, shows_write, written};
-use crate::store::deliveries::Planned;
+use crate::link::{Link, LinkKey, LinkState, shows_over, shows_part, shows_write, written};
+use crate::store::db::{Result, Tx};
+use crate::store::deliveries::{Planned, doubt};
 use crate::store::replays::Receipt;
 
 /// A write that a record shows.
@@ -76,8 +77,7 @@ fn made(unsure: &[Planned], goldens: &[i64], number: i64, arrival: &Arrival, sho
 }
 
 /// Whether a record shows all that this create sent, and nothing beside by which it could be told to be somebody else's.
-fn is_whole(one: &Planned, arrival: &Arrival, shown: &MappedRecord) -> bool {
-    let (sent, _) = arrival.lens.map(&one.delivery.body);
+fn is_whole(one: &Planned, sent: &MappedRecord, arrival: &Arrival, shown: &MappedRecord) -> bool {
     let is_ours = |(field, value): (&FieldName, &Value)| value.is_null() || sent.fields.contains_key(field);
     let is_told = if sent.identities.is_empty() {
         shown.identities.is_empty() && shown.fields.iter().all(is_ours)
@@ -108,12 +108,45 @@ pub(super) fn take(link: &mut Link, lens: &Lens, copies: &[Copy]) {
     }
 }
 
+/// Whether this create, which sends a record like that, made a record that is seen for the first time.
+fn is_maker(engine: &Engine, one: &Planned, sent: &MappedRecord, arrival: &Arrival, shown: &MappedRecord) -> bool {
+    let connector = engine.connections.get(&one.connection).and_then(|it| it.connector.as_ref());
+    connector.is_some_and(|it| it.makes(&one.delivery, &arrival.key.id)) || is_whole(one, sent, arrival, shown)
+}
+
+/// The golden records for which creates that are under way seem to have made records of which no link is known: nothing
+/// in such a record may lead to them.
+pub(super) fn makers(engine: &Engine, tx: &mut Tx<'_>, arrivals: &[Arrival], known: &[Link]) -> Result<Vec<i64>> {
+    let known: HashSet<&LinkKey> = known.iter().map(|link| &link.key).collect();
+    let creates = |key: &LinkKey| {
+        engine.connections.get(key.connection.as_str()).is_some_and(|it| it.creates.contains(key.lens.as_str()))
+    };
+    let mut fresh: BTreeMap<(&str, &str), Vec<(&Arrival, &MappedRecord)>> = BTreeMap::new();
+    for arrival in arrivals.iter().filter(|it| creates(&it.key) && !known.contains(&it.key)) {
+        let place = (arrival.key.connection.as_str(), arrival.key.lens.as_str());
+        if let Some(shown) = &arrival.mapped {
+            fresh.entry(place).or_default().push((arrival, shown));
+        }
+    }
+    let mut goldens = Vec::new();
+    for ((connection, lens), arrivals) in fresh {
+        for one in doubt::tried_creates(tx, connection, lens)? {
+            let (sent, _) = arrivals[0].0.lens.map(&one.delivery.body);
+            let made = arrivals.iter().any(|(arrival, shown)| is_maker(engine, &one, &sent, arrival, shown));
+            goldens.extend(made.then_some(one.golden));
+        }
+    }
+    Ok(goldens)
+}
+
 impl Batch {
     /// The golden record for which a create of ours, of which no answer told, made this record that is seen for the first
     /// time. Whatever became known of either since, it is no other's: what it shows is not its own word.
-    pub(super) fn maker(&self, arrival: &Arrival, shown: &MappedRecord) -> Option<i64> {
-        let is_maker = |one: &&Planned| one.may_make(&arrival.key) && is_whole(one, arrival, shown);
-        self.unsure.iter().find(is_maker).map(|one| one.golden)
+    pub(super) fn maker(&self, engine: &Engine, arrival: &Arrival, shown: &MappedRecord) -> Option<i64> {
+        let is_mine = |one: &&Planned| {
+            one.may_make(&arrival.key) && is_maker(engine, one, &arrival.lens.map(&one.delivery.body).0, arrival, shown)
+        };
+        self.unsure.iter().find(is_mine).map(|one| one.golden)
     }
 
     /// Whether a create of ours made this record, which then says only what it does not have from us.
