@@ -11,6 +11,7 @@ use huiliu_hub::logs;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    keep_small();
     let cli = Cli::parse();
     if !cli.keeps_logs() {
         logs::start(cli.log_format, cli.log_level());
@@ -24,4 +25,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Huge pages stay whole where a few bytes of each are needed: an idle hub would hold twice as much. Where the kernel knows
+/// of none there is nothing to turn off.
+fn keep_small() {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
 }

@@ -17,11 +17,11 @@ impl Bell {
         self.heard.notify_one();
     }
 
-    /// Waits until it rings, and no longer than this.
-    pub fn wait(&self, longest: Duration) {
+    /// Waits until it rings, and no longer than this; says whether it rang.
+    pub fn wait(&self, longest: Duration) -> bool {
         let rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.heard.wait_timeout_while(rung, longest, |rung| !*rung);
-        *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
+        std::mem::take(&mut *waited.unwrap_or_else(PoisonError::into_inner).0)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The stages of thought, one after the other.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
 
 use huiliu_core::engine::Engine;
 use huiliu_core::pipeline::{automate, index, plan, process, think};
@@ -18,6 +19,10 @@ pub enum Names {
     Left,
 }
 
+/// Names are entered so long after the first of them changed: nobody who sends waits for it, and what changes within this
+/// time is one commit.
+const NAMES_AFTER: Duration = Duration::from_millis(200);
+
 /// What one pass through the stages of thought did.
 struct Thought {
     /// How often rules fired: their actions may go anywhere.
@@ -26,7 +31,8 @@ struct Thought {
     more: bool,
 }
 
-fn think_once(engine: &Engine, bells: &Bells, names: Names) -> huiliu_core::store::db::Result<Thought> {
+/// `is_due`: whether it is time to enter names.
+fn think_once(engine: &Engine, bells: &Bells, is_due: bool) -> huiliu_core::store::db::Result<Thought> {
     let pass = match think::pass(engine) {
         // What follows from arrivals may fail where these alone do not: then the stages go their own ways.
         Err(error) if !matches!(error, StoreError::Superseded) => {
@@ -44,7 +50,7 @@ fn think_once(engine: &Engine, bells: &Bells, names: Names) -> huiliu_core::stor
     // Nobody who is to send waits for what comes behind.
     bells.call_for(&engine.take_errands());
     let (seen, fired) = automate::batch(engine)?;
-    let entered = if names == Names::Entered { index::batch(engine)? } else { 0 };
+    let entered = if is_due { index::batch(engine)? } else { 0 };
     if items > 0 {
         process::tidy(engine)?;
     }
@@ -63,9 +69,11 @@ fn is_full(count: usize, most: i64) -> bool {
 /// Processes and plans whatever the others brought, and wakes those who must fetch or send. It has a thread of its own:
 /// an event that comes in waits for no other to be found.
 pub fn think(engine: &Engine, bells: &Bells, names: Names, stop: &watch::Receiver<bool>) {
+    let mut names_at = (names == Names::Entered).then(Instant::now);
     // Whoever was to stop it may be gone himself.
     while !*stop.borrow() && stop.has_changed().is_ok() {
-        let thought = catch_unwind(AssertUnwindSafe(|| think_once(engine, bells, names)));
+        let is_due = names_at.is_some_and(|at| at <= Instant::now());
+        let thought = catch_unwind(AssertUnwindSafe(|| think_once(engine, bells, is_due)));
         match thought {
             Ok(Ok(thought)) => {
                 if thought.fired > 0 {
@@ -79,6 +87,13 @@ pub fn think(engine: &Engine, bells: &Bells, names: Names, stop: &watch::Receive
             Ok(Err(error)) => tracing::error!("processing failed, trying again: {error}"),
             Err(_) => tracing::error!("processing stopped in the middle, trying again"),
         }
-        bells.think.wait(GLANCE);
+        if is_due {
+            names_at = None;
+        }
+        let longest = names_at.map_or(GLANCE, |at| at.saturating_duration_since(Instant::now()).min(GLANCE));
+        let is_rung = bells.think.wait(longest);
+        if names == Names::Entered && (is_rung || longest == GLANCE) {
+            names_at.get_or_insert_with(|| Instant::now() + NAMES_AFTER);
+        }
     }
 }
