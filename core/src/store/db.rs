@@ -5,6 +5,7 @@
 
 mod alone;
 mod bells;
+mod checkpoints;
 mod gate;
 mod insert;
 mod migrations;
@@ -23,6 +24,7 @@ use super::blocks::Tail;
 use super::leases::Fence;
 pub use alone::Alone;
 pub use bells::Bell;
+use checkpoints::Checkpoints;
 use gate::Gate;
 pub use insert::{Col, Insert};
 pub use pool::{Known, server_name};
@@ -390,9 +392,11 @@ impl Store {
     /// bounds the connections that are open at once.
     pub fn open(url: &str) -> Result<Self> {
         let node = new_name()?;
+        let mut checkpoints = None;
         let backend = if let Some(path) = url.strip_prefix("sqlite:") {
             let path = PathBuf::from(path);
-            let writer = open_sqlite(&path, false)?;
+            let mut writer = open_sqlite(&path, false)?;
+            checkpoints = Some(Checkpoints::watch(&mut writer, checkpoints::LOG_PAGES)?);
             Backend::Sqlite { path, writer: Gate::new(writer), readers: Mutex::default() }
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             Backend::Postgres(Pool::new(url, &node)?)
@@ -406,6 +410,9 @@ impl Store {
             tail: Arc::default(),
             fence: None,
         };
+        if let Some(checkpoints) = checkpoints {
+            checkpoints.are_of(&store.shared);
+        }
         store.migrate()?;
         Ok(store)
     }
@@ -595,11 +602,11 @@ fn open_sqlite(path: &Path, reader: bool) -> Result<rusqlite::Connection> {
         ))
     })?;
     // WAL with FULL: a commit is on disk before it returns. The caches are bounded: 64 MiB for the writer, 4 for a
-    // reader, of which there are several, and whose pages are stale after each commit.
+    // reader, of which there are several, and whose pages are stale after each commit. The log is moved by `checkpoints`.
     let cache_kib = if reader { 4 << 10 } else { 64 << 10 };
     connection.execute_batch(&format!(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10000; PRAGMA cache_size = -{cache_kib};
-         PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 67108864; PRAGMA wal_autocheckpoint = 16000;"
+         PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 67108864; PRAGMA wal_autocheckpoint = 0;"
     ))?;
     // Plans do not depend on bound values. Otherwise a statement with `LIMIT ?1` is prepared anew whenever it is run: that
     // was a fifth of all processor time.

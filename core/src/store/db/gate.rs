@@ -61,10 +61,15 @@ impl<T> Gate<T> {
         self.turn()
     }
 
-    /// Waits until nobody has it.
+    /// Waits until nobody has it. More of the kind are expected to come.
     pub fn pass_first(&self) -> Turn<'_, T> {
         let ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
         self.pressed_ms.store(ms + 1, Ordering::Relaxed);
+        self.pass_soon()
+    }
+
+    /// Waits until nobody has it, once.
+    pub fn pass_soon(&self) -> Turn<'_, T> {
         let mut turns = lock(&self.turns);
         turns.urgent += 1;
         let waited = self.urgent.wait_while(turns, |turns| turns.is_taken);
