@@ -66,7 +66,7 @@ CREATE TABLE fetch_request (
 );
 
 CREATE TABLE link (
-    id BIGINT PRIMARY KEY,
+    id {key},
     connection TEXT NOT NULL,
     lens TEXT NOT NULL,
     external_id TEXT NOT NULL,
@@ -95,7 +95,7 @@ CREATE TABLE reference (
 ){clustered};
 
 CREATE TABLE golden (
-    id BIGINT PRIMARY KEY,
+    id {key},
     entity TEXT NOT NULL,
     fields TEXT NOT NULL,
     merged_into BIGINT,
@@ -112,7 +112,7 @@ CREATE TABLE pin (
 );
 
 CREATE TABLE change_log (
-    position BIGINT PRIMARY KEY,
+    position {key},
     golden BIGINT NOT NULL,
     entity TEXT NOT NULL,
     kind TEXT NOT NULL,               -- create | update | merge | split | delete | empty
@@ -132,7 +132,7 @@ CREATE TABLE journal (
 ){clustered};
 
 CREATE TABLE delivery (
-    id BIGINT PRIMARY KEY,
+    id {key},
     connection TEXT NOT NULL,
     lens TEXT NOT NULL,
     stream TEXT NOT NULL,
@@ -162,7 +162,7 @@ CREATE TABLE attempt (
     outcome TEXT,
     detail TEXT,
     PRIMARY KEY (delivery, number)
-);
+){clustered};
 
 CREATE TABLE dead_letter (
     id {serial},
@@ -177,7 +177,7 @@ CREATE TABLE dead_letter (
 );
 
 CREATE TABLE review (
-    id BIGINT PRIMARY KEY,
+    id {key},
     link BIGINT NOT NULL,
     golden BIGINT NOT NULL,
     candidates TEXT NOT NULL,

@@ -4,7 +4,7 @@ ALTER TABLE stream_state ADD COLUMN brake TEXT;
 
 -- What stewards did, and why. The change log names the steward; this says what the command was.
 CREATE TABLE command (
-    id BIGINT PRIMARY KEY,
+    id {key},
     what TEXT NOT NULL,               -- decide | link | split | pin | unpin | release
     detail TEXT NOT NULL,             -- what it was about, as JSON
     made_by TEXT NOT NULL,

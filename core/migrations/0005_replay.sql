@@ -10,7 +10,7 @@ CREATE TABLE receipt (
 
 -- Replays: kept items read through the rules of that day. Their changes have the cause replay:ID.
 CREATE TABLE replay (
-    id BIGINT PRIMARY KEY,
+    id {key},
     scope TEXT NOT NULL,              -- what is read anew, as JSON
     rules TEXT NOT NULL,              -- digest of the rules: under others an interrupted replay begins again
     place TEXT NOT NULL,              -- how far it is, as JSON

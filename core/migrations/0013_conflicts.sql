@@ -2,7 +2,7 @@
 -- row says where to look and holds no value: what stands, what lost and by which rule follows from what the links say
 -- now. A row whose words are not the last ones any more is over.
 CREATE TABLE conflict (
-    id BIGINT PRIMARY KEY,
+    id {key},
     link_a BIGINT NOT NULL,           -- the lower number
     link_b BIGINT NOT NULL,
     field TEXT NOT NULL,

@@ -9,7 +9,7 @@ CREATE TABLE contract (
 
 -- What differs from that, one row a finding, however many records show it.
 CREATE TABLE drift (
-    id BIGINT PRIMARY KEY,
+    id {key},
     connection TEXT NOT NULL,
     stream TEXT NOT NULL,
     lens TEXT NOT NULL,

@@ -15,7 +15,7 @@ CREATE TABLE budget (
 
 -- Arrivals that the brake holds back: the latest of each link.
 CREATE TABLE held_back (
-    link BIGINT PRIMARY KEY,
+    link {key},
     connection TEXT NOT NULL,
     stream TEXT NOT NULL,
     kind TEXT NOT NULL,               -- missing | changing

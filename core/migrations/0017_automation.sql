@@ -16,7 +16,7 @@ CREATE TABLE rule_held (
 
 -- A rule fires once for a change of a record, whatever is repeated.
 CREATE TABLE firing (
-    id BIGINT PRIMARY KEY,
+    id {key},
     rule TEXT NOT NULL,
     golden BIGINT NOT NULL,
     change BIGINT NOT NULL,

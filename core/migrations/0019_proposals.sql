@@ -1,7 +1,7 @@
 -- Changes of the rules that were planned before they were made: what they would do, what they did, and what stood where
 -- they wrote. The golden values before and after are in the change log, under the cause apply:ID.
 CREATE TABLE proposal (
-    id BIGINT PRIMARY KEY,
+    id {key},
     files TEXT NOT NULL,              -- digest of the deployment's files
     rules TEXT NOT NULL,              -- digest of what they say together with what ships
     former TEXT,                      -- digest of the files in force before; NULL: nobody noted them
@@ -37,7 +37,7 @@ CREATE TABLE overwritten (
 
 -- The files that were in force, latest last: a process that works by others stops.
 CREATE TABLE in_force (
-    id BIGINT PRIMARY KEY,
+    id {key},
     files TEXT NOT NULL,
     schedule TEXT NOT NULL,           -- how often which stream is pulled, as JSON
     since_us BIGINT NOT NULL
