@@ -35,6 +35,9 @@ struct Cli {
     /// Seconds before that.
     #[arg(long, default_value_t = 10)]
     warm: u32,
+    /// So many hubs on one Postgres, which syncs as it is shipped, each sent its share; 0: one hub on SQLite.
+    #[arg(long, default_value_t = 0)]
+    nodes: u16,
 }
 
 const KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -71,35 +74,51 @@ async fn turn(cli: &Cli, rate: u32) -> Result<Duration, String> {
     let arrived = Times::default();
     let receiver = listen(arrived.clone()).await?;
     let folder = tempfile::tempdir().map_err(text)?;
-    let port = free_port()?;
-    prepare(cli, folder.path(), port, &receiver)?;
-    let hub = Hub(Command::new(&cli.hub).arg("-C").arg(folder.path()).arg("serve").stderr(Stdio::null()).spawn());
-    let child = hub.0.as_ref().map_err(|error| format!("{}: {error}", cli.hub.display()))?.id();
+    let ports = (0..cli.nodes.max(1)).map(|_| free_port()).collect::<Result<Vec<_>, _>>()?;
+    let store = if cli.nodes == 0 {
+        None
+    } else {
+        Some(tokio::task::spawn_blocking(huiliu_tests::postgres::durable).await.map_err(text)?)
+    };
+    prepare(cli, folder.path(), store.as_deref(), &receiver)?;
+    let (mut hubs, mut children) = (Vec::new(), Vec::new());
     let client = client()?;
-    ready(&client, port).await?;
-    let load =
-        Load { url: format!("http://127.0.0.1:{port}/hooks/events"), rate, all: rate * (cli.warm + cli.seconds) };
+    for port in &ports {
+        let mut command = Command::new(&cli.hub);
+        command.arg("-C").arg(folder.path()).args(["serve", "--listen", &format!("127.0.0.1:{port}")]);
+        let hub = Hub(command.stderr(Stdio::null()).spawn());
+        children.push(hub.0.as_ref().map_err(|error| format!("{}: {error}", cli.hub.display()))?.id());
+        hubs.push(hub);
+        ready(&client, *port).await?;
+    }
+    let urls = ports.iter().map(|port| format!("http://127.0.0.1:{port}/hooks/events")).collect();
+    let load = Load { urls, rate, all: rate * (cli.warm + cli.seconds) };
     let floor = fsync_floor(folder.path(), &load)?;
     let direct = direct(&client, &receiver, &load).await?;
     arrived.lock().unwrap_or_else(PoisonError::into_inner).clear();
 
-    let before = processor_us(child);
+    let used = || children.iter().map(|child| processor_us(*child)).sum::<u64>();
+    let before = used();
     let (due, answers) = load.send(&client).await;
     let lost = wait_for(&arrived, load.all).await;
-    let used = processor_us(child).saturating_sub(before);
+    let used = used().saturating_sub(before);
     let counted = rate * cli.warm..load.all;
     let arrived = arrived.lock().unwrap_or_else(PoisonError::into_inner);
     let push: Vec<Duration> =
         counted.clone().filter_map(|it| Some(arrived.get(&it)?.duration_since(due[&it]))).collect();
     let ack: Vec<Duration> = counted.filter_map(|it| Some(answers.get(&it)?.duration_since(due[&it]))).collect();
-    println!("{rate} events/s for {} s, SQLite, one hub, load and receiver on the same machine", cli.seconds);
+    let on = match cli.nodes {
+        0 => "SQLite, one hub".to_owned(),
+        nodes => format!("Postgres, hubs: {nodes}"),
+    };
+    println!("{rate} events/s for {} s, {on}, load and receiver on the same machine", cli.seconds);
     println!("{:28}{:>10}{:>10}{:>10}", "ms", "p50", "p99", "max");
     row("commit to SQLite (FULL)", floor);
     row("load to receiver, directly", direct);
     row("webhook answered, durable", ack);
     let slowest = row("webhook in to push out", push);
     let (each, all) = (used / u64::from(load.all), load.all);
-    println!("processor time of the hub: {each} us an event; {lost} of {all} events did not arrive");
+    println!("processor time of the hubs: {each} us an event; {lost} of {all} events did not arrive");
     if lost == 0 { Ok(slowest) } else { Err("events were lost".to_owned()) }
 }
 
@@ -125,9 +144,10 @@ fn row(name: &str, mut times: Vec<Duration>) -> Duration {
 }
 
 /// A deployment with one sender and one receiver, who is told of everybody.
-fn prepare(cli: &Cli, folder: &Path, port: u16, receiver: &str) -> Result<(), String> {
+fn prepare(cli: &Cli, folder: &Path, store: Option<&str>, receiver: &str) -> Result<(), String> {
+    let store = store.map(|store| format!("store = '{store}'\n")).unwrap_or_default();
     let config = format!(
-        "[hub]\nlisten = '127.0.0.1:{port}'\n\
+        "[hub]\n{store}\
          [connections.events]\nconnector = 'webhook'\nwrites = false\nchanging = {{ percent = 100 }}\n\
          [connections.target]\nconnector = 'webhook'\nnetwork = 'private'\nconfig.url = '{receiver}'\n\
          creates = ['customers']\n"
@@ -194,7 +214,8 @@ async fn listen(arrived: Times) -> Result<String, String> {
 
 /// What is sent where, and how often.
 struct Load {
-    url: String,
+    /// Of each hub.
+    urls: Vec<String>,
     /// Events a second.
     rate: u32,
     all: u32,
@@ -237,7 +258,8 @@ impl Load {
         let (mut due, mut calls) = (HashMap::new(), tokio::task::JoinSet::new());
         while let Some((number, at)) = receiver.recv().await {
             due.insert(number, at);
-            let Ok(request) = self.signed(client, &self.url, number) else { continue };
+            let url = &self.urls[number as usize % self.urls.len()];
+            let Ok(request) = self.signed(client, url, number) else { continue };
             calls.spawn(async move {
                 let answered = request.send().await.is_ok_and(|reply| reply.status().is_success());
                 (number, answered.then(Instant::now))
