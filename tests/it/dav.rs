@@ -267,65 +267,65 @@ async fn an_hour_of_polling_without_changes_moves_nothing() {
     assert_eq!(hub.read(|tx| goldens::changed_after(tx, 0, 1000)).await, changes);
 }
 
+/// A book and a CRM with a customer whose card was made; the answer was lost.
+struct Unheard {
+    radicale: Arc<Radicale>,
+    clock: Clock,
+    crm: Arc<Memory>,
+    hub: Hub,
+    _front: Front,
+    _folder: tempfile::TempDir,
+}
+
+impl Unheard {
+    async fn of(customer: &Value) -> Self {
+        let radicale = Arc::new(server().await);
+        let front = Front::of(&radicale.url()).await;
+        let clock = Clock::manual(DAY_ONE_US);
+        let (crm, other) = crm(&clock);
+        let (folder, store) = sqlite();
+        let hub = Hub::live(store, clock.clone(), [book(&front.instead_of(&radicale.url()), &clock), other]).await;
+        quiet(&hub).await;
+        crm.edit("c1", customer);
+        hub.pull().await;
+        front.meet(Fate::LoseAnswer);
+        let engine = hub.engine.clone();
+        blocking(move || while process::batch(&engine).expect("process").items > 0 {}).await;
+        hub.think().await;
+        assert_eq!((radicale.count("people"), links_of(&hub).await), (1, (0, 0)), "it was stored, and nobody knows");
+        Self { radicale, clock, crm, hub, _front: front, _folder: folder }
+    }
+
+    /// After so many minutes there is one card, of one customer.
+    async fn ends_as_one(&self, minutes: usize) {
+        for _ in 0..minutes {
+            self.clock.advance_us(60_000_000);
+            self.hub.pull().await;
+            self.hub.think().await;
+        }
+        quiet(&self.hub).await;
+        assert_eq!((self.radicale.count("people"), links_of(&self.hub).await), (1, (1, 0)));
+        assert_eq!(self.crm.ids(), ["c1"], "which is the same customer");
+    }
+}
+
+/// The server is gone before anybody can ask.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_killed_in_mid_push_holds_one_card() {
-    let radicale = Arc::new(server().await);
-    let front = Front::of(&radicale.url()).await;
-    let clock = Clock::manual(DAY_ONE_US);
-    let (crm, other) = crm(&clock);
-    let (_folder, store) = sqlite();
-    let hub = Hub::live(store, clock.clone(), [book(&front.instead_of(&radicale.url()), &clock), other]).await;
-    quiet(&hub).await;
-    crm.edit("c1", &json!({ "name": "韩梅梅", "email": "han@example.org" }));
-    hub.pull().await;
-    // The card is stored, the answer is lost, and the server is gone before anybody can ask.
-    front.meet(Fate::LoseAnswer);
-    let engine = hub.engine.clone();
-    blocking(move || while process::batch(&engine).expect("process").items > 0 {}).await;
-    hub.think().await;
-    assert_eq!(radicale.count("people"), 1, "it was stored");
-    let rad = radicale.clone();
+    let day = Unheard::of(&json!({ "name": "韩梅梅", "email": "han@example.org" })).await;
+    let rad = day.radicale.clone();
     blocking(move || rad.kill()).await;
-    clock.advance_us(5_000_000);
-    hub.think().await;
-    let rad = radicale.clone();
+    day.clock.advance_us(5_000_000);
+    day.hub.think().await;
+    let rad = day.radicale.clone();
     blocking(move || rad.restart()).await;
-    for _ in 0..20 {
-        clock.advance_us(60_000_000);
-        hub.pull().await;
-        hub.think().await;
-    }
-    quiet(&hub).await;
-    assert_eq!(radicale.count("people"), 1, "one card");
-    assert_eq!(links_of(&hub).await, (1, 0));
-    assert_eq!(crm.ids(), ["c1"], "which is the same customer");
+    day.ends_as_one(20).await;
 }
 
 /// It has no e-mail and no number, and its own UID besides: only its address tells whose it is.
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_card_that_shows_before_its_answer_is_known_by_its_address() {
-    let radicale = Arc::new(server().await);
-    let front = Front::of(&radicale.url()).await;
-    let clock = Clock::manual(DAY_ONE_US);
-    let (crm, other) = crm(&clock);
-    let (_folder, store) = sqlite();
-    let hub = Hub::live(store, clock.clone(), [book(&front.instead_of(&radicale.url()), &clock), other]).await;
-    quiet(&hub).await;
-    crm.edit("c1", &json!({ "name": "汇流示例" }));
-    hub.pull().await;
-    front.meet(Fate::LoseAnswer);
-    let engine = hub.engine.clone();
-    blocking(move || while process::batch(&engine).expect("process").items > 0 {}).await;
-    hub.think().await;
-    assert_eq!((radicale.count("people"), links_of(&hub).await), (1, (0, 0)), "it was stored, and nobody knows");
-    for _ in 0..5 {
-        clock.advance_us(60_000_000);
-        hub.pull().await;
-        hub.think().await;
-    }
-    quiet(&hub).await;
-    assert_eq!((radicale.count("people"), links_of(&hub).await), (1, (1, 0)));
-    assert_eq!(crm.ids(), ["c1"], "which is the same customer");
+    Unheard::of(&json!({ "name": "汇流示例" })).await.ends_as_one(5).await;
 }
 
 #[test]

@@ -117,8 +117,14 @@ remark = "/note"
 /// The file that names the floor's Postgres.
 const STORE: &str = "store";
 
-/// Makes the folder of a server: a hub with one shop.
+/// Makes the folder of a server: a hub with one shop. Clients of Postgres have a runtime of their own, which the thread of
+/// another runtime may not have: so a thread does it.
 pub fn prepare(server: Server, folder: &Path) -> Result<(), String> {
+    let made = std::thread::scope(|all| all.spawn(|| make(server, folder)).join());
+    made.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+fn make(server: Server, folder: &Path) -> Result<(), String> {
     let write = |name: &str, text: &str| {
         let path = folder.join(name);
         path.parent()
@@ -145,22 +151,22 @@ const PLACES: Bounds = Bounds { places: 1 << 14, head: Duration::from_secs(15) }
 
 /// Runs a server over a folder until it is killed.
 pub fn serve(server: Server, folder: &Path) -> Result<(), String> {
+    let is_hub = matches!(server, Server::Hub | Server::Live | Server::HubPg);
+    // Before there is a runtime, as in `prepare`.
+    let opened = is_hub.then(|| deployment::open(folder)).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(text)?;
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(text)?;
         println!("{}", listener.local_addr().map_err(text)?.port());
         let (_stop, stopped) = tokio::sync::watch::channel(false);
-        let app = match server {
-            Server::Bare => Router::new().route("/hooks/shop", post(bare)),
-            Server::Floor => floor(folder)?,
-            Server::FloorPg => floor_pg(std::fs::read_to_string(folder.join(STORE)).map_err(text)?),
-            Server::Hub | Server::Live | Server::HubPg => {
+        let app = match (server, opened) {
+            (Server::Live, Some(at)) => {
                 logs::start(logs::Format::Text, "warn");
-                let at = deployment::open(folder)?;
-                if server == Server::Live {
-                    let bells = run::Bells::of(&at.engine);
-                    return run::serve_until(at, listener, None, bells, std::future::pending()).await;
-                }
+                let bells = run::Bells::of(&at.engine);
+                return run::serve_until(at, listener, None, bells, std::future::pending()).await;
+            }
+            (_, Some(at)) => {
+                logs::start(logs::Format::Text, "warn");
                 at.engine.store.keep_small().map_err(text)?;
                 let metrics = metrics::Metrics::install(&at.engine)?;
                 tokio::spawn(metrics.clone().keep_small(stopped));
@@ -169,6 +175,9 @@ pub fn serve(server: Server, folder: &Path) -> Result<(), String> {
                 huiliu_webhooks::serve(listener, app, PLACES, std::future::pending()).await;
                 return Ok(());
             }
+            (Server::Floor, None) => floor(folder)?,
+            (Server::FloorPg, None) => floor_pg(std::fs::read_to_string(folder.join(STORE)).map_err(text)?),
+            (_, None) => Router::new().route("/hooks/shop", post(bare)),
         };
         let app = app.into_make_service_with_connect_info::<std::net::SocketAddr>();
         axum::serve(listener, app).await.map_err(text)
