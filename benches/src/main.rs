@@ -177,17 +177,18 @@ fn grow(file: &Path, folder: &Path, rows: u64) -> Result<(), String> {
 
 fn scale(file: &Path, folder: &Path, rows: u64) -> Result<(), String> {
     write(file, rows)?;
-    let marks = phases::scale(file, folder)?;
     println!(
         "{:>10}{:>14}{:>14}{:>14}{:>14}{:>12}",
         "rows", "wall us/row", "CPU us/row", "of 100,000", "RSS MiB", "store MiB"
     );
-    let cpu = |mark: &phases::Mark| mark.took[1] + mark.took[2];
-    let base = marks.get(1).map_or(f64::NAN, cpu);
-    for mark in &marks {
-        let (wall, cpu) = (mark.took[0], cpu(mark));
+    // The first mark is at ten thousand rows, the second at a hundred thousand.
+    let mut marks = Vec::new();
+    phases::scale(file, folder, &mut |mark| {
+        let (wall, cpu) = (mark.took[0], mark.took[1] + mark.took[2]);
+        marks.push(cpu);
+        let of_base = marks.get(1).map(|base| format!("{:.2}", cpu / base)).unwrap_or_default();
         let (rows, resident, store) = (mark.rows, mark.resident, mark.store);
-        println!("{rows:>10}{wall:>14.1}{cpu:>14.1}{:>14.2}{resident:>14.0}{store:>12}", cpu / base);
-    }
+        println!("{rows:>10}{wall:>14.1}{cpu:>14.1}{of_base:>14}{resident:>14.0}{store:>12}");
+    })?;
     Ok(())
 }

@@ -106,11 +106,11 @@ pub struct Mark {
 const FIRST_MARK: u64 = 10_000;
 
 /// Imports and notes what a row costs at ten thousand, a hundred thousand and so on.
-pub fn scale(file: &Path, folder: &Path) -> Result<Vec<Mark>, String> {
+pub fn scale(file: &Path, folder: &Path, each: &mut dyn FnMut(&Mark)) -> Result<(), String> {
     let at = deployment(folder)?;
-    let seen = RefCell::new((None::<(u64, Usage)>, FIRST_MARK, Vec::new()));
+    let seen = RefCell::new((None::<(u64, Usage)>, FIRST_MARK, each));
     let progress = |rows: u64| {
-        let (from, mark, marks) = &mut *seen.borrow_mut();
+        let (from, mark, each) = &mut *seen.borrow_mut();
         if from.is_none() && rows >= *mark / 2 {
             *from = Some((rows, Usage::now()));
         }
@@ -118,12 +118,11 @@ pub fn scale(file: &Path, folder: &Path) -> Result<Vec<Mark>, String> {
             && let Some((first, since)) = from.take()
         {
             let took = Usage::now().since(since).map(|seconds| seconds * 1e6 / count(rows - first));
-            marks.push(Mark { rows, took, resident: resident_mib(), store: size_mib(folder) });
+            each(&Mark { rows, took, resident: resident_mib(), store: size_mib(folder) });
             *mark *= 10;
         }
     };
-    import::import(&at.engine, &source(file), &progress)?;
-    Ok(seen.into_inner().2)
+    import::import(&at.engine, &source(file), &progress).map(drop)
 }
 
 /// The deployment that people are imported into.

@@ -118,7 +118,9 @@ fn read(diary: &Path) -> Vec<Entry> {
                 let from = begun.remove(&thread).expect("it began");
                 let left = open.entry(path).or_default();
                 let later = left.split_off(&from);
-                std::mem::replace(left, later).into_iter().for_each(|number| entries[number].is_synced = true);
+                for number in std::mem::replace(left, later) {
+                    entries[number].is_synced = true;
+                }
             }
             kind => {
                 let act = match kind {
@@ -142,7 +144,7 @@ fn head(bytes: &[u8]) -> Option<Head<'_>> {
     let word = |at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
     let (first, thread, at, size) =
         (word(0)?, word(8)?, usize::try_from(word(16)?).ok()?, usize::try_from(word(24)?).ok()?);
-    let (kind, path) = (first as u32, (first >> 32) as usize);
+    let (kind, path) = (u32::try_from(first & 0xffff_ffff).ok()?, usize::try_from(first >> 32).ok()?);
     let path_end = 32 + path;
     let end = path_end + if kind == 1 { size } else { 0 };
     let path = PathBuf::from(String::from_utf8(bytes.get(32..path_end)?.to_vec()).ok()?);
