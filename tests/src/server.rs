@@ -5,6 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,9 +15,17 @@ const START_MAX: Duration = Duration::from_secs(90);
 /// Between two looks whether a server answers.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// A port that nobody listens on.
+/// A port that nobody listens on, and that no outgoing call is given before somebody does, or while he is dead: the system
+/// takes those from 32,768 on.
 pub fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).and_then(|it| it.local_addr()).expect("a free port").port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % 8_000).unwrap_or_default();
+    loop {
+        let port = 21_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// See the module. It ends when this is dropped.

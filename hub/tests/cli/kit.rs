@@ -148,7 +148,7 @@ impl Drop for Serving {
 
 /// A port that was free a moment ago.
 pub fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).and_then(|it| it.local_addr()).expect("a port").port()
+    huiliu_tests::server::free_port()
 }
 
 /// Asks again until there is an answer.

@@ -1,7 +1,6 @@
 //! Three systems and the hub between them. What they hold is read from the twins, never asked of the hub.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,7 @@ use huiliu_twins::wecom::{AGENT_ID, CALLBACK_TOKEN, CORP_ID, CORP_SECRET, ENCODI
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-use crate::kit::Folder;
+use crate::kit::{Folder, free_port};
 use crate::program::{Fate, Program};
 
 /// Nothing takes longer on a busy machine, several deaths included.
@@ -109,7 +108,8 @@ impl World {
         let none = ["inbox_waiting", "changes_waiting", "fetches_waiting"].iter().all(|name| status[name] == 0);
         let open = |it: &Value| ["pending", "sending"].contains(&it["state"].as_str().unwrap_or_default());
         let is_open = status["deliveries"].as_array().is_some_and(|all| all.iter().any(open));
-        assert_eq!(status["dead_letters"], serde_json::json!([]), "{status}");
+        let letters = || self.program.folder.run(&["dead-letters", "--json"]).out;
+        assert_eq!(status["dead_letters"], serde_json::json!([]), "{}\n{status}\n{}", letters(), self.program.log());
         let asked = || self.program.folder.run(&["review", "list", "--json"]);
         assert_eq!(status["reviews_waiting"], 0, "{:?}\n{}", asked(), self.shown());
         none && !is_open
@@ -276,18 +276,6 @@ impl Prepared {
         match self.store {
             Store::Sqlite => self.url.clone(),
             Store::Postgres => postgres::copy(&self.url),
-        }
-    }
-}
-
-/// A free port that no outgoing call is given while the hub that had it is dead.
-fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = u16::try_from(std::process::id() % 8_000).unwrap_or_default();
-    loop {
-        let port = 21_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
-        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
         }
     }
 }
