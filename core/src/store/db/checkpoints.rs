@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn the_log_begins_anew_and_nobody_has_to_wait_for_it_to_be_short() {
+    fn the_log_begins_anew_once_nobody_reads_what_was() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("t.db");
         let (shared, checkpoints) = store(&path);

@@ -15,7 +15,7 @@ pub fn due_again(tx: &mut Tx<'_>, connection: &str, now_us: i64, count: i64) -> 
 }
 
 /// Creates of a connection through this lens that are on their way, or were tried and are to be tried again.
-pub fn tried_creates(tx: &mut Tx<'_>, connection: &str, lens: &str) -> Result<Vec<Planned>> {
+pub fn under_way(tx: &mut Tx<'_>, connection: &str, lens: &str) -> Result<Vec<Planned>> {
     let at = [Param::Text(connection), Param::Text(lens)];
     let sending = format!(
         "{SELECT} delivery AS d WHERE d.connection = ?1 AND d.state = 'sending' AND d.operation = 'create' AND d.lens = ?2"

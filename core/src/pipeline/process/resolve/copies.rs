@@ -130,7 +130,7 @@ pub(super) fn makers(engine: &Engine, tx: &mut Tx<'_>, arrivals: &[Arrival], kno
     }
     let mut goldens = Vec::new();
     for ((connection, lens), arrivals) in fresh {
-        for one in doubt::tried_creates(tx, connection, lens)? {
+        for one in doubt::under_way(tx, connection, lens)? {
             let (sent, _) = arrivals[0].0.lens.map(&one.delivery.body);
             let made = arrivals.iter().any(|(arrival, shown)| is_maker(engine, &one, &sent, arrival, shown));
             goldens.extend(made.then_some(one.golden));
