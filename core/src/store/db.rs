@@ -5,12 +5,14 @@
 
 mod alone;
 mod bells;
+mod cells;
 mod checkpoints;
 mod gate;
 mod insert;
 mod migrations;
 pub mod partitions;
 mod pool;
+mod postgres_tls;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -18,12 +20,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use postgres::types::{ToSql, Type};
-use rusqlite::types::{ToSqlOutput, ValueRef};
 
 use super::blocks::Tail;
 use super::leases::Fence;
 pub use alone::Alone;
 pub use bells::Bell;
+pub use cells::{Keys, Param, Row};
 use checkpoints::Checkpoints;
 use gate::Gate;
 pub use insert::{Col, Insert};
@@ -68,129 +70,6 @@ impl From<serde_json::Error> for StoreError {
 
 /// What the store's functions return.
 pub type Result<T> = std::result::Result<T, StoreError>;
-
-/// A parameter or a cell to write.
-#[derive(Clone, Copy, Debug)]
-pub enum Param<'a> {
-    /// NULL of any type.
-    Null,
-    /// An integer.
-    Int(i64),
-    /// A text.
-    Text(&'a str),
-    /// Raw bytes.
-    Blob(&'a [u8]),
-}
-
-impl<'a> From<Option<&'a str>> for Param<'a> {
-    fn from(text: Option<&'a str>) -> Self {
-        text.map_or(Param::Null, Param::Text)
-    }
-}
-
-impl From<Option<i64>> for Param<'_> {
-    fn from(number: Option<i64>) -> Self {
-        number.map_or(Param::Null, Param::Int)
-    }
-}
-
-impl rusqlite::ToSql for Param<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(match self {
-            Param::Null => ValueRef::Null,
-            Param::Int(number) => ValueRef::Integer(*number),
-            Param::Text(text) => ValueRef::Text(text.as_bytes()),
-            Param::Blob(bytes) => ValueRef::Blob(bytes),
-        }))
-    }
-}
-
-/// A row that was read.
-pub enum Row<'a> {
-    /// From `SQLite`.
-    Sqlite(&'a rusqlite::Row<'a>),
-    /// From Postgres.
-    Postgres(&'a postgres::Row),
-}
-
-impl Row<'_> {
-    /// An integer cell.
-    pub fn int(&self, at: usize) -> Result<i64> {
-        Ok(match self {
-            Row::Sqlite(row) => row.get(at)?,
-            Row::Postgres(row) => row.try_get(at)?,
-        })
-    }
-
-    /// An integer cell that may be NULL.
-    pub fn opt_int(&self, at: usize) -> Result<Option<i64>> {
-        Ok(match self {
-            Row::Sqlite(row) => row.get(at)?,
-            Row::Postgres(row) => row.try_get(at)?,
-        })
-    }
-
-    /// A text cell.
-    pub fn text(&self, at: usize) -> Result<String> {
-        Ok(match self {
-            Row::Sqlite(row) => row.get(at)?,
-            Row::Postgres(row) => row.try_get(at)?,
-        })
-    }
-
-    /// A text cell that may be NULL.
-    pub fn opt_text(&self, at: usize) -> Result<Option<String>> {
-        Ok(match self {
-            Row::Sqlite(row) => row.get(at)?,
-            Row::Postgres(row) => row.try_get(at)?,
-        })
-    }
-
-    /// A cell of raw bytes.
-    pub fn blob(&self, at: usize) -> Result<Vec<u8>> {
-        Ok(match self {
-            Row::Sqlite(row) => row.get(at)?,
-            Row::Postgres(row) => row.try_get(at)?,
-        })
-    }
-}
-
-/// A set of keys as one parameter: built row by row, sent as JSON.
-#[derive(Default)]
-pub struct Keys {
-    rows: Vec<serde_json::Value>,
-}
-
-impl Keys {
-    /// Keys of one integer column.
-    pub fn ints(values: impl IntoIterator<Item = i64>) -> Self {
-        Self { rows: values.into_iter().map(|value| serde_json::json!([value])).collect() }
-    }
-
-    /// Keys of two integer columns.
-    pub fn pairs(values: impl IntoIterator<Item = [i64; 2]>) -> Self {
-        Self { rows: values.into_iter().map(|value| serde_json::json!(value)).collect() }
-    }
-
-    /// Keys of a number and a field.
-    pub fn fields<'a>(rows: impl IntoIterator<Item = (i64, &'a str)>) -> Self {
-        Self { rows: rows.into_iter().map(|(number, field)| serde_json::json!([number, field])).collect() }
-    }
-
-    /// Keys of several text columns.
-    pub fn texts<'a, const N: usize>(rows: impl IntoIterator<Item = [&'a str; N]>) -> Self {
-        Self { rows: rows.into_iter().map(|row| serde_json::json!(row.as_slice())).collect() }
-    }
-
-    /// Whether the set is empty.
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
-    fn json(&self) -> String {
-        serde_json::to_string(&self.rows).unwrap_or_default()
-    }
-}
 
 /// A transaction, or a read snapshot, on either database.
 pub enum Tx<'a> {
@@ -613,23 +492,4 @@ fn open_sqlite(path: &Path, reader: bool) -> Result<rusqlite::Connection> {
     connection.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(256);
     Ok(connection)
-}
-
-mod postgres_tls {
-    //! TLS to Postgres by rustls, where the URL asks for it.
-
-    /// The connector handed to each new connection.
-    pub type Tls = tokio_postgres_rustls::MakeRustlsConnect;
-
-    /// Trusts the public roots; `sslmode` in the URL decides whether TLS is used.
-    pub fn tls() -> super::Result<Tls> {
-        let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| super::StoreError::Open(format!("TLS cannot start: {error}")))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Tls::new(config))
-    }
 }
