@@ -119,7 +119,7 @@ pub fn plan(
         let schedule = known.map(|known| rescheduled(&known, &files.schedule)).unwrap_or_default();
         let told = Told { report, samples, writes, schedule, waiting };
         let proposal = Proposal {
-            number: tx.max("id", "proposal")? + 1,
+            number: proposals::next(tx)?,
             files: files.digest.clone(),
             rules: replay::digest(engine),
             former: before.map(|it| it.files),

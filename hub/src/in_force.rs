@@ -68,12 +68,17 @@ pub fn expect(at: &Deployment) -> Result<(), String> {
 /// They cannot be read or copied.
 pub fn keep(folder: &Path, files: &Files) -> Result<(), String> {
     let copies = copies(folder, &files.digest);
+    let told = |path: &Path, error: std::io::Error| format!("{}: cannot be written: {error}", path.display());
+    let all = copies.parent().unwrap_or(folder);
+    std::fs::create_dir_all(all).map_err(|error| told(all, error))?;
+    // Nodes of one folder start side by side. A killed one's lock is free.
+    let turn = all.join("lock");
+    let _turn = std::fs::File::create(&turn).and_then(|file| file.lock().map(|()| file)).map_err(|e| told(&turn, e))?;
     if copies.is_dir() {
         return Ok(());
     }
     // A folder that is half there would be taken for all there was.
     let fresh = copies.with_extension("new");
-    let told = |path: &Path, error: std::io::Error| format!("{}: cannot be written: {error}", path.display());
     if let Err(error) = std::fs::remove_dir_all(&fresh)
         && error.kind() != std::io::ErrorKind::NotFound
     {
@@ -185,6 +190,23 @@ mod tests {
         let path = folder.join(name);
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
         std::fs::write(path, text).expect("write");
+    }
+
+    #[test]
+    fn whoever_keeps_the_same_files_at_once_keeps_them() {
+        for round in 0..50 {
+            let folder = tempfile::tempdir().expect("a folder");
+            write(folder.path(), "huiliu.toml", &format!("[hub]\ncache_mib = {}\n", 8 + round));
+            write(folder.path(), "rules/survive.toml", "one");
+            let (at, all) = (folder.path(), files(folder.path()));
+            std::thread::scope(|threads| {
+                let keepers: Vec<_> = (0..4).map(|_| threads.spawn(|| keep(at, &all))).collect();
+                for keeper in keepers {
+                    keeper.join().expect("it ends").expect("copies");
+                }
+            });
+            assert_eq!(texts(&copies(at, &all.digest)).expect("copies"), texts(at).expect("files"));
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use huiliu_core::node::{MEANING, Node, unit_of};
 use huiliu_core::store::db::{Bell, Param, Tx};
-use huiliu_core::store::{Store, StoreError, inbox, leases, overview};
+use huiliu_core::store::{Store, StoreError, inbox, leases, overview, proposals};
 use huiliu_tests::postgres;
 
 fn open(url: &str) -> Store {
@@ -215,6 +215,21 @@ fn connections_to_the_server_are_bounded() {
         most
     });
     assert!((1..=4).contains(&most), "{most}");
+}
+
+#[test]
+fn nodes_that_start_side_by_side_note_the_same_files_once() {
+    let url = postgres::database();
+    let stores: Vec<Store> = (0..4).map(|_| open(&url)).collect();
+    for round in 1..=20 {
+        let files = format!("files {round}");
+        let note = |store: &Store| store.write(|tx| proposals::come_into_force(tx, &files, "{}", round)).expect("noted");
+        let numbers: Vec<i64> = std::thread::scope(|threads| {
+            let nodes: Vec<_> = stores.iter().map(|store| threads.spawn(|| note(store))).collect();
+            nodes.into_iter().map(|node| node.join().expect("it ends")).collect()
+        });
+        assert_eq!(numbers, [round; 4]);
+    }
 }
 
 #[test]

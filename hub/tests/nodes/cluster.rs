@@ -9,7 +9,7 @@ use huiliu_core::store::leases::{self, NodeRow};
 use huiliu_tests::postgres;
 use serde_json::Value;
 
-use crate::kit::{Folder, free_port, until};
+use crate::kit::{Folder, free_port};
 use crate::load::{KEY, Said, post};
 use crate::target::{Seen, Target};
 
@@ -66,14 +66,24 @@ impl Cluster {
     /// Starts those who do not run, and waits until all work is somebody's.
     pub fn start_dead(&mut self) {
         self.start_again();
-        until("every node is known", || {
-            let alive = self.nodes().into_iter().filter(|it| it.is_alive).count();
-            (alive >= self.members.len()).then_some(())
+        self.await_nodes("every node is known", |all| all.iter().filter(|it| it.is_alive).count() >= self.members.len());
+        self.await_nodes("all work is somebody's", |all| {
+            all.iter().filter(|it| it.is_alive).map(|it| it.holds.len()).sum::<usize>() == 3
         });
-        until("all work is somebody's", || {
-            let held: usize = self.nodes().iter().filter(|it| it.is_alive).map(|it| it.holds.len()).sum();
-            (held == 3).then_some(())
-        });
+    }
+
+    /// Waits until the store shows the nodes so.
+    #[track_caller]
+    fn await_nodes(&self, what: &str, is_so: impl Fn(&[NodeRow]) -> bool) {
+        let begun = Instant::now();
+        loop {
+            let all = self.nodes();
+            if is_so(&all) {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{what}: not in {PATIENCE:?}\n{all:#?}\n{}", self.logs());
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Starts those who do not run.
