@@ -223,7 +223,8 @@ fn nodes_that_start_side_by_side_note_the_same_files_once() {
     let stores: Vec<Store> = (0..4).map(|_| open(&url)).collect();
     for round in 1..=20 {
         let files = format!("files {round}");
-        let note = |store: &Store| store.write(|tx| proposals::come_into_force(tx, &files, "{}", round)).expect("noted");
+        let note =
+            |store: &Store| store.write(|tx| proposals::come_into_force(tx, &files, "{}", round)).expect("noted");
         let numbers: Vec<i64> = std::thread::scope(|threads| {
             let nodes: Vec<_> = stores.iter().map(|store| threads.spawn(|| note(store))).collect();
             nodes.into_iter().map(|node| node.join().expect("it ends")).collect()

@@ -31,16 +31,16 @@ pub fn add(tx: &mut Tx<'_>, name: &str, password: &str, now_us: i64) -> Result<b
 
 /// Gives an account another password and ends its sessions; false if there is no such account.
 pub fn set_password(tx: &mut Tx<'_>, name: &str, password: &str) -> Result<bool> {
-    tx.execute("DELETE FROM session WHERE account = ?1", &[Param::Text(name)])?;
+    tx.execute_later("DELETE FROM session WHERE account = ?1", &[Param::Text(name)])?;
     let sql = "UPDATE account SET password = ?2 WHERE name = ?1";
     Ok(tx.execute(sql, &[Param::Text(name), Param::Text(password)])? == 1)
 }
 
 /// Keeps an invitation by the hash of its token; `account` names whose password it sets anew.
 pub fn invite(tx: &mut Tx<'_>, hash: &str, account: Option<&str>, now_us: i64, expires_us: i64) -> Result<()> {
-    tx.execute("DELETE FROM invitation WHERE expires_us <= ?1", &[Param::Int(now_us)])?;
+    tx.execute_later("DELETE FROM invitation WHERE expires_us <= ?1", &[Param::Int(now_us)])?;
     let sql = "INSERT INTO invitation (hash, account, expires_us) VALUES (?1, ?2, ?3)";
-    tx.execute(sql, &[Param::Text(hash), account.into(), Param::Int(expires_us)]).map(drop)
+    tx.execute_later(sql, &[Param::Text(hash), account.into(), Param::Int(expires_us)])
 }
 
 /// An invitation that is still good: `Some(None)` for a new account, `Some(Some(name))` for a new password.
@@ -57,17 +57,17 @@ pub fn use_invitation(tx: &mut Tx<'_>, hash: &str, now_us: i64) -> Result<bool> 
 
 /// Takes every open invitation to a new account back.
 pub fn withdraw_invitations(tx: &mut Tx<'_>) -> Result<()> {
-    tx.execute("DELETE FROM invitation WHERE account IS NULL", &[]).map(drop)
+    tx.execute_later("DELETE FROM invitation WHERE account IS NULL", &[])
 }
 
 /// Opens a session, and removes those that were opened before `oldest_us` or not used since `idle_us`.
 pub fn open_session(tx: &mut Tx<'_>, hash: &str, session: &Session, oldest_us: i64, idle_us: i64) -> Result<()> {
     let over = "DELETE FROM session WHERE made_us <= ?1 OR seen_us <= ?2";
-    tx.execute(over, &[Param::Int(oldest_us), Param::Int(idle_us)])?;
+    tx.execute_later(over, &[Param::Int(oldest_us), Param::Int(idle_us)])?;
     let sql = "INSERT INTO session (hash, account, made_us, seen_us) VALUES (?1, ?2, ?3, ?4)";
     let cells =
         [Param::Text(hash), Param::Text(&session.account), Param::Int(session.made_us), Param::Int(session.seen_us)];
-    tx.execute(sql, &cells).map(drop)
+    tx.execute_later(sql, &cells)
 }
 
 /// The session of a hash.
@@ -80,10 +80,10 @@ pub fn session(tx: &mut Tx<'_>, hash: &str) -> Result<Option<Session>> {
 
 /// Notes that a session is in use.
 pub fn touch_session(tx: &mut Tx<'_>, hash: &str, now_us: i64) -> Result<()> {
-    tx.execute("UPDATE session SET seen_us = ?2 WHERE hash = ?1", &[Param::Text(hash), Param::Int(now_us)]).map(drop)
+    tx.execute_later("UPDATE session SET seen_us = ?2 WHERE hash = ?1", &[Param::Text(hash), Param::Int(now_us)])
 }
 
 /// Ends a session.
 pub fn close_session(tx: &mut Tx<'_>, hash: &str) -> Result<()> {
-    tx.execute("DELETE FROM session WHERE hash = ?1", &[Param::Text(hash)]).map(drop)
+    tx.execute_later("DELETE FROM session WHERE hash = ?1", &[Param::Text(hash)])
 }

@@ -213,7 +213,7 @@ pub fn tidy(store: &Store, pace: Pace) -> Result<bool> {
         put(tx, &merge.blocks[merge.done..end])?;
         if end == merge.blocks.len() {
             inbox::set_progress(tx, MERGED, merge.through)?;
-            tx.execute("DELETE FROM block_run WHERE position <= ?1", &[Param::Int(merge.through)])?;
+            tx.execute_later("DELETE FROM block_run WHERE position <= ?1", &[Param::Int(merge.through)])?;
         }
         point(Point::TidyWritten);
         Ok(Some(end))
@@ -242,7 +242,7 @@ fn put(tx: &mut Tx<'_>, blocks: &[Block]) -> Result<()> {
     let there = blocks.iter().filter(|block| block.2 != GONE);
     let cells: Vec<Param<'_>> =
         there.flat_map(|&(hash, link, golden)| [Param::Int(hash), Param::Int(link), Param::Int(golden)]).collect();
-    tx.insert(&BLOCK, &cells)?;
+    tx.insert_later(&BLOCK, &cells)?;
     let gone = Keys::pairs(blocks.iter().filter(|block| block.2 == GONE).map(|&(hash, link, _)| [hash, link]));
     let sql = "DELETE FROM block WHERE (hash, link) IN (SELECT k.k0, k.k1 FROM {keys:ii} AS k)";
     tx.execute_keys(sql, &gone, &[]).map(|_| ())

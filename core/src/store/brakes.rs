@@ -128,7 +128,7 @@ pub fn put_spent(tx: &mut Tx<'_>, budgets: &BTreeMap<BudgetKey, Spent>) -> Resul
             spent.caught_us.into(),
         ]);
     }
-    tx.insert(&BUDGET, &cells).map(drop)
+    tx.insert_later(&BUDGET, &cells)
 }
 
 const HOLD: Insert = Insert {
@@ -167,7 +167,7 @@ pub fn hold<'a>(tx: &mut Tx<'_>, holds: impl IntoIterator<Item = &'a Hold>) -> R
             Param::Int(i64::from(hold.released)),
         ]);
     }
-    tx.insert(&HOLD, &cells).map(drop)
+    tx.insert_later(&HOLD, &cells)
 }
 
 const COLUMNS: &str = "h.link, h.connection, h.stream, h.kind, h.position, h.version, h.received_us, h.released";

@@ -36,5 +36,5 @@ pub fn all(tx: &mut Tx<'_>) -> Result<Vec<(String, String, i64)>> {
 pub fn put(tx: &mut Tx<'_>, name: &str, state: &str, now_us: i64) -> Result<()> {
     let sql = "INSERT INTO quota (name, state, changed_us) VALUES (?1, ?2, ?3)
                ON CONFLICT (name) DO UPDATE SET state = excluded.state, changed_us = excluded.changed_us";
-    tx.execute(sql, &[Param::Text(name), Param::Text(state), Param::Int(now_us)]).map(drop)
+    tx.execute_later(sql, &[Param::Text(name), Param::Text(state), Param::Int(now_us)])
 }

@@ -62,7 +62,7 @@ pub fn put(tx: &mut Tx<'_>, noticed: &[Noticed], now_us: i64) -> Result<()> {
             Param::Int(now_us),
         ]);
     }
-    tx.insert(&CONFLICT, &cells).map(drop)
+    tx.insert_later(&CONFLICT, &cells)
 }
 
 /// Forgets conflicts about fields that these links have said something new about: they are over.
@@ -73,7 +73,7 @@ pub fn forget(tx: &mut Tx<'_>, anew: &[(i64, FieldName)]) -> Result<()> {
             "DELETE FROM conflict WHERE id IN (SELECT c.id FROM {{keys:it}} AS k CROSS JOIN conflict AS c
              WHERE c.{side} = k.k0 AND c.field = k.k1)"
         );
-        tx.execute_keys(&sql, &keys, &[])?;
+        tx.execute_keys_later(&sql, &keys, &[])?;
     }
     Ok(())
 }
@@ -112,7 +112,7 @@ pub fn by_number(tx: &mut Tx<'_>, number: i64) -> Result<Option<Kept>> {
 /// Notes what a steward decided.
 pub fn decide(tx: &mut Tx<'_>, number: i64, verdict: &str, by: &str, now_us: i64) -> Result<()> {
     let sql = "UPDATE conflict SET verdict = ?2, decided_by = ?3, decided_us = ?4 WHERE id = ?1";
-    tx.execute(sql, &[Param::Int(number), Param::Text(verdict), Param::Text(by), Param::Int(now_us)]).map(drop)
+    tx.execute_later(sql, &[Param::Int(number), Param::Text(verdict), Param::Text(by), Param::Int(now_us)])
 }
 
 fn kept(row: &Row<'_>) -> Result<Kept> {

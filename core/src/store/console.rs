@@ -230,14 +230,14 @@ pub fn enter_names(tx: &mut Tx<'_>, mut names: Vec<(&str, i64)>) -> Result<()> {
     names.dedup();
     let cells: Vec<Param<'_>> =
         names.iter().flat_map(|(name, golden)| [Param::Blob(name.as_bytes()), Param::Int(*golden)]).collect();
-    tx.insert(&CALLED, &cells).map(drop)
+    tx.insert_later(&CALLED, &cells)
 }
 
 /// Takes beginnings of names away.
 pub fn remove_names(tx: &mut Tx<'_>, names: &[(&str, i64)]) -> Result<()> {
     for (name, golden) in names {
         let sql = "DELETE FROM called WHERE name = ?1 AND golden = ?2";
-        tx.execute(sql, &[Param::Blob(name.as_bytes()), Param::Int(*golden)])?;
+        tx.execute_later(sql, &[Param::Blob(name.as_bytes()), Param::Int(*golden)])?;
     }
     Ok(())
 }

@@ -13,13 +13,12 @@ mod migrations;
 pub mod partitions;
 mod pool;
 mod postgres_tls;
+mod session;
+mod tx;
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use postgres::types::{ToSql, Type};
 
 use super::blocks::Tail;
 use super::leases::Fence;
@@ -29,8 +28,10 @@ pub use cells::{Keys, Param, Row};
 use checkpoints::Checkpoints;
 use gate::Gate;
 pub use insert::{Col, Insert};
-pub use pool::{Known, server_name};
-use pool::{Pool, Session};
+use pool::Pool;
+pub use pool::server_name;
+use session::{Session, Turn};
+pub use tx::Tx;
 
 /// The store failed. The text says where and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +41,7 @@ pub enum StoreError {
     Sqlite(#[from] rusqlite::Error),
     /// Postgres said no.
     #[error("the Postgres store failed: {}", postgres_text(.0))]
-    Postgres(#[from] postgres::Error),
+    Postgres(#[from] tokio_postgres::Error),
     /// A stored value is not what this version writes.
     #[error("the store holds something this version cannot read: {0}")]
     Corrupt(String),
@@ -58,7 +59,7 @@ pub enum StoreError {
     Open(String),
 }
 
-fn postgres_text(error: &postgres::Error) -> String {
+fn postgres_text(error: &tokio_postgres::Error) -> String {
     error.as_db_error().map_or_else(|| error.to_string(), |db| format!("{} ({})", db.message(), db.code().code()))
 }
 
@@ -70,166 +71,6 @@ impl From<serde_json::Error> for StoreError {
 
 /// What the store's functions return.
 pub type Result<T> = std::result::Result<T, StoreError>;
-
-/// A transaction, or a read snapshot, on either database.
-pub enum Tx<'a> {
-    /// On `SQLite`.
-    Sqlite(rusqlite::Transaction<'a>),
-    /// On Postgres.
-    Postgres(postgres::Transaction<'a>, &'a mut Known),
-}
-
-impl Tx<'_> {
-    /// Reads rows.
-    pub fn query<T>(
-        &mut self,
-        sql: &str,
-        params: &[Param<'_>],
-        mut read: impl FnMut(&Row<'_>) -> Result<T>,
-    ) -> Result<Vec<T>> {
-        match self {
-            Self::Sqlite(tx) => {
-                let mut statement = tx.prepare_cached(sql)?;
-                let mut rows = statement.query(rusqlite::params_from_iter(params))?;
-                let mut found = Vec::new();
-                while let Some(row) = rows.next()? {
-                    found.push(read(&Row::Sqlite(row))?);
-                }
-                Ok(found)
-            }
-            Self::Postgres(tx, known) => {
-                let statement = prepared(tx, known, sql)?;
-                let values = postgres_values(params, statement.params());
-                let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(AsRef::as_ref).collect();
-                tx.query(&statement, &values)?.iter().map(|row| read(&Row::Postgres(row))).collect()
-            }
-        }
-    }
-
-    /// Reads at most one row.
-    pub fn query_opt<T>(
-        &mut self,
-        sql: &str,
-        params: &[Param<'_>],
-        read: impl FnMut(&Row<'_>) -> Result<T>,
-    ) -> Result<Option<T>> {
-        Ok(self.query(sql, params, read)?.into_iter().next())
-    }
-
-    /// Reads rows for a set of keys. `{keys:…}` in the text is the set; `params` start at `?2`.
-    pub fn query_keys<T>(
-        &mut self,
-        sql: &str,
-        keys: &Keys,
-        params: &[Param<'_>],
-        read: impl FnMut(&Row<'_>) -> Result<T>,
-    ) -> Result<Vec<T>> {
-        if keys.is_empty() {
-            return Ok(Vec::new());
-        }
-        let json = keys.json();
-        let mut all = vec![Param::Text(&json)];
-        all.extend_from_slice(params);
-        let sql = self.with_keys(sql);
-        self.query(&sql, &all, read)
-    }
-
-    /// Changes rows for a set of keys; see [`Tx::query_keys`].
-    pub fn execute_keys(&mut self, sql: &str, keys: &Keys, params: &[Param<'_>]) -> Result<u64> {
-        if keys.is_empty() {
-            return Ok(0);
-        }
-        let json = keys.json();
-        let mut all = vec![Param::Text(&json)];
-        all.extend_from_slice(params);
-        let sql = self.with_keys(sql);
-        self.execute(&sql, &all)
-    }
-
-    fn with_keys(&self, sql: &str) -> String {
-        let Some((before, rest)) = sql.split_once("{keys:") else { return sql.to_owned() };
-        let Some((types, after)) = rest.split_once('}') else { return sql.to_owned() };
-        let sqlite = matches!(self, Self::Sqlite(_));
-        let mut table = String::from("(SELECT ");
-        for (at, kind) in types.chars().enumerate() {
-            let comma = if at == 0 { "" } else { ", " };
-            let _ = match (sqlite, kind) {
-                (false, 'i') => write!(table, "{comma}(value->>{at})::bigint AS k{at}"),
-                _ => write!(table, "{comma}value->>{at} AS k{at}"),
-            };
-        }
-        table.push_str(if sqlite { " FROM json_each(?1))" } else { " FROM jsonb_array_elements(?1::text::jsonb))" });
-        format!("{before}{table}{after}")
-    }
-
-    /// Changes rows and says how many.
-    pub fn execute(&mut self, sql: &str, params: &[Param<'_>]) -> Result<u64> {
-        match self {
-            Self::Sqlite(tx) => Ok(tx.prepare_cached(sql)?.execute(rusqlite::params_from_iter(params))? as u64),
-            Self::Postgres(tx, known) => {
-                let statement = prepared(tx, known, sql)?;
-                let values = postgres_values(params, statement.params());
-                let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(AsRef::as_ref).collect();
-                Ok(tx.execute(&statement, &values)?)
-            }
-        }
-    }
-
-    /// The largest value of an integer column, 0 for an empty table.
-    pub fn max(&mut self, column: &str, table: &str) -> Result<i64> {
-        let sql = format!("SELECT COALESCE(MAX({column}), 0) FROM {table}");
-        Ok(self.query_opt(&sql, &[], |row| row.int(0))?.unwrap_or(0))
-    }
-
-    /// Takes a lock that other writers of this kind, on any node, wait for; it ends with the transaction. `SQLite` has
-    /// one writer anyway.
-    pub fn lock(&mut self, number: i64) -> Result<()> {
-        match self {
-            Self::Sqlite(_) => Ok(()),
-            Self::Postgres(tx, _) => Ok(tx.batch_execute(&format!("SELECT pg_advisory_xact_lock({number})"))?),
-        }
-    }
-
-    fn batch(&mut self, sql: &str) -> Result<()> {
-        match self {
-            Self::Sqlite(tx) => Ok(tx.execute_batch(sql)?),
-            Self::Postgres(tx, _) => Ok(tx.batch_execute(sql)?),
-        }
-    }
-}
-
-fn prepared(tx: &mut postgres::Transaction<'_>, known: &mut Known, sql: &str) -> Result<postgres::Statement> {
-    if let Some(known) = known.statements.get(sql) {
-        return Ok(known.clone());
-    }
-    let mut text = String::with_capacity(sql.len());
-    let mut rest = sql.chars().peekable();
-    while let Some(c) = rest.next() {
-        text.push(if c == '?' && rest.peek().is_some_and(char::is_ascii_digit) { '$' } else { c });
-    }
-    let statement = tx.prepare(&text)?;
-    known.statements.insert(sql.to_owned(), statement.clone());
-    Ok(statement)
-}
-
-fn postgres_values(params: &[Param<'_>], types: &[Type]) -> Vec<Box<dyn ToSql + Sync>> {
-    params
-        .iter()
-        .enumerate()
-        .map(|(at, param)| -> Box<dyn ToSql + Sync> {
-            match param {
-                Param::Null => match types.get(at) {
-                    Some(kind) if *kind == Type::INT8 => Box::new(None::<i64>),
-                    Some(kind) if *kind == Type::BYTEA => Box::new(None::<Vec<u8>>),
-                    _ => Box::new(None::<String>),
-                },
-                Param::Int(number) => Box::new(*number),
-                Param::Text(text) => Box::new((*text).to_owned()),
-                Param::Blob(bytes) => Box::new(bytes.to_vec()),
-            }
-        })
-        .collect()
-}
 
 enum Backend {
     Sqlite { path: PathBuf, writer: Gate<rusqlite::Connection>, readers: Mutex<Vec<rusqlite::Connection>> },
@@ -440,9 +281,7 @@ impl Store {
     }
 
     fn begun<'s>(&self, session: &'s mut Session) -> Result<Tx<'s>> {
-        let tx = session.client.transaction()?;
-        let mut tx = Tx::Postgres(tx, &mut session.known);
-        tx.forget_bells();
+        let mut tx = Tx::Postgres(Turn::begin(session, "BEGIN"));
         if let Some(fence) = &self.fence {
             fence.check(&mut tx)?;
         }
@@ -452,9 +291,12 @@ impl Store {
 
 /// Reads on one snapshot of Postgres.
 fn snapshot<T>(session: &mut Session, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
-    let begun = session.client.build_transaction().isolation_level(postgres::IsolationLevel::RepeatableRead);
-    let tx = begun.read_only(true).start()?;
-    finish(Tx::Postgres(tx, &mut session.known), work)
+    let mut tx = Tx::Postgres(Turn::begin(session, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"));
+    let result = work(&mut tx)?;
+    if let Tx::Postgres(turn) = tx {
+        turn.end();
+    }
+    Ok(result)
 }
 
 /// Eight letters that no other process has.
@@ -468,7 +310,7 @@ fn finish<T>(mut tx: Tx<'_>, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Res
     let result = work(&mut tx)?;
     match tx {
         Tx::Sqlite(tx) => tx.commit()?,
-        Tx::Postgres(tx, _) => tx.commit()?,
+        Tx::Postgres(turn) => turn.commit()?,
     }
     Ok(result)
 }

@@ -123,7 +123,7 @@ pub fn put(tx: &mut Tx<'_>, planned: &[Planned], now_us: i64) -> Result<()> {
             Param::Int(now_us),
             one.restores.into(),
         ];
-        tx.insert(&DELIVERY, &cells)?;
+        tx.insert_later(&DELIVERY, &cells)?;
     }
     Ok(())
 }
@@ -262,14 +262,14 @@ pub fn claim(tx: &mut Tx<'_>, connection: &str, now_us: i64, count: i64) -> Resu
     );
     let mut claimed = tx.query(&sql, &[Param::Text(connection), Param::Int(now_us), Param::Int(count)], read)?;
     let numbers = Keys::ints(claimed.iter().map(|one| one.delivery.number));
-    tx.execute_keys(
+    tx.execute_keys_later(
         "UPDATE delivery SET state = 'sending', attempts = attempts + 1 WHERE id IN (SELECT k0 FROM {keys:i} AS k)",
         &numbers,
         &[],
     )?;
     for one in &mut claimed {
         one.delivery.attempt += 1;
-        tx.execute(
+        tx.execute_later(
             "INSERT INTO attempt (delivery, number, started_us) VALUES (?1, ?2, ?3)",
             &[Param::Int(one.delivery.number), Param::Int(i64::from(one.delivery.attempt)), Param::Int(now_us)],
         )?;
@@ -299,7 +299,7 @@ pub fn finish(tx: &mut Tx<'_>, delivery: &Delivery, outcome: &Outcome<'_>) -> Re
         state => state,
     };
     let done = (outcome.state == "done").then_some(outcome.now_us);
-    tx.execute(
+    tx.execute_later(
         "UPDATE delivery SET state = ?2, error = ?3, due_us = ?4, done_us = ?5 WHERE id = ?1",
         &[
             Param::Int(delivery.number),
@@ -309,7 +309,7 @@ pub fn finish(tx: &mut Tx<'_>, delivery: &Delivery, outcome: &Outcome<'_>) -> Re
             done.into(),
         ],
     )?;
-    tx.execute(
+    tx.execute_later(
         "UPDATE attempt SET outcome = ?3, detail = ?4, ended_us = ?5 WHERE delivery = ?1 AND number = ?2",
         &[
             Param::Int(delivery.number),
@@ -354,14 +354,14 @@ pub fn sending_to(tx: &mut Tx<'_>, connection: &str) -> Result<BTreeSet<i64>> {
 pub fn give_back(tx: &mut Tx<'_>, numbers: &BTreeSet<i64>, creates: &[(&str, &str, i64)], now_us: i64) -> Result<u64> {
     let keys = Keys::ints(numbers.iter().copied());
     for (connection, stream, due_us) in creates {
-        tx.execute_keys(
+        tx.execute_keys_later(
             "UPDATE delivery SET due_us = ?4 WHERE state = 'sending' AND connection = ?2 AND stream = ?3
              AND operation = 'create' AND id IN (SELECT k0 FROM {keys:i} AS k)",
             &keys,
             &[Param::Text(connection), Param::Text(stream), Param::Int(*due_us)],
         )?;
     }
-    tx.execute_keys(
+    tx.execute_keys_later(
         "UPDATE attempt SET ended_us = ?2 WHERE outcome IS NULL AND ended_us IS NULL AND delivery IN
          (SELECT d.id FROM delivery AS d JOIN {keys:i} AS k ON k.k0 = d.id WHERE d.state = 'sending')",
         &keys,

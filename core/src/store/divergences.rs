@@ -142,7 +142,7 @@ pub fn put(tx: &mut Tx<'_>, all: &[Divergence]) -> Result<()> {
 /// Notes what a walk met; what is known already stays as it is, unless it was repaired.
 pub fn suspect(tx: &mut Tx<'_>, all: &[Divergence]) -> Result<()> {
     let keys = Keys::texts(all.iter().map(key));
-    tx.execute_keys(
+    tx.execute_keys_later(
         "DELETE FROM divergence WHERE state = 'repaired' AND EXISTS (SELECT 1 FROM {keys:ttt} AS k
          WHERE k.k0 = connection AND k.k1 = stream AND k.k2 = external_id)",
         &keys,
@@ -171,7 +171,7 @@ fn put_as(tx: &mut Tx<'_>, insert: &Insert, all: &[Divergence]) -> Result<()> {
             Param::Int(one.due_us),
         ]);
     }
-    tx.insert(insert, &cells).map(drop)
+    tx.insert_later(insert, &cells)
 }
 
 /// Takes away what proved to be no divergence.

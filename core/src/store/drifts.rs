@@ -45,7 +45,7 @@ pub fn put_contracts(tx: &mut Tx<'_>, contracts: &[(ContractName, Contract)]) ->
             [Param::Text(connection), Param::Text(lens), Param::Text(source), Param::Text(shape)]
         })
         .collect();
-    tx.insert(&CONTRACT, &cells).map(drop)
+    tx.insert_later(&CONTRACT, &cells)
 }
 
 const FINDINGS: &str =
@@ -145,7 +145,7 @@ pub fn put(tx: &mut Tx<'_>, findings: &[Finding]) -> Result<()> {
             one.done_us.into(),
         ]);
     }
-    tx.insert(&FINDING, &cells).map(drop)
+    tx.insert_later(&FINDING, &cells)
 }
 
 const PARKED: Insert = Insert {
@@ -179,7 +179,7 @@ pub fn park(tx: &mut Tx<'_>, parked: &[Parked]) -> Result<()> {
             one.recency.into(),
         ]);
     }
-    tx.insert(&PARKED, &cells).map(drop)
+    tx.insert_later(&PARKED, &cells)
 }
 
 /// What waits for a finding behind a record's name, in the order of names, at most `count`.

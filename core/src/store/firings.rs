@@ -107,7 +107,7 @@ pub fn put(tx: &mut Tx<'_>, firings: &[Firing]) -> Result<()> {
             Param::Int(it.at_us),
         ]);
     }
-    tx.insert(&FIRING, &cells).map(drop)
+    tx.insert_later(&FIRING, &cells)
 }
 
 const ACTION: Insert = Insert {
@@ -136,7 +136,7 @@ pub fn put_actions(tx: &mut Tx<'_>, actions: &[Done]) -> Result<()> {
             it.detail.as_deref().into(),
         ]);
     }
-    tx.insert(&ACTION, &cells).map(drop)
+    tx.insert_later(&ACTION, &cells)
 }
 
 const SELECT: &str = "SELECT f.id, f.rule, f.golden, f.change, f.depth, f.state, f.at_us FROM ";
@@ -203,7 +203,7 @@ pub fn counts(tx: &mut Tx<'_>) -> Result<Vec<(String, State, i64)>> {
 /// Notes the id that the target gave to what a delivery of an action made.
 pub fn made(tx: &mut Tx<'_>, delivery: i64, id: &str) -> Result<()> {
     let sql = "UPDATE firing_action SET made = ?2 WHERE delivery = ?1";
-    tx.execute(sql, &[Param::Int(delivery), Param::Text(id)]).map(drop)
+    tx.execute_later(sql, &[Param::Int(delivery), Param::Text(id)])
 }
 
 /// A record by its connection, its stream and its id.
@@ -237,14 +237,14 @@ pub fn known(tx: &mut Tx<'_>) -> Result<BTreeMap<String, i64>> {
 /// Makes a rule known.
 pub fn introduce(tx: &mut Tx<'_>, rule: &str, since: i64) -> Result<()> {
     let sql = "INSERT INTO rule_known (rule, since) VALUES (?1, ?2) ON CONFLICT (rule) DO NOTHING";
-    tx.execute(sql, &[Param::Text(rule), Param::Int(since)]).map(drop)
+    tx.execute_later(sql, &[Param::Text(rule), Param::Int(since)])
 }
 
 /// Forgets all rules, where there are none any more: what changes until there are some again is nobody's. What they did
 /// stays told.
 pub fn forget_all(tx: &mut Tx<'_>) -> Result<()> {
-    tx.execute("DELETE FROM rule_known", &[])?;
-    tx.execute("DELETE FROM rule_held", &[]).map(drop)
+    tx.execute_later("DELETE FROM rule_known", &[])?;
+    tx.execute_later("DELETE FROM rule_held", &[])
 }
 
 /// Whether a rule's condition held of a golden record when it was asked last: by rule and record, with its digest.
@@ -277,5 +277,5 @@ pub fn put_held(tx: &mut Tx<'_>, held: &Held) -> Result<()> {
             Param::Int(i64::from(*holds)),
         ]);
     }
-    tx.insert(&HELD, &cells).map(drop)
+    tx.insert_later(&HELD, &cells)
 }

@@ -116,7 +116,7 @@ pub fn append<I: Borrow<InboxItem>>(tx: &mut Tx<'_>, items: &[I]) -> Result<()> 
             Param::Int(item.clock_offset_us),
         ]);
     }
-    tx.insert(&APPEND, &cells)?;
+    tx.insert_later(&APPEND, &cells)?;
     traffic::came(tx, items.iter().map(Borrow::<InboxItem>::borrow))
 }
 

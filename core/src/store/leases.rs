@@ -5,7 +5,7 @@
 //! row of its lease in the very transaction, so a node that stood still meanwhile writes nothing any more.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::db::{Col, Insert, Param, Result, Store, StoreError, Tx, server_name};
@@ -73,7 +73,7 @@ pub fn beat(tx: &mut Tx<'_>, node: &NodeRow) -> Result<()> {
          ON CONFLICT (name) DO UPDATE SET seen_us = excluded.seen_us, ends_us = excluded.ends_us"
     );
     let texts = [&node.name, &node.place, &node.roles, &node.version, &units, &node.home].map(|text| Param::Text(text));
-    tx.execute(&sql, &[&texts[..], &[Param::Int(SPAN_US)]].concat()).map(drop)
+    tx.execute_later(&sql, &[&texts[..], &[Param::Int(SPAN_US)]].concat())
 }
 
 /// All nodes that live or did some minutes ago, oldest first, with what they hold. Empty on `SQLite`.
@@ -121,7 +121,7 @@ const UNIT: Insert = Insert {
 pub fn introduce(tx: &mut Tx<'_>, units: &[String]) -> Result<()> {
     let cells: Vec<Param<'_>> =
         units.iter().flat_map(|unit| [Param::Text(unit), Param::Int(0), Param::Int(0)]).collect();
-    tx.insert(&UNIT, &cells).map(drop)
+    tx.insert_later(&UNIT, &cells)
 }
 
 /// Takes a unit that nobody has who lives; its token. None: somebody has it.
@@ -143,13 +143,13 @@ pub fn release(tx: &mut Tx<'_>, unit: &str, node: &str, token: i64) -> Result<u6
 
 /// Gives everything back, and ends a node.
 pub fn leave(tx: &mut Tx<'_>, node: &str) -> Result<()> {
-    tx.execute("UPDATE lease SET holder = NULL WHERE holder = ?1", &[Param::Text(node)])?;
-    tx.execute("DELETE FROM node WHERE name = ?1", &[Param::Text(node)]).map(drop)
+    tx.execute_later("UPDATE lease SET holder = NULL WHERE holder = ?1", &[Param::Text(node)])?;
+    tx.execute_later("DELETE FROM node WHERE name = ?1", &[Param::Text(node)])
 }
 
 /// Takes a node for dead: it is known not to live any more.
 pub fn end(tx: &mut Tx<'_>, node: &str) -> Result<()> {
-    tx.execute("UPDATE node SET ends_us = seen_us WHERE name = ?1", &[Param::Text(node)]).map(drop)
+    tx.execute_later("UPDATE node SET ends_us = seen_us WHERE name = ?1", &[Param::Text(node)])
 }
 
 /// Forgets nodes that have been dead for long.
@@ -225,15 +225,17 @@ impl Fence {
         !self.is_lost() && seen.is_within(SURE)
     }
 
-    /// Fails if another node has the unit; else nobody takes it before this transaction ends.
-    pub fn check(&self, tx: &mut Tx<'_>) -> Result<()> {
+    /// The transaction fails if another node has the unit; else nobody takes it before it ends.
+    pub fn check(self: &Arc<Self>, tx: &mut Tx<'_>) -> Result<()> {
         let sql = "SELECT token FROM lease WHERE unit = ?1 AND holder = ?2 FOR SHARE";
-        let token = tx.query_opt(sql, &[Param::Text(&self.unit), Param::Text(&self.node)], |row| row.int(0))?;
-        if token == Some(self.token) {
-            return Ok(());
-        }
-        self.lose();
-        Err(StoreError::TakenOver(self.unit.clone()))
+        let fence = self.clone();
+        tx.prove(sql, &[Param::Text(&self.unit), Param::Text(&self.node)], move |token| {
+            if token == Some(fence.token) {
+                return Ok(());
+            }
+            fence.lose();
+            Err(StoreError::TakenOver(fence.unit.clone()))
+        })
     }
 }
 

@@ -68,7 +68,7 @@ pub fn put(tx: &mut Tx<'_>, state: &LogState) -> Result<()> {
         state.trouble.as_deref().into(),
         Param::Int(state.accepted.into()),
     ];
-    tx.execute(sql, &cells).map(drop)
+    tx.execute_later(sql, &cells)
 }
 
 fn read(row: &Row<'_>) -> Result<LogState> {

@@ -88,7 +88,7 @@ pub fn put(tx: &mut Tx<'_>, one: &Proposal) -> Result<()> {
         undone_by,
         undone_us,
     ];
-    tx.insert(&PROPOSAL, &cells).map(drop)
+    tx.insert_later(&PROPOSAL, &cells)
 }
 
 const SELECT: &str = "SELECT id, files, rules, former, basis, told, state, replay, last_change, undo, made_by, made_us,
@@ -207,7 +207,7 @@ pub fn put_overwritten(tx: &mut Tx<'_>, rows: &[Overwritten]) -> Result<()> {
             row.delivery.into(),
         ]);
     }
-    tx.insert(&OVERWRITTEN, &cells).map(drop)
+    tx.insert_later(&OVERWRITTEN, &cells)
 }
 
 const ROW: &str = "SELECT proposal, golden, connection, lens, external_id, stream, fields, places, fate, edited,
@@ -314,7 +314,7 @@ pub fn come_into_force(tx: &mut Tx<'_>, files: &str, schedule: &str, now_us: i64
         return Ok(last.number);
     }
     let number = last.map_or(0, |last| last.number) + 1;
-    tx.execute(
+    tx.execute_later(
         "INSERT INTO in_force (id, files, schedule, since_us) VALUES (?1, ?2, ?3, ?4)",
         &[Param::Int(number), Param::Text(files), Param::Text(schedule), Param::Int(now_us)],
     )?;

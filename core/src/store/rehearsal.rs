@@ -41,7 +41,7 @@ pub fn begin(tx: &mut Tx<'_>, ends: &Ends) -> Result<()> {
     let change = "INSERT INTO change_log (position, golden, entity, kind, diff, cause, at_us)
                   VALUES (?1, 0, '', 'mark', '{}', '', 0)";
     for (sql, end) in [(link, ends.link), (golden, ends.golden), (review, ends.review), (change, ends.change)] {
-        tx.execute(sql, &[Param::Int(end)])?;
+        tx.execute_later(sql, &[Param::Int(end)])?;
     }
     Ok(())
 }

@@ -38,5 +38,5 @@ pub fn put(tx: &mut Tx<'_>, connection: &str, name: &str, turn: &Turn) -> Result
     let Turn { holder, until_us, asked } = turn;
     let asked = asked.as_deref().into();
     let row = [Param::Text(connection), Param::Text(name), Param::Text(holder), Param::Int(*until_us), asked];
-    tx.execute(sql, &row).map(drop)
+    tx.execute_later(sql, &row)
 }

@@ -46,7 +46,7 @@ pub fn keep(tx: &mut Tx<'_>, receipt: &Receipt) -> Result<()> {
         receipt.stored.as_deref().into(),
         Param::Int(receipt.at_us),
     ];
-    tx.insert(&RECEIPT, &cells).map(drop)
+    tx.insert_later(&RECEIPT, &cells)
 }
 
 /// A write as it is folded: what was sent, what was stored.
@@ -116,7 +116,7 @@ pub fn lines(tx: &mut Tx<'_>, links: impl IntoIterator<Item = i64>) -> Result<Ve
 /// Puts the issues of today's reading into histories.
 pub fn set_details(tx: &mut Tx<'_>, lines: &[JournalLine]) -> Result<()> {
     for line in lines {
-        tx.execute(
+        tx.execute_later(
             "UPDATE journal SET detail = ?3 WHERE link = ?1 AND position = ?2",
             &[Param::Int(line.link), Param::Int(line.position), line.detail.as_deref().into()],
         )?;
@@ -223,7 +223,7 @@ pub fn put(tx: &mut Tx<'_>, run: &Run) -> Result<()> {
         Param::Int(run.started_us),
         run.done_us.into(),
     ];
-    tx.insert(&RUN, &cells).map(drop)
+    tx.insert_later(&RUN, &cells)
 }
 
 const SELECT: &str = "SELECT id, scope, rules, place, report, made_by, started_us, done_us FROM replay";

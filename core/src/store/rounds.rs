@@ -152,7 +152,7 @@ pub fn put_round(tx: &mut Tx<'_>, connection: &str, stream: &str, round: &Round)
         last.as_deref().into(),
         round.last_us.into(),
     ];
-    tx.insert(&ROUND, &cells).map(drop)
+    tx.insert_later(&ROUND, &cells)
 }
 
 /// Links to a row of marks: 1 KiB.
@@ -192,7 +192,7 @@ pub fn mark(tx: &mut Tx<'_>, stream: (&str, &str), links: &BTreeSet<i64>) -> Res
     let cells: Vec<Param<'_>> = rows
         .flat_map(|(chunk, bits)| [Param::Text(stream.0), Param::Text(stream.1), Param::Int(*chunk), Param::Blob(bits)])
         .collect();
-    tx.insert(&MARK, &cells).map(drop)
+    tx.insert_later(&MARK, &cells)
 }
 
 /// Those of these links that the round did not see.
@@ -239,5 +239,5 @@ const PACE: Insert = Insert {
 /// Writes the pace of a connection: only in the transaction that holds what the calls found.
 pub fn put_pace(tx: &mut Tx<'_>, connection: &str, pace: &Pace) -> Result<()> {
     let cells = [Param::Text(connection), Param::Int(pace.due_us), Param::Int(pace.calls), Param::Int(pace.since_us)];
-    tx.insert(&PACE, &cells).map(drop)
+    tx.insert_later(&PACE, &cells)
 }

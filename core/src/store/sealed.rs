@@ -12,5 +12,5 @@ pub fn get(tx: &mut Tx<'_>, connection: &str, name: &str) -> Result<Option<Vec<u
 pub fn put(tx: &mut Tx<'_>, connection: &str, name: &str, sealed: &[u8]) -> Result<()> {
     let sql = "INSERT INTO token (connection, name, sealed) VALUES (?1, ?2, ?3)
                ON CONFLICT (connection, name) DO UPDATE SET sealed = excluded.sealed";
-    tx.execute(sql, &[Param::Text(connection), Param::Text(name), Param::Blob(sealed)]).map(drop)
+    tx.execute_later(sql, &[Param::Text(connection), Param::Text(name), Param::Blob(sealed)])
 }

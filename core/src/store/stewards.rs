@@ -206,14 +206,14 @@ pub fn put_homes(tx: &mut Tx<'_>, homes: &[(i64, i64, i64)]) -> Result<()> {
         .iter()
         .flat_map(|&(link, golden, home)| [Param::Int(link), Param::Int(golden), Param::Int(home)])
         .collect();
-    tx.insert(&HOME, &cells).map(drop)
+    tx.insert_later(&HOME, &cells)
 }
 
 /// Notes which links were with a record when it absorbed others: link, record. What is known of a link before stays.
 pub fn put_stays(tx: &mut Tx<'_>, stays: &[(i64, i64)]) -> Result<()> {
     let cells: Vec<Param<'_>> =
         stays.iter().flat_map(|&(link, golden)| [Param::Int(link), Param::Int(golden), Param::Int(golden)]).collect();
-    tx.insert(&Insert { conflict: KEEP, ..HOME }, &cells).map(drop)
+    tx.insert_later(&Insert { conflict: KEEP, ..HOME }, &cells)
 }
 
 /// Which records these links had: link, the record that absorbed it or whose it was then, the record before.
@@ -233,9 +233,9 @@ pub fn contested(tx: &mut Tx<'_>, links: impl IntoIterator<Item = i64>) -> Resul
 /// Notes that these links are tied to somebody who is somebody else, and that those are not any more.
 pub fn put_contested(tx: &mut Tx<'_>, tied: &BTreeSet<i64>, freed: &BTreeSet<i64>) -> Result<()> {
     let cells: Vec<Param<'_>> = tied.iter().map(|link| Param::Int(*link)).collect();
-    tx.insert(&CONTEST, &cells)?;
+    tx.insert_later(&CONTEST, &cells)?;
     let sql = "DELETE FROM contest WHERE link IN (SELECT k.k0 FROM {keys:i} AS k)";
-    tx.execute_keys(sql, &Keys::ints(freed.iter().copied()), &[]).map(drop)
+    tx.execute_keys_later(sql, &Keys::ints(freed.iter().copied()), &[])
 }
 
 const RULING: Insert = Insert {
@@ -263,13 +263,13 @@ pub fn rule(tx: &mut Tx<'_>, pairs: &[(i64, i64)], verdict: &str, made_by: &str,
             Param::Int(made_us),
         ]);
     }
-    tx.insert(&RULING, &cells).map(drop)
+    tx.insert_later(&RULING, &cells)
 }
 
 /// Takes back rulings of difference for these pairs.
 pub fn withdraw(tx: &mut Tx<'_>, pairs: &[(i64, i64)]) -> Result<()> {
     for (a, b) in pairs {
-        tx.execute(
+        tx.execute_later(
             "DELETE FROM ruling WHERE link_a = ?1 AND link_b = ?2 AND verdict = 'different'",
             &[Param::Int(*a.min(b)), Param::Int(*a.max(b))],
         )?;
@@ -298,5 +298,5 @@ pub fn close_review(tx: &mut Tx<'_>, number: i64, state: &str, decided_by: &str,
 /// Puts a waiting review off until then: it comes after those that nobody put off.
 pub fn put_off(tx: &mut Tx<'_>, number: i64, until_us: i64) -> Result<()> {
     let sql = "UPDATE review SET later_us = ?2 WHERE id = ?1 AND state = 'waiting'";
-    tx.execute(sql, &[Param::Int(number), Param::Int(until_us)]).map(drop)
+    tx.execute_later(sql, &[Param::Int(number), Param::Int(until_us)])
 }

@@ -201,7 +201,7 @@ pub fn put_backfill(tx: &mut Tx<'_>, connection: &str, stream: &str, state: &Bac
         Param::Int(state.started_us),
         state.done_us.into(),
     ];
-    tx.insert(&BACKFILL, &cells).map(drop)
+    tx.insert_later(&BACKFILL, &cells)
 }
 
 /// Where everything stands now.
@@ -231,7 +231,7 @@ pub fn hold(tx: &mut Tx<'_>, streams: &BTreeSet<(String, String)>) -> Result<()>
         .iter()
         .flat_map(|(connection, stream)| [Param::Text(connection), Param::Text(stream), Param::Int(0)])
         .collect();
-    tx.insert(&HELD, &cells).map(drop)
+    tx.insert_later(&HELD, &cells)
 }
 
 /// Moves on with planning what waited; none: nothing waits any more.

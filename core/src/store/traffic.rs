@@ -50,7 +50,7 @@ pub(super) fn came<'a>(tx: &mut Tx<'_>, items: impl Iterator<Item = &'a InboxIte
             Param::Int(count),
         ]);
     }
-    tx.insert(&TRAFFIC, &cells).map(drop)
+    tx.insert_later(&TRAFFIC, &cells)
 }
 
 /// Counts a delivery that is done.
@@ -61,7 +61,7 @@ pub(super) fn went(tx: &mut Tx<'_>, delivery: i64, now_us: i64) -> Result<()> {
          SELECT connection, 'out', CAST(?2 AS BIGINT), CAST(?3 AS BIGINT), 1 FROM delivery WHERE id = ?1 {ADD}"
     );
     let slot = minute.rem_euclid(MINUTES_A_DAY);
-    tx.execute(&sql, &[Param::Int(delivery), Param::Int(slot), Param::Int(minute)]).map(drop)
+    tx.execute_later(&sql, &[Param::Int(delivery), Param::Int(slot), Param::Int(minute)])
 }
 
 /// What came or went in one stretch of time.

@@ -66,7 +66,9 @@ impl Cluster {
     /// Starts those who do not run, and waits until all work is somebody's.
     pub fn start_dead(&mut self) {
         self.start_again();
-        self.await_nodes("every node is known", |all| all.iter().filter(|it| it.is_alive).count() >= self.members.len());
+        self.await_nodes("every node is known", |all| {
+            all.iter().filter(|it| it.is_alive).count() >= self.members.len()
+        });
         self.await_nodes("all work is somebody's", |all| {
             all.iter().filter(|it| it.is_alive).map(|it| it.holds.len()).sum::<usize>() == 3
         });

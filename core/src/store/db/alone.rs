@@ -21,6 +21,8 @@ impl Store {
             Backend::Postgres(pool) => pool.with(|session| {
                 let mut tx = self.begun(session)?;
                 tx.lock(number)?;
+                // What is read meanwhile is read elsewhere: the lock must be held by then.
+                tx.settle()?;
                 think(Alone::Begun(self, tx))
             }),
         }

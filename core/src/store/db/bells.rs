@@ -6,8 +6,6 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use postgres::fallible_iterator::FallibleIterator as _;
-
 use super::{Backend, Result, Store, Tx};
 
 /// The channel.
@@ -79,28 +77,20 @@ fn heard(node: &str, payload: &str) -> Vec<Bell> {
 impl Tx<'_> {
     /// Wakes the other processes once this transaction is committed. On `SQLite` there are none.
     pub fn ring(&mut self, bell: Bell) {
-        if let Self::Postgres(_, known) = self {
-            known.bells.insert(bell);
+        if let Self::Postgres(turn) = self {
+            turn.known.bells.insert(bell);
         }
     }
 
     /// Hands over what is to be rung.
     pub(super) fn send_bells(&mut self, store: &Store) -> Result<()> {
-        let Self::Postgres(_, known) = self else { return Ok(()) };
-        let bells = std::mem::take(&mut known.bells);
+        let Self::Postgres(turn) = self else { return Ok(()) };
+        let bells = std::mem::take(&mut turn.known.bells);
         if bells.is_empty() || !store.shared.is_heard.load(Ordering::Relaxed) {
             return Ok(());
         }
         let text = payload(store.node(), bells);
-        let sql = "SELECT pg_notify(?1, ?2) IS NULL";
-        self.query(sql, &[super::Param::Text(CHANNEL), super::Param::Text(&text)], |_| Ok(())).map(drop)
-    }
-
-    /// Forgets what a transaction that came to nothing would have rung.
-    pub(super) fn forget_bells(&mut self) {
-        if let Self::Postgres(_, known) = self {
-            known.bells.clear();
-        }
+        self.execute_later("SELECT pg_notify(?1, ?2)", &[super::Param::Text(CHANNEL), super::Param::Text(&text)])
     }
 }
 
@@ -112,19 +102,15 @@ impl Store {
     /// The connection broke, or there was none.
     pub fn listen(&self, tell: &dyn Fn(Bell), is_to_stop: &dyn Fn() -> bool) -> Result<()> {
         let Backend::Postgres(pool) = &self.shared.backend else { return Ok(()) };
-        let mut client = pool.apart()?;
-        client.batch_execute(&format!("LISTEN {CHANNEL}"))?;
+        let mut session = pool.apart()?;
+        session.batch(&format!("LISTEN {CHANNEL}"))?;
         // What was rung while nobody listened.
         tell(Bell::All);
         while !is_to_stop() {
-            {
-                let mut notifications = client.notifications();
-                let mut waiting = notifications.timeout_iter(LISTEN);
-                while let Some(told) = waiting.next()? {
-                    heard(self.node(), told.payload()).into_iter().for_each(tell);
-                }
+            for told in session.notifications(LISTEN)? {
+                heard(self.node(), told.payload()).into_iter().for_each(tell);
             }
-            if client.is_closed() {
+            if session.is_closed() {
                 return Err(super::StoreError::Open("the connection on which others are heard was closed".to_owned()));
             }
         }

@@ -1,8 +1,10 @@
 //! What goes into statements and comes out of them, the same for both databases.
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
+use tokio_postgres::types::{ToSql, Type};
 
 use super::Result;
+use super::session::Values;
 
 /// A parameter or a cell to write.
 #[derive(Clone, Copy, Debug)]
@@ -40,12 +42,32 @@ impl rusqlite::ToSql for Param<'_> {
     }
 }
 
+/// Parameters as the driver of Postgres takes them; `types` are those of the statement.
+pub fn values(params: &[Param<'_>], types: &[Type]) -> Values {
+    params
+        .iter()
+        .enumerate()
+        .map(|(at, param)| -> Box<dyn ToSql + Sync + Send> {
+            match param {
+                Param::Null => match types.get(at) {
+                    Some(kind) if *kind == Type::INT8 => Box::new(None::<i64>),
+                    Some(kind) if *kind == Type::BYTEA => Box::new(None::<Vec<u8>>),
+                    _ => Box::new(None::<String>),
+                },
+                Param::Int(number) => Box::new(*number),
+                Param::Text(text) => Box::new((*text).to_owned()),
+                Param::Blob(bytes) => Box::new(bytes.to_vec()),
+            }
+        })
+        .collect()
+}
+
 /// A row that was read.
 pub enum Row<'a> {
     /// From `SQLite`.
     Sqlite(&'a rusqlite::Row<'a>),
     /// From Postgres.
-    Postgres(&'a postgres::Row),
+    Postgres(&'a tokio_postgres::Row),
 }
 
 impl Row<'_> {

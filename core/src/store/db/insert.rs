@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 
-use postgres::types::ToSql;
+use tokio_postgres::types::ToSql;
 
-use super::{Param, Result, Tx, prepared};
+use super::session::{self, Values};
+use super::{Param, Result, Tx};
 
 /// The type of a column in a set to insert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +55,7 @@ impl Insert {
     }
 
     /// Rows as those arrays.
-    fn sets(&self, cells: &[Param<'_>]) -> Vec<Box<dyn ToSql + Sync>> {
+    fn sets(&self, cells: &[Param<'_>]) -> Values {
         let width = self.columns.len();
         self.columns.iter().enumerate().map(|(at, (_, col))| column(cells, width, at, *col)).collect()
     }
@@ -77,12 +78,21 @@ impl Tx<'_> {
                 }
                 Ok(changed)
             }
-            Self::Postgres(tx, known) => {
-                let statement = prepared(tx, known, &insert.a_set())?;
-                let columns = insert.sets(cells);
-                let values: Vec<&(dyn ToSql + Sync)> = columns.iter().map(AsRef::as_ref).collect();
-                Ok(tx.execute(&statement, &values)?)
+            Self::Postgres(turn) => {
+                let statement = turn.prepared(&insert.a_set())?;
+                turn.execute(&statement, &session::refs(&insert.sets(cells)))
             }
+        }
+    }
+
+    /// As [`Tx::insert`], where it is nobody's business how many there were: on Postgres it travels with what comes next.
+    pub fn insert_later(&mut self, insert: &Insert, cells: &[Param<'_>]) -> Result<()> {
+        match self {
+            Self::Postgres(turn) if !cells.is_empty() => {
+                let statement = turn.prepared(&insert.a_set())?;
+                turn.execute_later(statement, insert.sets(cells))
+            }
+            _ => self.insert(insert, cells).map(drop),
         }
     }
 
@@ -95,14 +105,12 @@ impl Tx<'_> {
                 let mut statement = tx.prepare_cached(&insert.a_row())?;
                 rows.map(|row| Ok(statement.execute(rusqlite::params_from_iter(row))? == 1)).collect()
             }
-            Self::Postgres(tx, known) => {
+            Self::Postgres(turn) => {
                 let [(first, _), (second, _), ..] = insert.columns else { return Ok(Vec::new()) };
                 let sql = format!("{} RETURNING {first}, {second}", insert.a_set());
-                let statement = prepared(tx, known, &sql)?;
-                let columns = insert.sets(cells);
-                let values: Vec<&(dyn ToSql + Sync)> = columns.iter().map(AsRef::as_ref).collect();
+                let statement = turn.prepared(&sql)?;
                 let mut fresh = HashSet::new();
-                for row in tx.query(&statement, &values)? {
+                for row in turn.query(&statement, &session::refs(&insert.sets(cells)))? {
                     fresh.insert((row.try_get::<_, String>(0)?, row.try_get::<_, String>(1)?));
                 }
                 let text =
@@ -113,7 +121,7 @@ impl Tx<'_> {
     }
 }
 
-fn column(cells: &[Param<'_>], width: usize, at: usize, col: Col) -> Box<dyn ToSql + Sync> {
+fn column(cells: &[Param<'_>], width: usize, at: usize, col: Col) -> Box<dyn ToSql + Sync + Send> {
     let cells = cells.iter().skip(at).step_by(width);
     match col {
         Col::Int => {

@@ -87,5 +87,5 @@ fn checked(table: &str) -> Result<&str> {
 
 /// Whether the error only says that somebody else had the table, so that a later try will do.
 pub fn is_busy(error: &StoreError) -> bool {
-    matches!(error, StoreError::Postgres(error) if error.code() == Some(&postgres::error::SqlState::LOCK_NOT_AVAILABLE))
+    matches!(error, StoreError::Postgres(error) if error.code() == Some(&tokio_postgres::error::SqlState::LOCK_NOT_AVAILABLE))
 }

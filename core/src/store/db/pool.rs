@@ -1,10 +1,10 @@
 //! The connections to Postgres: so many at most, kept for reuse, and known to the server by the process that has them.
 
-use std::collections::{BTreeSet, HashMap};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Bell, Result, StoreError, postgres_tls};
+use super::session::Session;
+use super::{Result, StoreError, postgres_tls};
 
 /// Connections kept open while nobody needs them.
 const IDLE_MAX: usize = 6;
@@ -29,24 +29,9 @@ const SILENT_MAX: Duration = Duration::from_secs(15);
 /// What it has to say besides errors and warnings is nobody's business.
 const SET_UP: &str = "SET idle_in_transaction_session_timeout = 60000; SET client_min_messages = warning";
 
-/// One connection, with what was prepared on it.
-pub struct Session {
-    pub(super) client: postgres::Client,
-    pub(super) known: Known,
-}
-
-/// What belongs to a connection beside its transactions.
-#[derive(Default)]
-pub struct Known {
-    /// Statements by their text.
-    pub(super) statements: HashMap<String, postgres::Statement>,
-    /// What the transaction that is under way will ring.
-    pub(super) bells: BTreeSet<Bell>,
-}
-
 /// All connections of a process.
 pub struct Pool {
-    config: postgres::Config,
+    config: tokio_postgres::Config,
     tls: postgres_tls::Tls,
     most: usize,
     state: Mutex<State>,
@@ -75,7 +60,7 @@ impl Pool {
             StoreError::Open("store: not a Postgres URL; write postgres://user:password@host:5432/database".to_owned())
         };
         let (url, most) = bound(url)?;
-        let mut config = url.parse::<postgres::Config>().map_err(|_| wrong())?;
+        let mut config = url.parse::<tokio_postgres::Config>().map_err(|_| wrong())?;
         config.application_name(&server_name(node)).keepalives_idle(SILENT_MAX);
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_MAX);
@@ -87,10 +72,8 @@ impl Pool {
     }
 
     /// A connection that nobody else has and that counts for nothing: for a listener, which keeps it.
-    pub fn apart(&self) -> Result<postgres::Client> {
-        let mut client = self.config.connect(self.tls.clone())?;
-        client.batch_execute(SET_UP)?;
-        Ok(client)
+    pub fn apart(&self) -> Result<Session> {
+        Session::open(&self.config, self.tls.clone(), SET_UP)
     }
 
     /// Works with a connection, once one is free. One that broke is not kept, nor are those that were open with it.
@@ -98,12 +81,12 @@ impl Pool {
         let (place, known) = self.place()?;
         let mut session = match known {
             Some(session) => session,
-            None => Session { client: self.apart()?, known: Known::default() },
+            None => self.apart()?,
         };
         let result = work(&mut session);
         let is_broken = match &result {
             Err(StoreError::Postgres(error)) => error.is_closed() || is_ended(error),
-            _ => session.client.is_closed(),
+            _ => session.is_closed(),
         };
         if is_broken {
             self.close_idle();
@@ -118,7 +101,7 @@ impl Pool {
         let mut state = self.state();
         loop {
             while let Some(session) = state.idle.pop() {
-                if !session.client.is_closed() {
+                if !session.is_closed() {
                     return Ok((Place(self), Some(session)));
                 }
                 state.open -= 1;
@@ -171,7 +154,7 @@ impl Drop for Place<'_> {
 }
 
 /// Whether the server ended the session: it shuts down, an administrator or another node ended it, or it stood still for too long.
-fn is_ended(error: &postgres::Error) -> bool {
+fn is_ended(error: &tokio_postgres::Error) -> bool {
     error.code().is_some_and(|code| code.code().starts_with("57P") || code.code() == "25P03")
 }
 

@@ -49,14 +49,14 @@ pub fn wait(tx: &mut Tx<'_>, number: i64, due_us: i64, why: &str) -> Result<u64>
 /// A person is asked whether the record is there: the create is given up until then, and a later attempt is hers.
 pub fn ask(tx: &mut Tx<'_>, one: &Planned, why: &str, now_us: i64) -> Result<()> {
     let number = Param::Int(one.delivery.number);
-    tx.execute("UPDATE delivery SET state = 'dead', error = ?2 WHERE id = ?1", &[number, Param::Text(why)])?;
+    tx.execute_later("UPDATE delivery SET state = 'dead', error = ?2 WHERE id = ?1", &[number, Param::Text(why)])?;
     // A create that stands in place of one that was tried was never tried itself.
-    tx.execute(
+    tx.execute_later(
         "INSERT INTO attempt (delivery, number, started_us, ended_us, outcome) VALUES (?1, ?2, ?3, ?3, 'asked')
          ON CONFLICT (delivery, number) DO NOTHING",
         &[number, Param::Int(i64::from(one.delivery.attempt)), Param::Int(now_us)],
     )?;
-    tx.execute(
+    tx.execute_later(
         "UPDATE attempt SET outcome = 'asked' WHERE (outcome IS NULL OR outcome IN ('unknown', 'pending'))
          AND delivery IN (SELECT id FROM delivery WHERE golden = ?1 AND idempotency_key = ?2)",
         &[Param::Int(one.golden), Param::Text(&one.delivery.idempotency_key)],
@@ -98,13 +98,13 @@ pub fn all_taken(tx: &mut Tx<'_>, goldens: impl IntoIterator<Item = i64>) -> Res
 /// Golden records that were absorbed, each with the one that absorbed it: what was to make a record of the former and was
 /// never sent is dropped, and what may have made one is the latter's, which must not make it again.
 pub fn carry(tx: &mut Tx<'_>, absorbed: &[[i64; 2]]) -> Result<()> {
-    tx.execute_keys(
+    tx.execute_keys_later(
         "UPDATE delivery SET state = 'dropped' WHERE state = 'pending' AND operation = 'create' AND attempts = 0
          AND golden IN (SELECT k0 FROM {keys:i} AS k)",
         &Keys::ints(absorbed.iter().map(|[lost, _]| *lost)),
         &[],
     )?;
-    tx.execute_keys(
+    tx.execute_keys_later(
         "UPDATE delivery SET golden = k.k1 FROM {keys:ii} AS k WHERE golden = k.k0 AND state <> 'done'
          AND operation = 'create' AND attempts > 0",
         &Keys::pairs(absorbed.iter().copied()),
@@ -122,8 +122,12 @@ pub fn carry(tx: &mut Tx<'_>, absorbed: &[[i64; 2]]) -> Result<()> {
 /// Deliveries that were given up, and need nobody any more.
 pub fn settle(tx: &mut Tx<'_>, numbers: impl IntoIterator<Item = i64>) -> Result<()> {
     let given_up = &Keys::ints(numbers);
-    tx.execute_keys("UPDATE delivery SET state = 'dropped' WHERE id IN (SELECT k0 FROM {keys:i} AS k)", given_up, &[])?;
-    tx.execute_keys(
+    tx.execute_keys_later(
+        "UPDATE delivery SET state = 'dropped' WHERE id IN (SELECT k0 FROM {keys:i} AS k)",
+        given_up,
+        &[],
+    )?;
+    tx.execute_keys_later(
         "UPDATE dead_letter SET state = 'retried' WHERE state = 'waiting' AND stage = 'push'
          AND item IN (SELECT k0 FROM {keys:i} AS k)",
         given_up,

@@ -1,0 +1,189 @@
+//! A transaction: statements written once, for both databases.
+
+use std::fmt::Write as _;
+
+use super::Result;
+use super::cells::{self, Keys, Param, Row};
+use super::session::{self, Turn};
+
+/// A transaction, or a read snapshot, on either database.
+pub enum Tx<'a> {
+    /// On `SQLite`.
+    Sqlite(rusqlite::Transaction<'a>),
+    /// On Postgres.
+    Postgres(Turn<'a>),
+}
+
+impl Tx<'_> {
+    /// Reads rows.
+    pub fn query<T>(
+        &mut self,
+        sql: &str,
+        params: &[Param<'_>],
+        mut read: impl FnMut(&Row<'_>) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        match self {
+            Self::Sqlite(tx) => {
+                let mut statement = tx.prepare_cached(sql)?;
+                let mut rows = statement.query(rusqlite::params_from_iter(params))?;
+                let mut found = Vec::new();
+                while let Some(row) = rows.next()? {
+                    found.push(read(&Row::Sqlite(row))?);
+                }
+                Ok(found)
+            }
+            Self::Postgres(turn) => {
+                let statement = turn.prepared(sql)?;
+                let values = cells::values(params, statement.params());
+                turn.query(&statement, &session::refs(&values))?.iter().map(|row| read(&Row::Postgres(row))).collect()
+            }
+        }
+    }
+
+    /// Reads at most one row.
+    pub fn query_opt<T>(
+        &mut self,
+        sql: &str,
+        params: &[Param<'_>],
+        read: impl FnMut(&Row<'_>) -> Result<T>,
+    ) -> Result<Option<T>> {
+        Ok(self.query(sql, params, read)?.into_iter().next())
+    }
+
+    /// Reads rows for a set of keys. `{keys:…}` in the text is the set; `params` start at `?2`.
+    pub fn query_keys<T>(
+        &mut self,
+        sql: &str,
+        keys: &Keys,
+        params: &[Param<'_>],
+        read: impl FnMut(&Row<'_>) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let json = keys.json();
+        let mut all = vec![Param::Text(&json)];
+        all.extend_from_slice(params);
+        let sql = self.with_keys(sql);
+        self.query(&sql, &all, read)
+    }
+
+    /// Changes rows for a set of keys; see [`Tx::query_keys`].
+    pub fn execute_keys(&mut self, sql: &str, keys: &Keys, params: &[Param<'_>]) -> Result<u64> {
+        if keys.is_empty() {
+            return Ok(0);
+        }
+        let json = keys.json();
+        let mut all = vec![Param::Text(&json)];
+        all.extend_from_slice(params);
+        let sql = self.with_keys(sql);
+        self.execute(&sql, &all)
+    }
+
+    /// As [`Tx::execute_keys`], where it is nobody's business how many there were; see [`Tx::execute_later`].
+    pub fn execute_keys_later(&mut self, sql: &str, keys: &Keys, params: &[Param<'_>]) -> Result<()> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let json = keys.json();
+        let mut all = vec![Param::Text(&json)];
+        all.extend_from_slice(params);
+        let sql = self.with_keys(sql);
+        self.execute_later(&sql, &all)
+    }
+
+    fn with_keys(&self, sql: &str) -> String {
+        let Some((before, rest)) = sql.split_once("{keys:") else { return sql.to_owned() };
+        let Some((types, after)) = rest.split_once('}') else { return sql.to_owned() };
+        let sqlite = matches!(self, Self::Sqlite(_));
+        let mut table = String::from("(SELECT ");
+        for (at, kind) in types.chars().enumerate() {
+            let comma = if at == 0 { "" } else { ", " };
+            let _ = match (sqlite, kind) {
+                (false, 'i') => write!(table, "{comma}(value->>{at})::bigint AS k{at}"),
+                _ => write!(table, "{comma}value->>{at} AS k{at}"),
+            };
+        }
+        table.push_str(if sqlite { " FROM json_each(?1))" } else { " FROM jsonb_array_elements(?1::text::jsonb))" });
+        format!("{before}{table}{after}")
+    }
+
+    /// Changes rows and says how many.
+    pub fn execute(&mut self, sql: &str, params: &[Param<'_>]) -> Result<u64> {
+        match self {
+            Self::Sqlite(tx) => Ok(tx.prepare_cached(sql)?.execute(rusqlite::params_from_iter(params))? as u64),
+            Self::Postgres(turn) => {
+                let statement = turn.prepared(sql)?;
+                let values = cells::values(params, statement.params());
+                turn.execute(&statement, &session::refs(&values))
+            }
+        }
+    }
+
+    /// As [`Tx::execute`], where it is nobody's business how many there were: on Postgres it travels with what comes next,
+    /// and if it fails, so does that.
+    pub fn execute_later(&mut self, sql: &str, params: &[Param<'_>]) -> Result<()> {
+        match self {
+            Self::Sqlite(_) => self.execute(sql, params).map(drop),
+            Self::Postgres(turn) => {
+                let statement = turn.prepared(sql)?;
+                let values = cells::values(params, statement.params());
+                turn.execute_later(statement, values)
+            }
+        }
+    }
+
+    /// Nothing is committed before `proof` was content with the integer in the first cell that a statement reads; on Postgres
+    /// it travels with what comes next.
+    pub fn prove(
+        &mut self,
+        sql: &str,
+        params: &[Param<'_>],
+        proof: impl FnOnce(Option<i64>) -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        match self {
+            Self::Sqlite(_) => proof(self.query_opt(sql, params, |row| row.int(0))?),
+            Self::Postgres(turn) => {
+                let statement = turn.prepared(sql)?;
+                let values = cells::values(params, statement.params());
+                turn.prove(statement, values, |rows| {
+                    proof(rows.first().map(|row| Row::Postgres(row).int(0)).transpose()?)
+                });
+                Ok(())
+            }
+        }
+    }
+
+    /// The largest value of an integer column, 0 for an empty table.
+    pub fn max(&mut self, column: &str, table: &str) -> Result<i64> {
+        let sql = format!("SELECT COALESCE(MAX({column}), 0) FROM {table}");
+        Ok(self.query_opt(&sql, &[], |row| row.int(0))?.unwrap_or(0))
+    }
+
+    /// Takes a lock that other writers of this kind, on any node, wait for, before the next statement; it ends with the
+    /// transaction. `SQLite` has one writer anyway.
+    pub fn lock(&mut self, number: i64) -> Result<()> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(turn) => {
+                turn.batch_later(format!("SELECT pg_advisory_xact_lock({number})"));
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits until all that was sent is done.
+    pub(super) fn settle(&mut self) -> Result<()> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(turn) => turn.settle(),
+        }
+    }
+
+    pub(super) fn batch(&mut self, sql: &str) -> Result<()> {
+        match self {
+            Self::Sqlite(tx) => Ok(tx.execute_batch(sql)?),
+            Self::Postgres(turn) => turn.batch(sql),
+        }
+    }
+}
