@@ -18,7 +18,7 @@ const CONNECTIONS: usize = 64;
 pub async fn soak(seconds: u64, connections: usize) -> Result<(), String> {
     let folder = tempfile::tempdir().map_err(text)?;
     servers::prepare(Server::Hub, folder.path())?;
-    let child = Child::start(Server::Hub, folder.path())?;
+    let child = Child::start(Server::Hub, folder.path(), None)?;
     let mut load = Load::new(child.port, connections, 0);
     load.start(0).await?;
     println!("{:>8}{:>10}{:>10}{:>12}", "seconds", "acks/s", "CPU us", "RSS MiB");
@@ -56,7 +56,7 @@ pub async fn kill(times: u32) -> Result<(), String> {
     servers::prepare(Server::Hub, folder.path())?;
     let (mut acknowledged, mut next) = (Vec::new(), 0);
     for time in 0..times {
-        let mut child = Child::start(Server::Hub, folder.path())?;
+        let mut child = Child::start(Server::Hub, folder.path(), None)?;
         let mut load = Load::new(child.port, CONNECTIONS, 5);
         load.start(next).await?;
         // Each time at another moment of a group's way.
@@ -73,7 +73,7 @@ pub async fn kill(times: u32) -> Result<(), String> {
 pub async fn flood(connections: usize) -> Result<(), String> {
     let folder = tempfile::tempdir().map_err(text)?;
     servers::prepare(Server::Hub, folder.path())?;
-    let child = Child::start(Server::Hub, folder.path())?;
+    let child = Child::start(Server::Hub, folder.path(), None)?;
     let mut load = Load::new(child.port, connections, 0);
     load.start(0).await?;
     let mut done = load.done();
@@ -98,7 +98,7 @@ const OVERLOADED: usize = 6000;
 pub async fn overload(seconds: u64) -> Result<(), String> {
     let folder = tempfile::tempdir().map_err(text)?;
     servers::prepare(Server::Hub, folder.path())?;
-    let child = Child::start(Server::Hub, folder.path())?;
+    let child = Child::start(Server::Hub, folder.path(), None)?;
     let mut load = Load::new(child.port, CONNECTIONS, 0);
     load.start(0).await?;
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -139,7 +139,7 @@ pub async fn overload(seconds: u64) -> Result<(), String> {
 pub async fn slow(connections: usize) -> Result<(), String> {
     let folder = tempfile::tempdir().map_err(text)?;
     servers::prepare(Server::Hub, folder.path())?;
-    let child = Child::start(Server::Live, folder.path())?;
+    let child = Child::start(Server::Live, folder.path(), None)?;
     let mut load = Load::new(child.port, 8, 0);
     load.start(0).await?;
     tokio::time::sleep(Duration::from_secs(2)).await;

@@ -12,7 +12,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::text;
+use crate::servers::Server;
+use crate::{peer, text};
 
 /// What signs the calls, and what the servers prove them with.
 pub const KEY: &str = "a secret of thirty-two characters";
@@ -41,14 +42,18 @@ struct Call {
 }
 
 impl Call {
-    fn new() -> Self {
+    fn new(server: Server) -> Self {
         let body = body();
+        let (path, key) = match server {
+            Server::Restate => (peer::PATH, peer::KEY),
+            _ => ("/hooks/shop", "X-Shopify-Event-Id"),
+        };
         let head = format!(
-            "POST /hooks/shop HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: Shopify-Captain-Hook\r\nAccept: */*\r\n\
+            "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: Shopify-Captain-Hook\r\nAccept: */*\r\n\
              Accept-Encoding: gzip;q=1.0,deflate;q=0.6,identity;q=0.3\r\nContent-Type: application/json\r\n\
              Content-Length: {}\r\nX-Shopify-Topic: customers/update\r\nX-Shopify-Hmac-Sha256: {SIGNATURE}\r\n\
              X-Shopify-Shop-Domain: huiliu-example.myshopify.com\r\nX-Shopify-Api-Version: 2026-10\r\n\
-             X-Shopify-Event-Id: {EVENT}\r\nX-Shopify-Triggered-At: 2026-11-26T03:04:05.123456789Z\r\n\r\n",
+             {key}: {EVENT}\r\nX-Shopify-Triggered-At: 2026-11-26T03:04:05.123456789Z\r\n\r\n",
             body.len()
         );
         let text = format!("{head}{body}");
@@ -109,6 +114,7 @@ pub struct Tally {
 }
 
 struct Shared {
+    server: Server,
     port: u16,
     repeats: u64,
     /// Events a second, sent when they are due whether others were answered or not; 0: as the answers come.
@@ -131,13 +137,18 @@ pub struct Load {
 }
 
 impl Load {
-    /// A load that does not run yet.
+    /// A load on the hub that does not run yet.
     pub fn new(port: u16, connections: usize, repeats: u64) -> Self {
+        Self::to(Server::Hub, port, connections, repeats)
+    }
+
+    /// A load on a server that does not run yet.
+    pub fn to(server: Server, port: u16, connections: usize, repeats: u64) -> Self {
         let (next, done) = (AtomicU64::new(0), AtomicU64::new(0));
         let (counts, stops) = (AtomicBool::new(false), AtomicBool::new(false));
         let (rate, began) = (0, OnceLock::new());
         Self {
-            shared: Arc::new(Shared { port, repeats, rate, began, next, done, counts, stops }),
+            shared: Arc::new(Shared { server, port, repeats, rate, began, next, done, counts, stops }),
             connections,
             tasks: JoinSet::new(),
         }
@@ -196,7 +207,7 @@ impl Load {
 }
 
 async fn send(shared: Arc<Shared>, mut stream: TcpStream) -> Tally {
-    let (mut tally, mut call, mut reply) = (Tally::default(), Call::new(), Vec::with_capacity(1024));
+    let (mut tally, mut call, mut reply) = (Tally::default(), Call::new(shared.server), Vec::with_capacity(1024));
     let (mut sent, mut number) = (0_u64, None);
     while !shared.stops.load(Ordering::Relaxed) {
         let repeats = sent % 100 < shared.repeats;
@@ -271,7 +282,7 @@ async fn exchange(stream: &mut TcpStream, call: &[u8], reply: &mut Vec<u8>) -> O
             continue;
         }
         return Some(match head.get(9..12)? {
-            "200" => Answer::Kept,
+            "200" | "202" => Answer::Kept,
             "429" | "503" if field("retry-after").is_some() => Answer::Later,
             _ => Answer::Odd,
         });

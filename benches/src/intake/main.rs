@@ -2,6 +2,7 @@
 
 mod check;
 mod load;
+mod peer;
 mod process;
 mod servers;
 
@@ -42,6 +43,9 @@ struct Cli {
     /// Only these servers.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Server::USUAL)]
     only: Vec<Server>,
+    /// A folder in which npm installed what benches/README.md names: then Restate has its turns, too.
+    #[arg(long)]
+    peer: Option<std::path::PathBuf>,
     /// Instead: load the hub for so many seconds and print its rate and its memory as they go.
     #[arg(long)]
     soak: Option<u64>,
@@ -78,7 +82,7 @@ fn main() -> ExitCode {
 
 fn execute(cli: &Cli) -> Result<(), String> {
     if let (Some(server), Some(folder)) = (cli.server, &cli.folder) {
-        return servers::serve(server, folder);
+        return servers::serve(server, folder, cli.peer.as_deref());
     }
     // One thread: the load must leave the machine to the servers.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(text)?;
@@ -121,14 +125,16 @@ async fn compare(cli: &Cli) -> Result<(), String> {
         cli.repeats,
         load::BODY_BYTES
     );
+    let mut servers = cli.only.clone();
+    servers.extend(cli.peer.as_ref().map(|_| Server::Restate));
     for &connections in &cli.connections {
-        let mut turns: Vec<Vec<Turn>> = cli.only.iter().map(|_| Vec::new()).collect();
+        let mut turns: Vec<Vec<Turn>> = servers.iter().map(|_| Vec::new()).collect();
         for _ in 0..cli.rounds.max(1) {
-            for (server, turns) in cli.only.iter().zip(&mut turns) {
+            for (server, turns) in servers.iter().zip(&mut turns) {
                 turns.push(turn(cli, *server, connections).await?);
             }
         }
-        show(cli, connections, &turns);
+        show(&servers, connections, &turns);
     }
     Ok(())
 }
@@ -136,9 +142,9 @@ async fn compare(cli: &Cli) -> Result<(), String> {
 async fn turn(cli: &Cli, server: Server, connections: usize) -> Result<Turn, String> {
     let folder = tempfile::tempdir().map_err(text)?;
     servers::prepare(server, folder.path())?;
-    let child = Child::start(server, folder.path())?;
-    let next = fill(&child, cli.before).await?;
-    let mut load = Load::new(child.port, connections, cli.repeats);
+    let child = Child::start(server, folder.path(), cli.peer.as_deref())?;
+    let next = fill(server, &child, cli.before).await?;
+    let mut load = Load::to(server, child.port, connections, cli.repeats);
     load.start(next).await?;
     tokio::time::sleep(Duration::from_secs_f64(cli.warm)).await;
     let (before, from) = (child.used(), load.mark());
@@ -153,8 +159,10 @@ async fn turn(cli: &Cli, server: Server, connections: usize) -> Result<Turn, Str
 }
 
 /// Sends so many events as fast as it goes; answers the number of the next one.
-async fn fill(child: &Child, events: u64) -> Result<u64, String> {
-    let mut load = Load::new(child.port, FILLING, 0);
+async fn fill(server: Server, child: &Child, events: u64) -> Result<u64, String> {
+    // The log that has to grow is ours.
+    let events = if server == Server::Restate { events.min(2_000) } else { events };
+    let mut load = Load::to(server, child.port, FILLING, 0);
     load.start(0).await?;
     let began = std::time::Instant::now();
     while load.done() < events {
@@ -182,7 +190,7 @@ fn turn_of(tally: &Tally, before: Used, after: Used, seconds: f64) -> Turn {
     }
 }
 
-fn show(cli: &Cli, connections: usize, turns: &[Vec<Turn>]) {
+fn show(servers: &[Server], connections: usize, turns: &[Vec<Turn>]) {
     let middle = |turns: &[Turn], of: fn(&Turn) -> f64| {
         let mut figures: Vec<f64> = turns.iter().map(of).collect();
         figures.sort_by(f64::total_cmp);
@@ -197,7 +205,7 @@ fn show(cli: &Cli, connections: usize, turns: &[Vec<Turn>]) {
             middle(turns, |it| it.rss_mib),
         ]
     };
-    let floor = cli.only.iter().zip(turns).find(|(server, _)| server.is_floor()).map(|(_, it)| row(it));
+    let floor = servers.iter().zip(turns).find(|(server, _)| server.is_floor()).map(|(_, it)| row(it));
     println!(
         "\n{:16}{:>9}{:>9}{:>9}{:>9}{:>9}   {:>7}{:>7}{:>7}{:>7}",
         format!("{connections} connections"),
@@ -211,7 +219,7 @@ fn show(cli: &Cli, connections: usize, turns: &[Vec<Turn>]) {
         "p99",
         "CPU"
     );
-    for (server, turns) in cli.only.iter().zip(turns) {
+    for (server, turns) in servers.iter().zip(turns) {
         let [rate, p50, p99, cpu, rss] = row(turns);
         let ratios = floor.map_or(String::new(), |[of_rate, of_p50, of_p99, of_cpu, _]| {
             format!("{:>7.2}{:>7.2}{:>7.2}{:>7.2}", rate / of_rate, p50 / of_p50, p99 / of_p99, cpu / of_cpu)

@@ -25,10 +25,13 @@ pub struct Used {
 
 impl Child {
     /// Starts a server over a folder and waits until it listens.
-    pub fn start(server: Server, folder: &Path) -> Result<Self, String> {
+    pub fn start(server: Server, folder: &Path, peer: Option<&Path>) -> Result<Self, String> {
         let program = std::env::current_exe().map_err(text)?;
         let mut command = Command::new(program);
         command.arg("--server").arg(server.word()).arg("--folder").arg(folder);
+        if let Some(peer) = peer {
+            command.arg("--peer").arg(peer);
+        }
         let mut child = command.stdout(Stdio::piped()).spawn().map_err(text)?;
         let mut line = String::new();
         let said = child.stdout.take().map(|out| BufReader::new(out).read_line(&mut line));
@@ -42,22 +45,45 @@ impl Child {
         self.child.id()
     }
 
-    /// Kills it (signal 9) and waits for its end.
+    /// Kills it (signal 9), and first what it started, and waits for its end.
     pub fn kill(&mut self) -> Result<(), String> {
+        for below in family(self.id()).into_iter().skip(1) {
+            let _ = Command::new("kill").args(["-9", &below.to_string()]).status();
+        }
         self.child.kill().map_err(text)?;
         self.child.wait().map(drop).map_err(text)
     }
 
-    /// What the kernel counted.
+    /// What the kernel counted, of what it started, too.
     #[allow(clippy::cast_precision_loss)]
     pub fn used(&self) -> Used {
-        let read = |file: &str| std::fs::read_to_string(format!("/proc/{}/{file}", self.id())).unwrap_or_default();
-        let (stat, statm) = (read("stat"), read("statm"));
-        let fields = stat.rsplit(')').next().unwrap_or("").split_whitespace();
-        let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
-        let pages: u64 = statm.split_whitespace().nth(1).and_then(|field| field.parse().ok()).unwrap_or(0);
-        Used { cpu_us: ticks * 10_000, rss_mib: (pages * 4096) as f64 / f64::from(1 << 20) }
+        let mut used = Used { cpu_us: 0, rss_mib: 0.0 };
+        for process in family(self.id()) {
+            let read = |file: &str| std::fs::read_to_string(format!("/proc/{process}/{file}")).unwrap_or_default();
+            let (stat, statm) = (read("stat"), read("statm"));
+            let fields = stat.rsplit(')').next().unwrap_or("").split_whitespace();
+            let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+            let pages: u64 = statm.split_whitespace().nth(1).and_then(|field| field.parse().ok()).unwrap_or(0);
+            used.cpu_us += ticks * 10_000;
+            used.rss_mib += (pages * 4096) as f64 / f64::from(1 << 20);
+        }
+        used
     }
+}
+
+/// A process and all that it started, itself first.
+fn family(first: u32) -> Vec<u32> {
+    let mut all = vec![first];
+    let mut at = 0;
+    while let Some(process) = all.get(at) {
+        // Each of its threads may have started some.
+        for task in std::fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten() {
+            let children = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            all.extend(children.split_whitespace().filter_map(|it| it.parse::<u32>().ok()));
+        }
+        at += 1;
+    }
+    all
 }
 
 impl Drop for Child {

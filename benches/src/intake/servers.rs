@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::load::KEY;
-use crate::text;
+use crate::{peer, text};
 
 /// One of the servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -39,6 +39,8 @@ pub enum Server {
     FloorPg,
     /// The hub's way in on Postgres, with nobody behind it.
     HubPg,
+    /// The peer; see `--peer`.
+    Restate,
 }
 
 impl Server {
@@ -54,6 +56,7 @@ impl Server {
             Self::Live => "live",
             Self::FloorPg => "floor-pg",
             Self::HubPg => "hub-pg",
+            Self::Restate => "restate",
         }
     }
 
@@ -125,6 +128,9 @@ pub fn prepare(server: Server, folder: &Path) -> Result<(), String> {
 }
 
 fn make(server: Server, folder: &Path) -> Result<(), String> {
+    if server == Server::Restate {
+        return Ok(());
+    }
     let write = |name: &str, text: &str| {
         let path = folder.join(name);
         path.parent()
@@ -150,12 +156,15 @@ fn make(server: Server, folder: &Path) -> Result<(), String> {
 const PLACES: Bounds = Bounds { places: 1 << 14, head: Duration::from_secs(15) };
 
 /// Runs a server over a folder until it is killed.
-pub fn serve(server: Server, folder: &Path) -> Result<(), String> {
+pub fn serve(server: Server, folder: &Path, installed: Option<&Path>) -> Result<(), String> {
     let is_hub = matches!(server, Server::Hub | Server::Live | Server::HubPg);
     // Before there is a runtime, as in `prepare`.
     let opened = is_hub.then(|| deployment::open(folder)).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(text)?;
     runtime.block_on(async {
+        if server == Server::Restate {
+            return peer::serve(installed.ok_or("--peer is missing")?, folder).await;
+        }
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(text)?;
         println!("{}", listener.local_addr().map_err(text)?.port());
         let (_stop, stopped) = tokio::sync::watch::channel(false);
