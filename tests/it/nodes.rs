@@ -218,6 +218,41 @@ fn connections_to_the_server_are_bounded() {
 }
 
 #[test]
+fn what_is_sent_behind_another_statement_fails_with_the_transaction() {
+    let store = open(&postgres::database());
+    let wrong = |tx: &mut Tx<'_>| {
+        mark(tx, 7)?;
+        tx.execute_later("INSERT INTO progress (name, position) VALUES ('mark', 8)", &[])
+    };
+    // At the commit, or at the next statement that is waited for.
+    let told = store.write(wrong).expect_err("there is a mark already").to_string();
+    assert!(told.contains("duplicate key"), "{told}");
+    let read_on = |tx: &mut Tx<'_>| wrong(tx).and_then(|()| inbox::progress(tx, "mark"));
+    let told = store.write(read_on).expect_err("there is a mark already").to_string();
+    assert!(told.contains("duplicate key"), "the first mistake is what is told: {told}");
+    assert_eq!(marked(&store), 0, "nothing of it was written");
+    store.write(|tx| mark(tx, 9)).expect("the connection goes on");
+    assert_eq!(marked(&store), 9);
+}
+
+#[test]
+fn who_read_or_gave_up_leaves_no_transaction_open() {
+    let url = postgres::database();
+    let (one, two) = (open(&url), open(&url));
+    assert_eq!(marked(&one), 0);
+    one.write(|tx| mark(tx, 1).and(Err::<(), _>(StoreError::Refused))).expect_err("it was given up");
+    let sql = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND xact_start IS NOT NULL
+               AND pid <> pg_backend_pid()";
+    let begun = Instant::now();
+    // The server is told at once, and nobody waits for its answer.
+    while two.read(|tx| tx.query_opt(sql, &[], |row| row.int(0))).expect("it reads") != Some(0) {
+        assert!(begun.elapsed() < Duration::from_secs(5), "a transaction stays open");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(marked(&two), 0);
+}
+
+#[test]
 fn nodes_that_start_side_by_side_note_the_same_files_once() {
     let url = postgres::database();
     let stores: Vec<Store> = (0..4).map(|_| open(&url)).collect();

@@ -3,8 +3,7 @@
 use crate::tree::{ending, none};
 
 /// Files above the size of their kind, with the reason why that is right.
-const EXCEPTIONS: &[(&str, &str)] =
-    &[("core/src/manifest.rs", "the one vocabulary of manifests: a type a key, mostly documentation")];
+const EXCEPTIONS: &[(&str, &str)] = &[];
 
 fn bound(path: &str) -> usize {
     match path {

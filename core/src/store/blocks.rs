@@ -129,7 +129,7 @@ pub fn lend(tx: &mut Tx<'_>, blocks: &[Block]) -> Result<()> {
         .iter()
         .flat_map(|&(hash, link, golden)| [Param::Int(hash), Param::Int(link), Param::Int(golden)])
         .collect();
-    tx.insert(&Insert { conflict: KEEP, ..BLOCK }, &cells).map(|_| ())
+    tx.insert_later(&Insert { conflict: KEEP, ..BLOCK }, &cells)
 }
 
 fn without_links(blocks: Vec<Block>) -> Vec<(i64, i64)> {
@@ -181,7 +181,7 @@ pub fn append(tx: &mut Tx<'_>, gone: &[(i64, i64)], new: &[Block]) -> Result<()>
     let gone = gone.iter().map(|&(hash, link)| (hash, link, GONE));
     let all = gone.chain(new.iter().copied());
     let bytes: Vec<u8> = all.flat_map(|(hash, link, golden)| [hash, link, golden]).flat_map(i64::to_le_bytes).collect();
-    tx.insert(&RUN, &[Param::Blob(&bytes)]).map(|_| ())
+    tx.insert_later(&RUN, &[Param::Blob(&bytes)])
 }
 
 fn decode(position: i64, bytes: &[u8]) -> Result<Vec<Block>> {
@@ -245,7 +245,7 @@ fn put(tx: &mut Tx<'_>, blocks: &[Block]) -> Result<()> {
     tx.insert_later(&BLOCK, &cells)?;
     let gone = Keys::pairs(blocks.iter().filter(|block| block.2 == GONE).map(|&(hash, link, _)| [hash, link]));
     let sql = "DELETE FROM block WHERE (hash, link) IN (SELECT k.k0, k.k1 FROM {keys:ii} AS k)";
-    tx.execute_keys(sql, &gone, &[]).map(|_| ())
+    tx.execute_keys_later(sql, &gone, &[])
 }
 
 impl Tail {

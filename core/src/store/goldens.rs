@@ -119,7 +119,7 @@ fn put_as<'a>(tx: &mut Tx<'_>, insert: &Insert, goldens: impl IntoIterator<Item 
             Param::Int(golden.change),
         ]);
     }
-    tx.insert(insert, &cells).map(|_| ())
+    tx.insert_later(insert, &cells)
 }
 
 /// The pins of these golden records.
@@ -209,7 +209,7 @@ pub fn log(tx: &mut Tx<'_>, changes: &[Change]) -> Result<()> {
             Param::Int(change.at_us),
         ]);
     }
-    tx.insert(&CHANGE, &cells).map(|_| ())
+    tx.insert_later(&CHANGE, &cells)
 }
 
 /// Changes after a position, in order: golden record and position.

@@ -226,7 +226,7 @@ pub fn set_progress(tx: &mut Tx<'_>, name: &str, position: i64) -> Result<()> {
         // Whoever makes void what others think has changed what they are to think about.
         tx.ring(Bell::Think);
     }
-    tx.insert(&PROGRESS, &[Param::Text(name), Param::Int(position)]).map(|_| ())
+    tx.insert_later(&PROGRESS, &[Param::Text(name), Param::Int(position)])
 }
 
 /// How many items wait behind a stage.
@@ -279,7 +279,7 @@ pub fn ask_fetch(tx: &mut Tx<'_>, keys: &[(String, String, String, i64)], now_us
             Param::Int(now_us),
         ]);
     }
-    tx.insert(&FETCH, &cells).map(|_| ())
+    tx.insert_later(&FETCH, &cells)
 }
 
 /// The keys of a connection that are due, oldest first.
@@ -386,7 +386,7 @@ pub fn bury(tx: &mut Tx<'_>, letters: &[DeadLetter]) -> Result<()> {
             Param::Text("waiting"),
         ]);
     }
-    tx.insert(&DEAD, &cells).map(|_| ())
+    tx.insert_later(&DEAD, &cells)
 }
 
 pub(super) const LETTERS: &str =

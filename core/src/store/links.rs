@@ -144,7 +144,7 @@ fn put_as<'a>(tx: &mut Tx<'_>, insert: &Insert, links: impl IntoIterator<Item = 
             Param::Int(i64::from(link.open)),
         ]);
     }
-    tx.insert(insert, &cells).map(|_| ())
+    tx.insert_later(insert, &cells)
 }
 
 const REFERENCE: Insert = Insert {
@@ -157,7 +157,7 @@ const REFERENCE: Insert = Insert {
 pub fn put_references(tx: &mut Tx<'_>, references: &[(i64, i64)]) -> Result<()> {
     let cells: Vec<Param<'_>> =
         references.iter().flat_map(|&(hash, link)| [Param::Int(hash), Param::Int(link)]).collect();
-    tx.insert(&REFERENCE, &cells).map(|_| ())
+    tx.insert_later(&REFERENCE, &cells)
 }
 
 /// Links that refer to any of these hashes.
@@ -200,7 +200,7 @@ pub fn journal(tx: &mut Tx<'_>, lines: &[JournalLine]) -> Result<()> {
             line.detail.as_deref().into(),
         ]);
     }
-    tx.insert(&JOURNAL, &cells).map(|_| ())
+    tx.insert_later(&JOURNAL, &cells)
 }
 
 /// A link's history, oldest first, the last `count` lines.

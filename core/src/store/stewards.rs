@@ -65,7 +65,7 @@ fn put_reviews_as<'a>(tx: &mut Tx<'_>, insert: &Insert, reviews: impl IntoIterat
             Param::Int(review.made_us),
         ]);
     }
-    tx.insert(insert, &cells).map(|_| ())
+    tx.insert_later(insert, &cells)
 }
 
 /// The waiting reviews, oldest first.

@@ -323,7 +323,7 @@ pub fn put(tx: &mut Tx<'_>, connection: &str, stream: &str, state: &StreamState)
         Param::Int(i64::from(state.stopped)),
         scan.as_deref().into(),
     ];
-    tx.insert(&STREAM, &cells).map(|_| ())
+    tx.insert_later(&STREAM, &cells)
 }
 
 /// Brings the next pull of streams (connection, stream) forward to now: their systems say that something changed there.
