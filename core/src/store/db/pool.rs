@@ -84,10 +84,8 @@ impl Pool {
             None => self.apart()?,
         };
         let result = work(&mut session);
-        let is_broken = match &result {
-            Err(StoreError::Postgres(error)) => error.is_closed() || is_ended(error),
-            _ => session.is_closed(),
-        };
+        let told = matches!(&result, Err(StoreError::Postgres(error)) if error.is_closed() || is_ended(error));
+        let is_broken = told || session.is_closed();
         if is_broken {
             self.close_idle();
         } else {

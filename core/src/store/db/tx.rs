@@ -61,10 +61,8 @@ impl Tx<'_> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let json = keys.json();
-        let mut all = vec![Param::Text(&json)];
-        all.extend_from_slice(params);
-        let sql = self.with_keys(sql);
+        let (sql, json) = (self.with_keys(sql), keys.json());
+        let all = [&[Param::Text(&json)], params].concat();
         self.query(&sql, &all, read)
     }
 
@@ -73,10 +71,8 @@ impl Tx<'_> {
         if keys.is_empty() {
             return Ok(0);
         }
-        let json = keys.json();
-        let mut all = vec![Param::Text(&json)];
-        all.extend_from_slice(params);
-        let sql = self.with_keys(sql);
+        let (sql, json) = (self.with_keys(sql), keys.json());
+        let all = [&[Param::Text(&json)], params].concat();
         self.execute(&sql, &all)
     }
 
@@ -85,10 +81,8 @@ impl Tx<'_> {
         if keys.is_empty() {
             return Ok(());
         }
-        let json = keys.json();
-        let mut all = vec![Param::Text(&json)];
-        all.extend_from_slice(params);
-        let sql = self.with_keys(sql);
+        let (sql, json) = (self.with_keys(sql), keys.json());
+        let all = [&[Param::Text(&json)], params].concat();
         self.execute_later(&sql, &all)
     }
 
