@@ -61,7 +61,7 @@ impl Pool {
         };
         let (url, most) = bound(url)?;
         let mut config = url.parse::<tokio_postgres::Config>().map_err(|_| wrong())?;
-        config.application_name(&server_name(node)).keepalives_idle(SILENT_MAX);
+        config.application_name(server_name(node)).keepalives_idle(SILENT_MAX);
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_MAX);
         }
