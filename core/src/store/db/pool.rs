@@ -3,6 +3,9 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio_postgres::Config;
+use tokio_postgres::config::Host;
+
 use super::session::Session;
 use super::{Result, StoreError, postgres_tls};
 
@@ -31,7 +34,7 @@ const SET_UP: &str = "SET idle_in_transaction_session_timeout = 60000; SET clien
 
 /// All connections of a process.
 pub struct Pool {
-    config: tokio_postgres::Config,
+    config: Config,
     tls: postgres_tls::Tls,
     most: usize,
     state: Mutex<State>,
@@ -60,7 +63,7 @@ impl Pool {
             StoreError::Open("store: not a Postgres URL; write postgres://user:password@host:5432/database".to_owned())
         };
         let (url, most) = bound(url)?;
-        let mut config = url.parse::<tokio_postgres::Config>().map_err(|_| wrong())?;
+        let mut config = url.parse::<Config>().map_err(|_| wrong())?;
         config.application_name(server_name(node)).keepalives_idle(SILENT_MAX);
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_MAX);
@@ -73,7 +76,14 @@ impl Pool {
 
     /// A connection that nobody else has and that counts for nothing: for a listener, which keeps it.
     pub fn apart(&self) -> Result<Session> {
-        Session::open(&self.config, self.tls.clone(), SET_UP)
+        Session::open(&self.config, self.tls.clone(), SET_UP).map_err(|error| match error {
+            StoreError::Postgres(error) if error.as_db_error().is_none() => StoreError::Open(format!(
+                "Postgres at {} cannot be reached: {}; is it running there, and is hub.store right?",
+                places(&self.config),
+                deepest(&error)
+            )),
+            other => other,
+        })
     }
 
     /// Works with a connection, once one is free. One that broke is not kept, nor are those that were open with it.
@@ -156,6 +166,26 @@ fn is_ended(error: &tokio_postgres::Error) -> bool {
     error.code().is_some_and(|code| code.code().starts_with("57P") || code.code() == "25P03")
 }
 
+/// Where a server is looked for.
+fn places(config: &Config) -> String {
+    let hosts = config.get_hosts().iter().map(|host| match host {
+        Host::Tcp(name) => name.clone(),
+        Host::Unix(path) => path.display().to_string(),
+    });
+    let ports = config.get_ports();
+    let port = |at: usize| ports.get(at).or(ports.last()).copied().unwrap_or(5432);
+    hosts.enumerate().map(|(at, host)| format!("{host}:{}", port(at))).collect::<Vec<_>>().join(", ")
+}
+
+/// What lies behind an error: the driver says only what it was doing.
+fn deepest(error: &dyn std::error::Error) -> String {
+    let mut last = error;
+    while let Some(next) = last.source() {
+        last = next;
+    }
+    last.to_string()
+}
+
 /// Takes `connections=N` out of a URL.
 fn bound(url: &str) -> Result<(String, usize)> {
     let Some((place, query)) = url.split_once('?') else { return Ok((url.to_owned(), OPEN_MAX)) };
@@ -174,6 +204,13 @@ fn bound(url: &str) -> Result<(String, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn places_are_named_without_users_and_passwords() {
+        let of = |url: &str| places(&url.parse().expect("a URL"));
+        assert_eq!(of("postgres://me:secret@db.example:6000/x"), "db.example:6000");
+        assert_eq!(of("postgres://me@one,two/x"), "one:5432, two:5432");
+    }
 
     #[test]
     fn the_bound_is_taken_out_of_the_url() {
