@@ -184,7 +184,7 @@ fn storm(store: Store) {
     world.until("nothing waits", World::is_idle);
     assert_eq!(contacts(&world), ids.len(), "nobody was made twice");
     assert_eq!(world.goldens().lines().count(), ids.len(), "nobody is lost, and no two are one");
-    assert_eq!(world.crm.idle_writes(), 0, "nothing was written twice");
+    assert_eq!(world.crm.idle_writes(), 0, "{store:?}: nothing was written twice\n{}", world.program.log());
     let writes = world.writes();
     world.rest(Duration::from_secs(2));
     assert_eq!(world.writes(), writes, "somebody wrote without a reason");
