@@ -16,6 +16,7 @@ use clap::Parser;
 use huiliu_core::clock::Clock;
 use huiliu_core::secrets::Secret;
 use huiliu_rest::sign;
+use huiliu_tests::server::free_port;
 use serde_json::{Value, json};
 
 /// Sends signed events at a steady rate and waits for what the hub sends out: half of them make customers, half change
@@ -74,7 +75,7 @@ async fn turn(cli: &Cli, rate: u32) -> Result<Duration, String> {
     let arrived = Times::default();
     let receiver = listen(arrived.clone()).await?;
     let folder = tempfile::tempdir().map_err(text)?;
-    let ports = (0..cli.nodes.max(1)).map(|_| free_port()).collect::<Result<Vec<_>, _>>()?;
+    let ports: Vec<u16> = (0..cli.nodes.max(1)).map(|_| free_port()).collect();
     let store = if cli.nodes == 0 {
         None
     } else {
@@ -171,11 +172,6 @@ fn command(cli: &Cli, folder: &Path, words: &[&str], input: &str) -> Result<(), 
         return Ok(());
     }
     Err(format!("huiliu {}: {}", words.join(" "), String::from_utf8_lossy(&ended.stderr)))
-}
-
-fn free_port() -> Result<u16, String> {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").map_err(text)?;
-    Ok(listener.local_addr().map_err(text)?.port())
 }
 
 #[allow(clippy::disallowed_methods)] // The load, not the hub: it speaks to this machine only, and bodies are not read.

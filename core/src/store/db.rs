@@ -30,7 +30,7 @@ use gate::Gate;
 pub use insert::{Col, Insert};
 use pool::Pool;
 pub use pool::server_name;
-use session::{Session, Turn};
+use session::{Session, Transaction};
 pub use tx::Tx;
 
 /// The store failed. The text says where and what to do.
@@ -281,7 +281,7 @@ impl Store {
     }
 
     fn begun<'s>(&self, session: &'s mut Session) -> Result<Tx<'s>> {
-        let mut tx = Tx::Postgres(Turn::begin(session, "BEGIN"));
+        let mut tx = Tx::Postgres(Transaction::begin(session, "BEGIN"));
         if let Some(fence) = &self.fence {
             fence.check(&mut tx)?;
         }
@@ -291,10 +291,10 @@ impl Store {
 
 /// Reads on one snapshot of Postgres.
 fn snapshot<T>(session: &mut Session, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
-    let mut tx = Tx::Postgres(Turn::begin(session, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"));
+    let mut tx = Tx::Postgres(Transaction::begin(session, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"));
     let result = work(&mut tx)?;
-    if let Tx::Postgres(turn) = tx {
-        turn.end();
+    if let Tx::Postgres(tx) = tx {
+        tx.end();
     }
     Ok(result)
 }
@@ -310,7 +310,7 @@ fn finish<T>(mut tx: Tx<'_>, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Res
     let result = work(&mut tx)?;
     match tx {
         Tx::Sqlite(tx) => tx.commit()?,
-        Tx::Postgres(turn) => turn.commit()?,
+        Tx::Postgres(tx) => tx.commit()?,
     }
     Ok(result)
 }

@@ -298,17 +298,17 @@ pub fn in_force_before(tx: &mut Tx<'_>, files: &str) -> Result<Option<InForce>> 
 }
 
 /// Nodes that start side by side note the same files, and plans that are made side by side are numbered, in turn.
-const TURN_LOCK: i64 = 0x696e_666f_7263;
+const PROPOSAL_LOCK: i64 = 0x696e_666f_7263;
 
 /// The number of the next plan: nobody else has it before this transaction ends.
 pub fn next(tx: &mut Tx<'_>) -> Result<i64> {
-    tx.lock(TURN_LOCK)?;
+    tx.lock(PROPOSAL_LOCK)?;
     Ok(tx.max("id", "proposal")? + 1)
 }
 
 /// Notes that these files are in force from now on. Returns their number, the old one if they are already.
 pub fn come_into_force(tx: &mut Tx<'_>, files: &str, schedule: &str, now_us: i64) -> Result<i64> {
-    tx.lock(TURN_LOCK)?;
+    tx.lock(PROPOSAL_LOCK)?;
     let last = in_force(tx)?;
     if let Some(last) = last.as_ref().filter(|last| last.files == files) {
         return Ok(last.number);

@@ -77,15 +77,15 @@ fn heard(node: &str, payload: &str) -> Vec<Bell> {
 impl Tx<'_> {
     /// Wakes the other processes once this transaction is committed. On `SQLite` there are none.
     pub fn ring(&mut self, bell: Bell) {
-        if let Self::Postgres(turn) = self {
-            turn.known.bells.insert(bell);
+        if let Self::Postgres(tx) = self {
+            tx.bells.insert(bell);
         }
     }
 
     /// Hands over what is to be rung.
     pub(super) fn send_bells(&mut self, store: &Store) -> Result<()> {
-        let Self::Postgres(turn) = self else { return Ok(()) };
-        let bells = std::mem::take(&mut turn.known.bells);
+        let Self::Postgres(tx) = self else { return Ok(()) };
+        let bells = std::mem::take(&mut tx.bells);
         if bells.is_empty() || !store.shared.is_heard.load(Ordering::Relaxed) {
             return Ok(());
         }

@@ -78,9 +78,9 @@ impl Tx<'_> {
                 }
                 Ok(changed)
             }
-            Self::Postgres(turn) => {
-                let statement = turn.prepared(&insert.a_set())?;
-                turn.execute(&statement, &session::refs(&insert.sets(cells)))
+            Self::Postgres(tx) => {
+                let statement = tx.prepared(&insert.a_set())?;
+                tx.execute(&statement, &session::refs(&insert.sets(cells)))
             }
         }
     }
@@ -88,9 +88,9 @@ impl Tx<'_> {
     /// As [`Tx::insert`], where it is nobody's business how many there were: on Postgres it travels with what comes next.
     pub fn insert_later(&mut self, insert: &Insert, cells: &[Param<'_>]) -> Result<()> {
         match self {
-            Self::Postgres(turn) if !cells.is_empty() => {
-                let statement = turn.prepared(&insert.a_set())?;
-                turn.execute_later(statement, insert.sets(cells))
+            Self::Postgres(tx) if !cells.is_empty() => {
+                let statement = tx.prepared(&insert.a_set())?;
+                tx.execute_later(statement, insert.sets(cells))
             }
             _ => self.insert(insert, cells).map(drop),
         }
@@ -105,12 +105,12 @@ impl Tx<'_> {
                 let mut statement = tx.prepare_cached(&insert.a_row())?;
                 rows.map(|row| Ok(statement.execute(rusqlite::params_from_iter(row))? == 1)).collect()
             }
-            Self::Postgres(turn) => {
+            Self::Postgres(tx) => {
                 let [(first, _), (second, _), ..] = insert.columns else { return Ok(Vec::new()) };
                 let sql = format!("{} RETURNING {first}, {second}", insert.a_set());
-                let statement = turn.prepared(&sql)?;
+                let statement = tx.prepared(&sql)?;
                 let mut fresh = HashSet::new();
-                for row in turn.query(&statement, &session::refs(&insert.sets(cells)))? {
+                for row in tx.query(&statement, &session::refs(&insert.sets(cells)))? {
                     fresh.insert((row.try_get::<_, String>(0)?, row.try_get::<_, String>(1)?));
                 }
                 let text =

@@ -1,5 +1,6 @@
 //! The connections to Postgres: so many at most, kept for reuse, and known to the server by the process that has them.
 
+use std::error::Error as _;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -77,11 +78,15 @@ impl Pool {
     /// A connection that nobody else has and that counts for nothing: for a listener, which keeps it.
     pub fn apart(&self) -> Result<Session> {
         Session::open(&self.config, self.tls.clone(), SET_UP).map_err(|error| match error {
-            StoreError::Postgres(error) if error.as_db_error().is_none() => StoreError::Open(format!(
-                "Postgres at {} cannot be reached: {}; is it running there, and is hub.store right?",
-                places(&self.config),
-                deepest(&error)
-            )),
+            StoreError::Postgres(error) if error.as_db_error().is_none() => {
+                // The driver itself says only what it was doing.
+                let cause = std::iter::successors(error.source(), |&it| it.source()).last();
+                let cause = cause.map_or_else(|| error.to_string(), ToString::to_string);
+                StoreError::Open(format!(
+                    "Postgres at {} cannot be reached: {cause}; is it running there, and is hub.store right?",
+                    places(&self.config)
+                ))
+            }
             other => other,
         })
     }
@@ -175,15 +180,6 @@ fn places(config: &Config) -> String {
     let ports = config.get_ports();
     let port = |at: usize| ports.get(at).or(ports.last()).copied().unwrap_or(5432);
     hosts.enumerate().map(|(at, host)| format!("{host}:{}", port(at))).collect::<Vec<_>>().join(", ")
-}
-
-/// What lies behind an error: the driver says only what it was doing.
-fn deepest(error: &dyn std::error::Error) -> String {
-    let mut last = error;
-    while let Some(next) = last.source() {
-        last = next;
-    }
-    last.to_string()
 }
 
 /// Takes `connections=N` out of a URL.

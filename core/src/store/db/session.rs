@@ -30,20 +30,14 @@ type Answer = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
 type Wire = Connection<Socket, <postgres_tls::Tls as MakeTlsConnect<Socket>>::Stream>;
 
-/// What belongs to a connection beside its transactions.
-#[derive(Default)]
-pub struct Known {
-    /// Statements by their text.
-    statements: HashMap<String, Statement>,
-    /// What the transaction that is under way will ring.
-    pub(super) bells: BTreeSet<Bell>,
-}
-
 /// See the module.
 pub struct Session {
     client: Arc<Client>,
     wire: Wire,
-    pub(super) known: Known,
+    /// Statements by their text.
+    statements: HashMap<String, Statement>,
+    /// What the transaction that is under way will ring.
+    pub(super) bells: BTreeSet<Bell>,
     /// Of what was sent and not looked at, in the order in which it was sent.
     due: Vec<Answer>,
     /// Whether one of them may forbid what is under way.
@@ -59,9 +53,16 @@ impl Session {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| super::StoreError::Open(format!("no room for a connection: {error}")))?;
         let (client, wire) = runtime.block_on(config.connect(tls))?;
-        let (client, known) = (Arc::new(client), Known::default());
-        let (due, heard) = (Vec::new(), Vec::new());
-        let mut session = Self { client, wire, known, due, is_unproved: false, heard, runtime };
+        let mut session = Self {
+            client: Arc::new(client),
+            wire,
+            statements: HashMap::new(),
+            bells: BTreeSet::new(),
+            due: Vec::new(),
+            is_unproved: false,
+            heard: Vec::new(),
+            runtime,
+        };
         session.batch(set_up)?;
         Ok(session)
     }
@@ -122,7 +123,7 @@ impl Session {
 
     /// A statement by its text, with `?1` for values: the server reads each text once.
     pub fn prepared(&mut self, sql: &str) -> Result<Statement> {
-        if let Some(known) = self.known.statements.get(sql) {
+        if let Some(known) = self.statements.get(sql) {
             return Ok(known.clone());
         }
         let mut text = String::with_capacity(sql.len());
@@ -132,7 +133,7 @@ impl Session {
         }
         let client = self.client.clone();
         let statement = self.wait(async move { client.prepare(&text).await })?;
-        self.known.statements.insert(sql.to_owned(), statement.clone());
+        self.statements.insert(sql.to_owned(), statement.clone());
         Ok(statement)
     }
 
@@ -227,15 +228,15 @@ fn drive(wire: &mut Wire, heard: &mut Vec<Notification>, cx: &mut Context<'_>) -
 }
 
 /// A transaction on a connection; it comes to nothing unless it is committed.
-pub struct Turn<'s> {
+pub struct Transaction<'s> {
     session: &'s mut Session,
     is_over: bool,
 }
 
-impl<'s> Turn<'s> {
+impl<'s> Transaction<'s> {
     /// Begins one by this statement, which is sent with the first that is waited for.
     pub fn begin(session: &'s mut Session, how: &'static str) -> Self {
-        session.known.bells.clear();
+        session.bells.clear();
         session.batch_later(how);
         Self { session, is_over: false }
     }
@@ -254,7 +255,7 @@ impl<'s> Turn<'s> {
     }
 }
 
-impl Deref for Turn<'_> {
+impl Deref for Transaction<'_> {
     type Target = Session;
 
     fn deref(&self) -> &Session {
@@ -262,13 +263,13 @@ impl Deref for Turn<'_> {
     }
 }
 
-impl DerefMut for Turn<'_> {
+impl DerefMut for Transaction<'_> {
     fn deref_mut(&mut self) -> &mut Session {
         self.session
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Transaction<'_> {
     fn drop(&mut self) {
         if !self.is_over {
             self.session.leave("ROLLBACK");

@@ -2,16 +2,18 @@
 
 use std::fmt::Write as _;
 
+use tokio_postgres::Statement;
+
 use super::Result;
 use super::cells::{self, Keys, Param, Row};
-use super::session::{self, Turn};
+use super::session::{self, Transaction, Values};
 
 /// A transaction, or a read snapshot, on either database.
 pub enum Tx<'a> {
     /// On `SQLite`.
     Sqlite(rusqlite::Transaction<'a>),
     /// On Postgres.
-    Postgres(Turn<'a>),
+    Postgres(Transaction<'a>),
 }
 
 impl Tx<'_> {
@@ -32,10 +34,9 @@ impl Tx<'_> {
                 }
                 Ok(found)
             }
-            Self::Postgres(turn) => {
-                let statement = turn.prepared(sql)?;
-                let values = cells::values(params, statement.params());
-                turn.query(&statement, &session::refs(&values))?.iter().map(|row| read(&Row::Postgres(row))).collect()
+            Self::Postgres(tx) => {
+                let (statement, values) = bound(tx, sql, params)?;
+                tx.query(&statement, &session::refs(&values))?.iter().map(|row| read(&Row::Postgres(row))).collect()
             }
         }
     }
@@ -106,10 +107,9 @@ impl Tx<'_> {
     pub fn execute(&mut self, sql: &str, params: &[Param<'_>]) -> Result<u64> {
         match self {
             Self::Sqlite(tx) => Ok(tx.prepare_cached(sql)?.execute(rusqlite::params_from_iter(params))? as u64),
-            Self::Postgres(turn) => {
-                let statement = turn.prepared(sql)?;
-                let values = cells::values(params, statement.params());
-                turn.execute(&statement, &session::refs(&values))
+            Self::Postgres(tx) => {
+                let (statement, values) = bound(tx, sql, params)?;
+                tx.execute(&statement, &session::refs(&values))
             }
         }
     }
@@ -119,10 +119,9 @@ impl Tx<'_> {
     pub fn execute_later(&mut self, sql: &str, params: &[Param<'_>]) -> Result<()> {
         match self {
             Self::Sqlite(_) => self.execute(sql, params).map(drop),
-            Self::Postgres(turn) => {
-                let statement = turn.prepared(sql)?;
-                let values = cells::values(params, statement.params());
-                turn.execute_later(statement, values)
+            Self::Postgres(tx) => {
+                let (statement, values) = bound(tx, sql, params)?;
+                tx.execute_later(statement, values)
             }
         }
     }
@@ -137,10 +136,9 @@ impl Tx<'_> {
     ) -> Result<()> {
         match self {
             Self::Sqlite(_) => proof(self.query_opt(sql, params, |row| row.int(0))?),
-            Self::Postgres(turn) => {
-                let statement = turn.prepared(sql)?;
-                let values = cells::values(params, statement.params());
-                turn.prove(statement, values, |rows| {
+            Self::Postgres(tx) => {
+                let (statement, values) = bound(tx, sql, params)?;
+                tx.prove(statement, values, |rows| {
                     proof(rows.first().map(|row| Row::Postgres(row).int(0)).transpose()?)
                 });
                 Ok(())
@@ -159,8 +157,8 @@ impl Tx<'_> {
     pub fn lock(&mut self, number: i64) -> Result<()> {
         match self {
             Self::Sqlite(_) => Ok(()),
-            Self::Postgres(turn) => {
-                turn.batch_later(format!("SELECT pg_advisory_xact_lock({number})"));
+            Self::Postgres(tx) => {
+                tx.batch_later(format!("SELECT pg_advisory_xact_lock({number})"));
                 Ok(())
             }
         }
@@ -170,14 +168,20 @@ impl Tx<'_> {
     pub(super) fn settle(&mut self) -> Result<()> {
         match self {
             Self::Sqlite(_) => Ok(()),
-            Self::Postgres(turn) => turn.settle(),
+            Self::Postgres(tx) => tx.settle(),
         }
     }
 
     pub(super) fn batch(&mut self, sql: &str) -> Result<()> {
         match self {
             Self::Sqlite(tx) => Ok(tx.execute_batch(sql)?),
-            Self::Postgres(turn) => turn.batch(sql),
+            Self::Postgres(tx) => tx.batch(sql),
         }
     }
+}
+
+fn bound(tx: &mut Transaction<'_>, sql: &str, params: &[Param<'_>]) -> Result<(Statement, Values)> {
+    let statement = tx.prepared(sql)?;
+    let values = cells::values(params, statement.params());
+    Ok((statement, values))
 }
