@@ -5,6 +5,7 @@
 
 mod cx;
 mod request;
+mod shown;
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::manifest::Manifest;
 
 pub use cx::{Cx, Network};
 pub use request::RawRequest;
+pub use shown::{JsonText, Page, Received, Record, Version};
 
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -88,99 +90,6 @@ impl fmt::Display for RecordKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}/{}", self.connection, self.stream, self.id)
     }
-}
-
-/// What a system says about a record's recency.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Version {
-    /// As the system wrote it: an etag, a stamp, a sequence.
-    pub text: String,
-    /// Its place in order: microseconds since 1970 UTC for a stamp, the number for a sequence; none for an opaque tag.
-    pub order: Option<i64>,
-    /// Whether `order` is an instant, and so says when the record changed.
-    pub is_instant: bool,
-}
-
-impl Version {
-    /// A version that is an instant; `text` is kept as the system wrote it.
-    pub fn instant(text: impl Into<String>, at: jiff::Timestamp) -> Self {
-        Self { text: text.into(), order: Some(at.as_microsecond()), is_instant: true }
-    }
-
-    /// A version that counts.
-    pub fn sequence(number: i64) -> Self {
-        Self { text: number.to_string(), order: Some(number), is_instant: false }
-    }
-
-    /// A version that can only be compared for equality.
-    pub fn tag(text: impl Into<String>) -> Self {
-        Self { text: text.into(), order: None, is_instant: false }
-    }
-}
-
-/// One thing as its system shows it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Record {
-    /// The kind of record.
-    pub stream: StreamName,
-    /// The system's id.
-    pub id: ExternalId,
-    /// What the system says about recency, if it says anything.
-    pub version: Option<Version>,
-    /// The vendor's JSON, untouched.
-    pub body: Value,
-}
-
-/// What a webhook or a pull brings: a whole record, a deletion, a merge, or a hint that a key changed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Received {
-    /// The record's content.
-    Record(Record),
-    /// The system says that this record is gone.
-    Deleted {
-        /// The kind of record.
-        stream: StreamName,
-        /// The system's id.
-        id: ExternalId,
-        /// The recency of the deletion, if told.
-        version: Option<Version>,
-    },
-    /// The system made one record of two: `into` stands for `id` from now on. Nobody is gone.
-    Merged {
-        /// The kind of record.
-        stream: StreamName,
-        /// The id of the record that is no more.
-        id: ExternalId,
-        /// The id of the record that stands for it.
-        into: ExternalId,
-    },
-    /// This key changed; its content must be fetched.
-    Hint {
-        /// The kind of record.
-        stream: StreamName,
-        /// The system's id.
-        id: ExternalId,
-    },
-    /// Something changed in this stream, no key told: pull it now.
-    Poke {
-        /// The stream to pull.
-        stream: StreamName,
-    },
-}
-
-/// One page of a pull.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Page {
-    /// What the page holds.
-    pub items: Vec<Received>,
-    /// Where the next pull of this stream starts: it is stored together with the page. None keeps the former one.
-    pub next: Option<Cursor>,
-    /// Whether more is waiting right now.
-    pub more: bool,
-    /// Set on the last page of a scan that read everything there is: what it did not show is then known to be
-    /// missing. Never set by an incremental pull.
-    pub complete_scan: bool,
 }
 
 /// What a delivery does to the target.
@@ -416,6 +325,12 @@ pub trait Connector: Send + Sync {
 
     /// One page of a stream. `from` is the cursor that was stored last, none for the very first pull.
     async fn pull(&self, cx: &Cx, stream: &StreamName, from: Option<&Cursor>) -> Result<Page>;
+
+    /// The same page for somebody who only keeps it: its records as text. A connector that is sent text need not take it
+    /// apart and put it together again.
+    async fn pull_text(&self, cx: &Cx, stream: &StreamName, from: Option<&Cursor>) -> Result<Page<JsonText>> {
+        Ok(self.pull(cx, stream, from).await?.written())
+    }
 
     /// One record, after a hint or a conflict. None: it does not exist (any more). A record with another id than was
     /// asked for: the system merged the one into the other.

@@ -7,7 +7,7 @@
 pub mod laws;
 pub mod parse;
 pub mod path;
-mod pick;
+pub mod pick;
 pub mod places;
 pub mod read;
 pub mod schema;

@@ -84,6 +84,7 @@ async fn answers(
         body: (batch.method != Method::Get).then_some(body),
         graphql: false,
         idempotency_key: None,
+        list: None,
     };
     let answer = wire.send(&draft).await?;
     let list = answer.value.pointer(&batch.results).and_then(Value::as_array);

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use huiliu_core::connector::{
-    Connector, ConnectorError, Cursor, Cx, Delivery, Page, Receipt, Received, Record, RecordKey, Result, StreamName,
-    Verified,
+    Connector, ConnectorError, Cursor, Cx, Delivery, JsonText, Page, Receipt, Received, Record, RecordKey, Result,
+    StreamName, Verified,
 };
 use huiliu_core::manifest::{Ability, Manifest, Method, Paginate, Stream};
 
@@ -53,7 +53,8 @@ impl RestConnector {
             let url = wire.url(call.path.as_deref(), &call.params, &values)?;
             let (headers, graphql) = (Vec::new(), call.graphql.is_some());
             let verb = Verb::Check;
-            return Ok(Some(Draft { what, verb, method, url, headers, body, graphql, idempotency_key: None }));
+            let (idempotency_key, list) = (None, None);
+            return Ok(Some(Draft { what, verb, method, url, headers, body, graphql, idempotency_key, list }));
         }
         let Some((name, stream, pull)) =
             self.streams.iter().find_map(|(name, stream)| Some((name, stream, stream.pull.as_ref()?)))
@@ -81,6 +82,10 @@ impl Connector for RestConnector {
     }
 
     async fn pull(&self, cx: &Cx, stream: &StreamName, from: Option<&Cursor>) -> Result<Page> {
+        self.pull_text(cx, stream, from).await?.read()
+    }
+
+    async fn pull_text(&self, cx: &Cx, stream: &StreamName, from: Option<&Cursor>) -> Result<Page<JsonText>> {
         let declared = self.stream(stream)?;
         if !declared.can(Ability::Pull) {
             // Nothing to ask: the webhooks bring everything.

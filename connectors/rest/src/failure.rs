@@ -1,11 +1,11 @@
 //! What a reply means: the manifest's error rules first, then what HTTP says.
 
-use huiliu_core::connector::{ConnectorError, Cx, Operation, Result};
+use huiliu_core::connector::{ConnectorError, Cx, JsonText, Operation, Result};
 use huiliu_core::manifest::{ErrorKind, ErrorRule};
 use serde_json::Value;
 
 use crate::http::Response;
-use crate::{login, oauth, pointer, throttle};
+use crate::{listed, login, oauth, pointer, throttle};
 
 /// A system's message is for a person to read; a longer one is cut, in characters.
 const MESSAGE_CHARS_MAX: usize = 300;
@@ -48,7 +48,27 @@ pub struct Judge<'a> {
 impl Judge<'_> {
     /// The reply's JSON (null for an empty body), or what went wrong.
     pub fn judge(&self, response: &Response) -> Result<Value> {
-        let parsed = if response.body.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(&response.body) };
+        let body = &response.body;
+        self.judge_read(response, if body.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(body) })
+    }
+
+    /// The same of a reply with a list of records at `list`, which are text where they can be: then they are missing in the
+    /// reply's JSON.
+    pub fn judge_list(&self, response: &Response, list: &str) -> Result<(Value, Option<Vec<JsonText>>)> {
+        let leads_in = |at: &String| {
+            let inner = at.strip_prefix(list).and_then(|inner| inner.strip_prefix('/')).unwrap_or_default();
+            inner.starts_with(|first: char| first == '*' || first.is_ascii_digit())
+        };
+        if self.rules.iter().flat_map(|rule| rule.at.iter().chain(&rule.message)).any(leads_in) {
+            return self.judge(response).map(|whole| (whole, None));
+        }
+        match listed::split(&response.body, list) {
+            Some((around, records)) => Ok((self.judge_read(response, Ok(around))?, Some(records))),
+            None => self.judge(response).map(|whole| (whole, None)),
+        }
+    }
+
+    fn judge_read(&self, response: &Response, parsed: serde_json::Result<Value>) -> Result<Value> {
         let reply = parsed.as_ref().unwrap_or(&Value::Null);
         if let Some(rule) = self.rules.iter().find(|rule| fits(rule, response.status, reply)) {
             let message = rule.message.as_deref().and_then(|at| message(reply, at));

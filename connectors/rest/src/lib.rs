@@ -2,7 +2,7 @@
 //!
 //! A verb of the contract becomes a call: [`template`] fills the manifest's placeholders in, [`wire`] authenticates and
 //! sends, [`http`] carries it within bounds and to allowed addresses only, [`failure`] sorts what came back. [`batch`]
-//! sends many writes in one call. [`paging`]
+//! sends many writes in one call. [`listed`] leaves the records of a page text, [`paging`]
 //! and [`cursor`] keep the place of a pull; [`version`] reads and writes stamps. [`http`] also serves connectors that
 //! are crates of their own.
 
@@ -10,6 +10,7 @@ pub mod check;
 pub mod connector;
 
 pub mod batch;
+pub mod listed;
 pub mod pull;
 pub mod push;
 pub mod receive;

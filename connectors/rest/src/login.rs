@@ -50,8 +50,9 @@ async fn log_in(wire: &Wire<'_>, auth: &Auth) -> Result<String> {
         },
         graphql: graphql.is_some(),
         idempotency_key: None,
+        list: None,
     };
-    let wire::Answer { value, response } = wire.once(&draft, None).await?.1?;
+    let wire::Answer { value, response, .. } = wire.once(&draft, None).await?.1?;
     let found = match Source::parse(token).map_err(ConnectorError::broken)? {
         Source::Header(name) => response.header(name).map(str::to_owned),
         Source::Body(at) => value.pointer(at).and_then(pointer::text),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use huiliu_core::connector::{ConnectorError, Cursor, Page, Received, Result, StreamName};
+use huiliu_core::connector::{ConnectorError, Cursor, JsonText, Page, Received, Record, Result, StreamName};
 use huiliu_core::manifest::{Changes, DeletedWhen, Deletes, Method, Paginate, Pull, Stream};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::cursor::Position;
 use crate::failure::Verb;
+use crate::listed::Marks;
 use crate::paging::{self, Asked, Shown};
 use crate::template::{self, Values};
 use crate::wire::{Answer, Draft, Wire, graphql_body};
@@ -20,7 +21,12 @@ use crate::{record, version};
 const PAGES_MAX: u64 = 1_000_000;
 
 /// Reads one page of the records or, after them, of the deletions.
-pub async fn page(wire: &Wire<'_>, name: &StreamName, stream: &Stream, from: Option<&Cursor>) -> Result<Page> {
+pub async fn page(
+    wire: &Wire<'_>,
+    name: &StreamName,
+    stream: &Stream,
+    from: Option<&Cursor>,
+) -> Result<Page<JsonText>> {
     let mut position = Position::open(from)?;
     let changes = stream.changes.as_deref();
     // Without a way to ask for changes, every run reads everything.
@@ -35,7 +41,7 @@ pub async fn page(wire: &Wire<'_>, name: &StreamName, stream: &Stream, from: Opt
     let listed = gone.as_ref().filter(|_| deletes).or(changed.as_ref()).unwrap_or(stream);
     let pull = listed.pull.as_ref().ok_or_else(|| ConnectorError::broken(format!("stream {name} cannot be pulled")))?;
     let paginate = listed.paginate.clone().unwrap_or(Paginate::None {});
-    let list = Listing { wire, name, listed, pull, paginate: &paginate, deletes };
+    let list = Listing { wire, name, listed, pull, paginate: &paginate, deletes, marks: Marks::of(listed) };
     let mut leaf = list.read(&position).await?;
     // The former page said that there is this one, and a list that was cut short looks exactly like its end.
     let is_empty_inside = leaf.items.is_empty() && position.page.is_some();
@@ -99,11 +105,12 @@ struct Listing<'a> {
     pull: &'a Pull,
     paginate: &'a Paginate,
     deletes: bool,
+    marks: Marks,
 }
 
 /// One of its pages.
 struct Leaf {
-    items: Vec<Received>,
+    items: Vec<Received<JsonText>>,
     /// The reply without the records.
     answer: Answer,
     draft: Draft,
@@ -111,10 +118,16 @@ struct Leaf {
 
 impl Listing<'_> {
     async fn read(&self, position: &Position) -> Result<Leaf> {
+        let list = Some(self.listed.records.clone().unwrap_or_default());
         let draft = draft(self.wire, self.name, self.pull, self.paginate, position, Verb::Pull)?;
+        let draft = Draft { list, ..draft };
         let mut answer = self.wire.send(&draft).await?;
-        let records = take_records(self.name, self.listed, &mut answer.value)?.into_iter();
-        let items = records.map(|body| record::received(self.name, self.listed, body, self.deletes));
+        let records = match answer.records.take() {
+            Some(records) => records,
+            None => take_records(self.name, self.listed, &mut answer.value)?.iter().map(JsonText::from).collect(),
+        };
+        let items =
+            records.into_iter().map(|text| record::listed(self.name, self.listed, &self.marks, text, self.deletes));
         Ok(Leaf { items: items.collect::<Result<_>>()?, answer, draft })
     }
 
@@ -218,6 +231,7 @@ pub fn draft(
         body,
         graphql: pull.graphql.is_some(),
         idempotency_key: None,
+        list: None,
     })
 }
 
@@ -248,9 +262,8 @@ fn take_records(name: &StreamName, stream: &Stream, reply: &mut Value) -> Result
     }
 }
 
-fn stamp_of(item: &Received) -> Option<Timestamp> {
-    let (Received::Record(huiliu_core::connector::Record { version, .. }) | Received::Deleted { version, .. }) = item
-    else {
+fn stamp_of<B>(item: &Received<B>) -> Option<Timestamp> {
+    let (Received::Record(Record { version, .. }) | Received::Deleted { version, .. }) = item else {
         return None;
     };
     let version = version.as_ref().filter(|version| version.is_instant)?;
@@ -258,7 +271,7 @@ fn stamp_of(item: &Received) -> Option<Timestamp> {
 }
 
 /// Names the ids of a page, in their order.
-fn fingerprint(items: &[Received]) -> Option<String> {
+fn fingerprint<B>(items: &[Received<B>]) -> Option<String> {
     let mut hash = Sha256::new();
     for id in items.iter().filter_map(id_of) {
         hash.update(id.as_bytes());
@@ -267,11 +280,11 @@ fn fingerprint(items: &[Received]) -> Option<String> {
     (!items.is_empty()).then(|| hex::encode(&hash.finalize()[..8]))
 }
 
-fn id_of(item: &Received) -> Option<&str> {
+fn id_of<B>(item: &Received<B>) -> Option<&str> {
     match item {
-        Received::Record(huiliu_core::connector::Record { id, .. })
-        | Received::Deleted { id, .. }
-        | Received::Merged { id, .. } => Some(id.as_str()),
+        Received::Record(Record { id, .. }) | Received::Deleted { id, .. } | Received::Merged { id, .. } => {
+            Some(id.as_str())
+        }
         Received::Hint { .. } | Received::Poke { .. } => None,
     }
 }

@@ -118,6 +118,7 @@ pub(crate) fn draft(wire: &Wire<'_>, call: &Call, values: &Values<'_>, verb: Ver
         body: None,
         graphql: call.graphql.is_some(),
         idempotency_key: None,
+        list: None,
     })
 }
 
@@ -240,6 +241,7 @@ async fn look_up(wire: &Wire<'_>, stream: &Stream, lookup: &Lookup, delivery: &D
         graphql: lookup.graphql.is_some(),
         body,
         idempotency_key: None,
+        list: None,
     };
     let mut reply = match wire.send(&draft).await {
         // A system that is asked for one record by a value says that there is none.
@@ -267,7 +269,7 @@ pub(crate) fn inner(call: &Call, mut reply: Value) -> Option<Value> {
 }
 
 fn receipt(wire: &Wire<'_>, stream: &Stream, call: &Call, delivery: &Delivery, answer: Answer) -> Result<Receipt> {
-    let Answer { value, response } = answer;
+    let Answer { value, response, .. } = answer;
     if let Some(id) = call.id.as_ref().and_then(|at| value.pointer(at)).and_then(pointer::text) {
         return Ok(Receipt { id: ExternalId::from(id), stored: None, version: None });
     }

@@ -1,9 +1,10 @@
 //! Records out of the vendor's JSON.
 
-use huiliu_core::connector::{ConnectorError, ExternalId, Received, Record, Result, StreamName};
+use huiliu_core::connector::{ConnectorError, ExternalId, JsonText, Received, Record, Result, StreamName};
 use huiliu_core::manifest::Stream;
 use serde_json::Value;
 
+use crate::listed::Marks;
 use crate::{pointer, version};
 
 /// The id in a record, if it holds one.
@@ -34,6 +35,20 @@ pub fn received(name: &StreamName, stream: &Stream, body: Value, is_deletion: bo
         return Ok(Received::Deleted { stream: record.stream, id: record.id, version: record.version });
     }
     Ok(Received::Record(record))
+}
+
+/// The same of a record's text, which is looked into no further than that takes.
+pub fn listed(
+    name: &StreamName,
+    stream: &Stream,
+    marks: &Marks,
+    text: JsonText,
+    is_deletion: bool,
+) -> Result<Received<JsonText>> {
+    let body = marks.pick(&text).map_err(|error| {
+        ConnectorError::broken(format!("a record of {name} cannot be read: {error}; look at what the system sends"))
+    })?;
+    Ok(received(name, stream, body, is_deletion)?.with(|_| text))
 }
 
 /// The record that stands for a deleted one, if it says so.

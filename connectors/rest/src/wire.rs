@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use huiliu_core::connector::{ConnectorError, Cx, Result};
+use huiliu_core::connector::{ConnectorError, Cx, JsonText, Result};
 use huiliu_core::manifest::{Auth, Limits, Manifest, Method, OverTls, SettingKind};
 use huiliu_core::quota::Told;
 use huiliu_core::secrets::Secret;
@@ -35,12 +35,16 @@ pub struct Draft {
     pub graphql: bool,
     /// The delivery's idempotency key.
     pub idempotency_key: Option<String>,
+    /// Where a list of records stands in the reply, which may stay text.
+    pub list: Option<String>,
 }
 
 /// A judged reply.
 pub struct Answer {
     /// Its JSON.
     pub value: Value,
+    /// The records of a list that stayed text: in the JSON the list is empty.
+    pub records: Option<Vec<JsonText>>,
     /// The reply.
     pub response: Response,
 }
@@ -133,8 +137,12 @@ impl<'a> Wire<'a> {
         if let Some(told) = told(&self.manifest.connector.limits, &response, self.cx.clock.now()) {
             self.cx.quota.told(draft.url.path(), told);
         }
-        let judged = self.judge(draft).judge(&response);
-        Ok((response.status, judged.map(|value| Answer { value, response })))
+        let judge = self.judge(draft);
+        let judged = match &draft.list {
+            Some(list) => judge.judge_list(&response, list),
+            None => judge.judge(&response).map(|value| (value, None)),
+        };
+        Ok((response.status, judged.map(|(value, records)| Answer { value, records, response })))
     }
 
     /// Judges the replies to a call.

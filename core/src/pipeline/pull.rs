@@ -6,7 +6,7 @@ mod backfill;
 
 use crate::connection::{Connection, State};
 use crate::connector::{
-    ConnectionName, Connector, ConnectorError, Cursor, Page, Received, Record, RecordKey, StreamName, Version,
+    ConnectionName, Connector, ConnectorError, Cursor, JsonText, Page, Received, Record, RecordKey, StreamName, Version,
 };
 use crate::crash::{Point, point};
 use crate::engine::Engine;
@@ -111,9 +111,9 @@ async fn ask(
     stream: &StreamName,
     from: Option<&str>,
     lane: Lane,
-) -> (i64, crate::connector::Result<Page>) {
+) -> (i64, crate::connector::Result<Page<JsonText>>) {
     let asked_us = engine.clock.now_us();
-    (asked_us, connector.pull(&connection.cx.in_lane(lane), stream, from.map(Cursor::from).as_ref()).await)
+    (asked_us, connector.pull_text(&connection.cx.in_lane(lane), stream, from.map(Cursor::from).as_ref()).await)
 }
 
 fn count(connection: &Connection, stream: &StreamName, records: usize) {
@@ -126,7 +126,7 @@ fn arrived(
     engine: &Engine,
     connection: &Connection,
     stream: &StreamName,
-    page: Page,
+    page: Page<JsonText>,
     before: &StreamState,
     asked_us: i64,
     every_us: i64,
@@ -176,7 +176,7 @@ struct Arrived {
 fn unpack(
     connection: &Connection,
     stream: &StreamName,
-    page: Page,
+    page: Page<JsonText>,
     scan: Option<Scan>,
     asked_us: i64,
 ) -> Result<Arrived> {
@@ -184,7 +184,7 @@ fn unpack(
     let mut items = Vec::with_capacity(page.items.len());
     for received in page.items {
         match received {
-            Received::Record(record) => items.push(record_item(connection, &record, asked_us)?),
+            Received::Record(record) => items.push(text_item(connection, record, asked_us)?),
             Received::Deleted { stream, id, version } => {
                 items.push(deleted_item(connection, stream.as_str(), id.as_str(), version.as_ref(), asked_us)?);
             }
@@ -227,13 +227,19 @@ pub(crate) fn scan_item(
 }
 
 pub(crate) fn record_item(connection: &Connection, record: &Record, asked_us: i64) -> Result<InboxItem> {
+    let Record { stream, id, version, body } = record;
+    let (stream, id, version) = (stream.clone(), id.clone(), version.clone());
+    text_item(connection, Record { stream, id, version, body: JsonText::from(body) }, asked_us)
+}
+
+fn text_item(connection: &Connection, record: Record<JsonText>, asked_us: i64) -> Result<InboxItem> {
     Ok(InboxItem {
         connection: connection.name.as_str().to_owned(),
         kind: ItemKind::Record,
         stream: Some(record.stream.as_str().to_owned()),
         external_id: Some(record.id.as_str().to_owned()),
         version: record.version.as_ref().map(serde_json::to_string).transpose()?,
-        body: serde_json::to_vec(&record.body)?,
+        body: record.body.into_bytes(),
         received_us: asked_us,
         clock_offset_us: connection.cx.offset.us(),
         ..InboxItem::default()

@@ -1,4 +1,4 @@
-//! The parts of a record that a lens reads, straight from its text: most records hold several times as much, and making
+//! The parts of a record that somebody reads, straight from its text: most records hold several times as much, and making
 //! values of all that was more than half of what mapping cost.
 //!
 //! What is picked is a record like any other, as far as the lens can tell: what it reads is there or missing just as in the
@@ -18,9 +18,9 @@ use crate::model::FieldType;
 /// With exact numbers serde_json shows a number to a visitor as an object with this one name.
 const NUMBER: &str = "$serde_json::private::Number";
 
-/// A name on the way to a place, and the names below it.
+/// Places in a record: a name on the way to them, and the names below it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Wanted {
+pub struct Wanted {
     /// Everything here is read.
     whole: bool,
     /// The names that lead on, each with the place that it means in a list, if any.
@@ -30,8 +30,15 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
+    /// These places.
+    pub fn at_all(paths: impl IntoIterator<Item = Path>) -> Self {
+        let mut root = Self::default();
+        paths.into_iter().for_each(|path| root.add(&path));
+        root
+    }
+
     /// What a lens reads.
-    pub fn of(lens: &Lens) -> Self {
+    pub(super) fn of(lens: &Lens) -> Self {
         let mut root = Self::default();
         for rule in lens.fields.iter().filter(|rule| rule.direction != Direction::Out && rule.constant.is_none()) {
             root.field(rule);
@@ -83,6 +90,9 @@ impl Wanted {
     }
 
     /// Picks what is wanted out of a text of JSON.
+    ///
+    /// # Errors
+    /// The text is no JSON.
     pub fn pick(&self, body: &[u8]) -> serde_json::Result<Value> {
         // One look at all of it is cheaper than one at each text, and it sees what is passed over, too.
         let text = std::str::from_utf8(body).map_err(serde_json::Error::custom)?;

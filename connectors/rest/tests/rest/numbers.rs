@@ -43,3 +43,36 @@ async fn every_digit_survives_the_way_in_and_out() {
     assert!(sent.contains("\"text\":\"sum 0.10\""), "{sent}");
     assert!(sent.to_uppercase().contains("1E-40"), "{sent}");
 }
+
+#[tokio::test]
+async fn what_is_only_kept_stays_text_and_spoils_no_page() {
+    // A blank more, and half of a character.
+    let records = [RECORD, r#"{"id": "2",  "note": "\ud800"}"#, r#"{"id":"3"}"#];
+    let server = {
+        let body = format!("{{\"items\":[{}]}}", records.join(", "));
+        Server::start(move |_| Answer::text(&body)).await
+    };
+    let (connector, cx) = (connector(TEXT), cx(&server));
+    let page = connector.pull_text(&cx, &"customers".into(), None).await.unwrap();
+    let texts: Vec<&str> = page
+        .items
+        .iter()
+        .map(|item| match item {
+            Received::Record(record) => record.body.as_str(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(texts, records);
+    assert!(!format!("{page:?}").contains("note"), "no value shows in a log");
+    let error = connector.pull(&cx, &"customers".into(), None).await.unwrap_err();
+    assert!(error.to_string().contains("a record cannot be read"), "who wants values hears why not: {error}");
+}
+
+#[tokio::test]
+async fn an_error_rule_may_look_into_the_records() {
+    let rule = r#"errors = [{ at = "/items/*/refused", kind = "transient", message = "/items/0/refused" }]"#;
+    let manifest = format!("{rule}{TEXT}");
+    let server = Server::start(|_| Answer::text(r#"{"items":[{"id":"1","refused":"later"}]}"#)).await;
+    let error = connector(&manifest).pull_text(&cx(&server), &"customers".into(), None).await.unwrap_err();
+    assert!(error.to_string().contains("later"), "{error}");
+}

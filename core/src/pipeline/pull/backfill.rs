@@ -6,7 +6,7 @@
 
 use super::{Arrived, PAGES_MAX, Pulled, unpack};
 use crate::connection::{Connection, State};
-use crate::connector::{ConnectorError, Cursor, Page, StreamName};
+use crate::connector::{ConnectorError, Cursor, JsonText, Page, StreamName};
 use crate::crash::{Point, point};
 use crate::engine::Engine;
 use crate::pipeline::blocking;
@@ -27,7 +27,7 @@ pub async fn backfill(engine: &Engine, connection: &Connection, stream: &StreamN
         let from = state.cursor.as_deref().map(Cursor::from);
         let asked_us = engine.clock.now_us();
         let (here, whose, name) = (engine.clone(), connection.clone(), stream.clone());
-        match connector.pull(&cx, stream, from.as_ref()).await {
+        match connector.pull_text(&cx, stream, from.as_ref()).await {
             Ok(page) => {
                 let more = page.more;
                 pulled.records += page.items.len();
@@ -64,7 +64,7 @@ fn arrived(
     engine: &Engine,
     connection: &Connection,
     stream: &StreamName,
-    page: Page,
+    page: Page<JsonText>,
     before: &Backfill,
     asked_us: i64,
 ) -> Result<Backfill> {
