@@ -4,6 +4,7 @@
 //! at any point leaves either nothing of it or all of it. Each step asks the store once for the whole batch.
 
 mod absence;
+mod ahead;
 mod contest;
 mod drift;
 mod expand;
@@ -23,6 +24,8 @@ use crate::store::inbox::{InboxItem, ItemKind};
 pub(crate) use crate::store::links::MEANING_LOCK;
 use crate::store::{Store, blocks, conflicts, deliveries, goldens, inbox, links, replays, stewards, streams};
 
+use ahead::After;
+pub use ahead::ReadAhead;
 use expand::Expanded;
 pub(crate) use expand::received;
 pub(crate) use questions::settle_questions;
@@ -38,7 +41,7 @@ pub const BATCH_ITEMS: i64 = 2000;
 
 /// Bytes of records in a batch, unless a single one has more: what is made of them takes some twenty times as much while
 /// they are understood, and a hub that reads large records stays as small as one that reads small ones.
-const BATCH_BYTES: i64 = 1 << 20;
+const BATCH_BYTES: i64 = 1 << 18;
 /// The same while calls come in, which wait for a batch to be written: some ten milliseconds.
 pub const PIECE_ITEMS: i64 = 200;
 
@@ -67,25 +70,7 @@ pub struct Processed {
 
 /// Processes the next batch. `items` is 0 when nothing waits.
 pub fn batch(engine: &Engine) -> Result<Processed> {
-    mended(engine)?;
-    let _turn = engine.meaning();
-    let mut total = Processed::default();
-    loop {
-        let basis = engine.store.read(basis)?;
-        let count = if engine.store.is_pressed() { PIECE_ITEMS } else { BATCH_ITEMS };
-        let Some(ahead) = Ahead::look(engine, basis.0, count)? else {
-            tidy(engine)?;
-            return Ok(total);
-        };
-        let is_cut = ahead.is_cut;
-        let settled = engine.store.alone(MEANING_LOCK, |alone| ahead.settle(engine, basis, alone))?;
-        let Some((done, _)) = settled else { continue };
-        total.add(&done);
-        // What follows a cut belongs to the same turn, as far as turns go.
-        if !is_cut || i64::try_from(total.items).is_ok_and(|items| items >= BATCH_ITEMS) {
-            return Ok(total);
-        }
-    }
+    ReadAhead::default().turn(engine, After::Nothing)
 }
 
 /// What is to be done while nothing waits, a little at a time.
@@ -101,40 +86,19 @@ pub(super) fn mended(engine: &Engine) -> Result<()> {
     Ok(())
 }
 
-/// Processes until nothing waits, and hands over what each batch did. While one batch is matched and written, a second
-/// thread reads and maps the next: that depends on nothing but the inbox.
+/// Processes until nothing waits, and hands over what each batch did.
 pub fn drain(engine: &Engine, each: &mut dyn FnMut(&Processed)) -> Result<()> {
-    let mut next: Option<Ahead> = None;
-    // Thousands of small texts: taking them apart takes time that the next batch need not wait for.
-    let mut leftovers: Option<(Batch, Settled)> = None;
+    let mut ahead = ReadAhead::default();
     loop {
         mended(engine)?;
         let _turn = engine.meaning();
         let basis = engine.store.read(basis)?;
-        let current = match next.take().filter(|ahead| ahead.after == basis.0) {
-            Some(ahead) => Some(ahead),
-            None => Ahead::look(engine, basis.0, BATCH_ITEMS)?,
-        };
-        let Some(current) = current else { return Ok(()) };
-        let (last, old) = (current.last, leftovers.take());
-        let (settled, following) = std::thread::scope(|scope| {
-            let following = scope.spawn(move || {
-                let found = Ahead::look(engine, last, BATCH_ITEMS);
-                drop(old);
-                found
-            });
-            let settled = engine.store.alone(MEANING_LOCK, |alone| current.settle(engine, basis, alone));
-            (settled, following.join())
-        });
+        let Some(current) = ahead.take(engine, basis.0, BATCH_ITEMS)? else { return Ok(()) };
+        let done = ahead.settle_beside(current, engine, basis, BATCH_ITEMS)?;
         blocks::tidy(&engine.store, Pace::BUSY)?;
-        if let Some((done, old)) = settled? {
-            leftovers = Some(old);
+        if let Some(done) = done {
             each(&done);
         }
-        next = match following {
-            Ok(following) => following?,
-            Err(panic) => std::panic::resume_unwind(panic),
-        };
     }
 }
 
@@ -170,6 +134,12 @@ fn basis(tx: &mut Tx<'_>) -> Result<(i64, i64)> {
     Ok((inbox::progress(tx, POSITION)?, inbox::progress(tx, stewards::COMMANDS)?))
 }
 
+/// What is left of a batch that was written.
+type Leftovers = (Batch, Settled);
+
+/// What a batch did that was written, and what is left of it.
+type Written = (Processed, Leftovers);
+
 /// A batch that was read and mapped, and not yet matched.
 struct Ahead {
     /// The stage's position before it.
@@ -204,12 +174,7 @@ impl Ahead {
 
     /// Matches, merges and writes the batch together with the stage's position. None: another node did it meanwhile,
     /// or a steward moved what it stands on; nothing was written.
-    fn settle(
-        self,
-        engine: &Engine,
-        basis_was: (i64, i64),
-        alone: Alone<'_>,
-    ) -> Result<Option<(Processed, (Batch, Settled))>> {
+    fn settle(self, engine: &Engine, basis_was: (i64, i64), alone: Alone<'_>) -> Result<Option<Written>> {
         let mut understood = self.understand(engine, &mut Reads::Apart)?;
         let written = alone.write(|tx| {
             tx.lock(MEANING_LOCK)?;
@@ -307,7 +272,7 @@ impl Understood {
     }
 
     /// It is durable: says so to those whom it concerns.
-    fn tell(self, engine: &Engine) -> (Processed, (Batch, Settled)) {
+    fn tell(self, engine: &Engine) -> Written {
         let Self { done, expanded, batch, judged, settled, .. } = self;
         point(Point::ProcessCommitted);
         engine.note_errands(Errand::Tend, expanded.hints.iter().map(|it| it.0.as_str()));

@@ -147,12 +147,14 @@ pub fn after(tx: &mut Tx<'_>, position: i64, count: i64) -> Result<Vec<InboxItem
 /// How many items after a position, at most `count`, have no more than so many bytes in all; one at least. It is `count`
 /// where everything that waits has.
 pub fn fits(tx: &mut Tx<'_>, position: i64, count: i64, bytes: i64) -> Result<i64> {
-    let sql = "SELECT COALESCE(MIN(n), 0) FROM (SELECT ROW_NUMBER() OVER waiting AS n, SUM(bytes) OVER waiting AS total
-               FROM (SELECT position, LENGTH(body) AS bytes FROM inbox WHERE position > ?1 ORDER BY position LIMIT ?2) AS first
-               WINDOW waiting AS (ORDER BY position ROWS UNBOUNDED PRECEDING)) AS sums WHERE total > ?3";
-    let params = [Param::Int(position), Param::Int(count), Param::Int(bytes)];
-    let over = tx.query_opt(sql, &params, |row| row.int(0))?.unwrap_or(0);
-    Ok(if over == 0 { count } else { (over - 1).max(1) })
+    let sql = "SELECT CAST(LENGTH(body) AS BIGINT) FROM inbox WHERE position > ?1 ORDER BY position LIMIT ?2";
+    let (mut fit, mut total) = (0, 0);
+    let is_over = tx.query_until(sql, &[Param::Int(position), Param::Int(count)], |row| {
+        total += row.int(0)?;
+        fit += i64::from(total <= bytes);
+        Ok(total > bytes)
+    })?;
+    Ok(if is_over { fit.max(1) } else { count })
 }
 
 /// When the items at these positions were received, microseconds since 1970 UTC.

@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use huiliu_core::engine::Engine;
+use huiliu_core::pipeline::process::ReadAhead;
 use huiliu_core::pipeline::{automate, index, plan, process, think};
 use huiliu_core::store::StoreError;
 use tokio::sync::watch;
@@ -32,7 +33,12 @@ struct Thought {
 }
 
 /// `is_due`: whether it is time to enter names.
-fn think_once(engine: &Engine, bells: &Bells, is_due: bool) -> huiliu_core::store::db::Result<Thought> {
+fn think_once(
+    engine: &Engine,
+    bells: &Bells,
+    is_due: bool,
+    ahead: &mut ReadAhead,
+) -> huiliu_core::store::db::Result<Thought> {
     let pass = match think::pass(engine) {
         // What follows from arrivals may fail where these alone do not: then the stages go their own ways.
         Err(error) if !matches!(error, StoreError::Superseded) => {
@@ -42,8 +48,10 @@ fn think_once(engine: &Engine, bells: &Bells, is_due: bool) -> huiliu_core::stor
         pass => pass?,
     };
     let mut items = pass.processed.items;
-    if !pass.is_whole {
-        items += process::batch(engine)?.items;
+    if pass.is_whole {
+        *ahead = ReadAhead::default();
+    } else {
+        items += ahead.batch(engine)?.items;
         // A stream that was read to its end for the first time comes before what changed.
         while plan::batch(engine)?.0 > 0 {}
     }
@@ -70,10 +78,11 @@ fn is_full(count: usize, most: i64) -> bool {
 /// an event that comes in waits for no other to be found.
 pub fn think(engine: &Engine, bells: &Bells, names: Names, stop: &watch::Receiver<bool>) {
     let mut names_at = (names == Names::Entered).then(Instant::now);
+    let mut ahead = ReadAhead::default();
     // Whoever was to stop it may be gone himself.
     while !*stop.borrow() && stop.has_changed().is_ok() {
         let is_due = names_at.is_some_and(|at| at <= Instant::now());
-        let thought = catch_unwind(AssertUnwindSafe(|| think_once(engine, bells, is_due)));
+        let thought = catch_unwind(AssertUnwindSafe(|| think_once(engine, bells, is_due, &mut ahead)));
         match thought {
             Ok(Ok(thought)) => {
                 if thought.fired > 0 {
@@ -85,7 +94,10 @@ pub fn think(engine: &Engine, bells: &Bells, names: Names, stop: &watch::Receive
                 }
             }
             Ok(Err(error)) => tracing::error!("processing failed, trying again: {error}"),
-            Err(_) => tracing::error!("processing stopped in the middle, trying again"),
+            Err(_) => {
+                tracing::error!("processing stopped in the middle, trying again");
+                ahead = ReadAhead::default();
+            }
         }
         if is_due {
             names_at = None;

@@ -41,6 +41,36 @@ impl Tx<'_> {
         }
     }
 
+    /// Reads rows until `read` says that it has enough; says whether it did. The rest `SQLite` does not even look for.
+    pub fn query_until(
+        &mut self,
+        sql: &str,
+        params: &[Param<'_>],
+        mut read: impl FnMut(&Row<'_>) -> Result<bool>,
+    ) -> Result<bool> {
+        match self {
+            Self::Sqlite(tx) => {
+                let mut statement = tx.prepare_cached(sql)?;
+                let mut rows = statement.query(rusqlite::params_from_iter(params))?;
+                while let Some(row) = rows.next()? {
+                    if read(&Row::Sqlite(row))? {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
+            Self::Postgres(tx) => {
+                let (statement, values) = bound(tx, sql, params)?;
+                for row in &tx.query(&statement, &session::refs(&values))? {
+                    if read(&Row::Postgres(row))? {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
+        }
+    }
+
     /// Reads at most one row.
     pub fn query_opt<T>(
         &mut self,
