@@ -145,13 +145,20 @@ impl Engine {
 
     /// How far the word of a connection about a field counts.
     pub fn word(&self, connection: &str, entity: &str, field: &FieldName) -> Word {
+        self.words_of(connection, entity)(field)
+    }
+
+    /// The same for all fields of an entity.
+    pub fn words_of<'a>(&'a self, connection: &str, entity: &'a str) -> impl Fn(&FieldName) -> Word + 'a {
         let directions = self.directions(connection);
-        if !directions.says(entity, field) {
-            Word::Unheard
-        } else if self.survive.unites(entity, field) && !directions.owns(entity, field) {
-            Word::Items
-        } else {
-            Word::Whole
+        move |field| {
+            if !directions.says(entity, field) {
+                Word::Unheard
+            } else if self.survive.unites(entity, field) && !directions.owns(entity, field) {
+                Word::Items
+            } else {
+                Word::Whole
+            }
         }
     }
 

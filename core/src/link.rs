@@ -80,8 +80,8 @@ impl Link {
 
     /// Takes in its record as the system shows it now, and says what it said thereby.
     pub(crate) fn hear(&mut self, engine: &Engine, shown: MappedRecord, at_us: i64) -> Heard {
-        let (connection, entity) = (self.key.connection.as_str(), self.entity.as_str());
-        self.state.hear(shown, at_us, |field| engine.word(connection, entity, field))
+        let word = engine.words_of(self.key.connection.as_str(), self.entity.as_str());
+        self.state.hear(shown, at_us, word)
     }
 
     /// Whether it only remembers that a record was deleted before it was ever seen.
@@ -161,6 +161,9 @@ pub struct LinkState {
 impl LinkState {
     /// Takes in a record as the system shows it now. `word`: how far its word about a field counts.
     pub fn hear(&mut self, record: MappedRecord, at_us: i64, word: impl Fn(&FieldName) -> Word) -> Heard {
+        if self.held.is_empty() && self.said.is_empty() && self.written.is_empty() {
+            return self.hear_first(record, at_us, word);
+        }
         let mut heard = Heard::default();
         for (field, value) in record.fields {
             if self.held.get(&field) == Some(&value) {
@@ -187,6 +190,25 @@ impl LinkState {
             self.said.insert(field.clone(), Said { value: said, at_us });
             heard.said.push((field, before));
         }
+        self.hear_identities(record.identities);
+        self.references = record.references;
+        heard
+    }
+
+    /// Where nothing was ever heard there is nothing to compare with, and what is kept is made at once.
+    fn hear_first(&mut self, record: MappedRecord, at_us: i64, word: impl Fn(&FieldName) -> Word) -> Heard {
+        let mut heard = Heard::default();
+        self.held = record.fields;
+        let mut said = Vec::with_capacity(self.held.len());
+        for (field, value) in self.held.iter().filter(|(_, value)| !value.is_null()) {
+            if word(field) == Word::Unheard {
+                heard.unsaid = true;
+                continue;
+            }
+            said.push((field.clone(), Said { value: value.clone(), at_us }));
+            heard.said.push((field.clone(), Value::Null));
+        }
+        self.said = said.into_iter().collect();
         self.hear_identities(record.identities);
         self.references = record.references;
         heard

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use huiliu_mappings::merge::Said;
 use huiliu_mappings::value::{FieldName, Fields, Identity, Reference};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::LinkState;
 
@@ -14,18 +14,20 @@ impl LinkState {
         let at_us = self.said_us();
         let stored = StoredRef {
             at: at_us,
-            said: self.said.iter().map(|(field, said)| (field, &said.value)).collect(),
-            when: self
-                .said
-                .iter()
-                .filter(|(_, said)| said.at_us != at_us)
-                .map(|(field, said)| (field, said.at_us))
-                .collect(),
-            held: self
-                .held
-                .iter()
-                .filter(|(field, value)| self.said.get(*field).is_none_or(|said| said.value != **value))
-                .collect(),
+            said: Values(&self.said),
+            when: Pairs(
+                self.said
+                    .iter()
+                    .filter(|(_, said)| said.at_us != at_us)
+                    .map(|(field, said)| (field, said.at_us))
+                    .collect(),
+            ),
+            held: Pairs(
+                self.held
+                    .iter()
+                    .filter(|(field, value)| self.said.get(*field).is_none_or(|said| said.value != **value))
+                    .collect(),
+            ),
             wrote: &self.written,
             ids: self.identities.iter().map(|it| (it.kind.as_str(), it.value.as_str())).collect(),
             copies: self
@@ -77,14 +79,38 @@ impl LinkState {
     }
 }
 
+/// What was said, without when.
+struct Values<'a>(&'a BTreeMap<FieldName, Said>);
+
+impl Serialize for Values<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(self.0.iter().map(|(field, said)| (field, &said.value)))
+    }
+}
+
+/// A few fields, mostly none, as a map.
+struct Pairs<'a, T>(Vec<(&'a FieldName, T)>);
+
+impl<T> Pairs<'_, T> {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<T: Serialize> Serialize for Pairs<'_, T> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(self.0.iter().map(|(field, value)| (*field, value)))
+    }
+}
+
 #[derive(Serialize)]
 struct StoredRef<'a> {
     at: i64,
-    said: BTreeMap<&'a FieldName, &'a serde_json::Value>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    when: BTreeMap<&'a FieldName, i64>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    held: BTreeMap<&'a FieldName, &'a serde_json::Value>,
+    said: Values<'a>,
+    #[serde(skip_serializing_if = "Pairs::is_empty")]
+    when: Pairs<'a, i64>,
+    #[serde(skip_serializing_if = "Pairs::is_empty")]
+    held: Pairs<'a, &'a serde_json::Value>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     wrote: &'a Fields,
     #[serde(skip_serializing_if = "Vec::is_empty")]

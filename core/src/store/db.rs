@@ -322,9 +322,9 @@ fn open_sqlite(path: &Path, reader: bool) -> Result<rusqlite::Connection> {
             path.display()
         ))
     })?;
-    // WAL with FULL: a commit is on disk before it returns. The caches are bounded: 64 MiB for the writer, 4 for a
+    // WAL with FULL: a commit is on disk before it returns. The caches are bounded: 64 MiB for the writer, 1 for a
     // reader, of which there are several, and whose pages are stale after each commit. The log is moved by `checkpoints`.
-    let cache_kib = if reader { 4 << 10 } else { 64 << 10 };
+    let cache_kib = if reader { 1 << 10 } else { 64 << 10 };
     connection.execute_batch(&format!(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10000; PRAGMA cache_size = -{cache_kib};
          PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 67108864; PRAGMA wal_autocheckpoint = 0;"

@@ -1,5 +1,6 @@
 //! Golden records of a batch, recomputed from everything their links said.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use huiliu_mappings::merge::{Contribution, GoldenRecord, Pin, Provenance, survive};
@@ -50,7 +51,8 @@ pub(crate) fn settle(engine: &Engine, batch: &mut Batch, cause: &dyn Fn(i64) -> 
             cause: cause(position),
             at_us,
         };
-        settled.goldens.push(Golden { fields, change: change.position, ..before.clone() });
+        let (entity, merged_into) = (before.entity.clone(), before.merged_into);
+        settled.goldens.push(Golden { id, entity, fields, merged_into, change: change.position });
         settled.changes.push(change);
         batch.next_change += 1;
     }
@@ -121,10 +123,41 @@ pub(crate) fn of_all(
 
 /// Before and after of every field that differs.
 pub fn diff(before: &Fields, after: &Fields) -> BTreeMap<FieldName, (Value, Value)> {
-    let names = before.keys().chain(after.keys());
-    let value = |fields: &Fields, name: &FieldName| fields.get(name).cloned().unwrap_or(Value::Null);
-    names
-        .filter(|name| before.get(*name) != after.get(*name))
-        .map(|name| (name.clone(), (value(before, name), value(after, name))))
-        .collect()
+    // Both in the order of their names: each is looked at once.
+    let (mut old, mut new) = (before.iter().peekable(), after.iter().peekable());
+    let mut differs = Vec::with_capacity(after.len());
+    loop {
+        let order = match (old.peek(), new.peek()) {
+            (Some((was, _)), Some((is, _))) => was.cmp(is),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => return differs.into_iter().collect(),
+        };
+        let was = if order == Ordering::Greater { None } else { old.next() };
+        let is = if order == Ordering::Less { None } else { new.next() };
+        let Some((name, _)) = was.or(is) else { continue };
+        let (was, is) = (was.map(|(_, value)| value), is.map(|(_, value)| value));
+        if was != is {
+            differs.push((name.clone(), (was.cloned().unwrap_or_default(), is.cloned().unwrap_or_default())));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_difference_names_what_came_went_and_changed() {
+        let fields = |value: Value| -> Fields {
+            value.as_object().unwrap().iter().map(|(name, value)| (name.as_str().into(), value.clone())).collect()
+        };
+        let before = fields(json!({"a": 1, "b": 2, "d": 4, "f": null}));
+        let after = fields(json!({"b": 2, "c": 3, "d": 5, "e": null}));
+        let told = serde_json::to_value(diff(&before, &after)).unwrap();
+        assert_eq!(told, json!({"a": [1, null], "c": [null, 3], "d": [4, 5], "e": [null, null], "f": [null, null]}));
+        assert!(diff(&before, &before).is_empty());
+    }
 }
