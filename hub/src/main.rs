@@ -4,14 +4,14 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use huiliu_hub::cli::{self, Cli};
-use huiliu_hub::logs;
+use huiliu_hub::{logs, memory};
 
 /// Records are many small texts: the system's allocator takes a third of the time of an import.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    keep_small();
+    memory::keep_small();
     let cli = Cli::parse();
     if !cli.keeps_logs() {
         logs::start(cli.log_format, cli.log_level());
@@ -25,11 +25,4 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Huge pages stay whole where a few bytes of each are needed: an idle hub would hold twice as much. Where the kernel knows
-/// of none there is nothing to turn off.
-fn keep_small() {
-    #[cfg(target_os = "linux")]
-    let _ = rustix::thread::disable_transparent_huge_pages(true);
 }

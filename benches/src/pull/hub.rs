@@ -6,7 +6,7 @@ use std::time::Duration;
 use huiliu_core::engine::Engine;
 use huiliu_core::pipeline::process;
 use huiliu_core::store::{inbox, streams};
-use huiliu_hub::{deployment, logs, run};
+use huiliu_hub::{deployment, logs, memory, run};
 use tokio::net::TcpListener;
 
 use crate::usage::{Took, Usage, took};
@@ -82,12 +82,14 @@ pub fn pull(url: &str, folder: &Path, does: Does) -> Result<Took, String> {
     let config = format!("{config}config.url = '{url}'\n");
     write("huiliu.toml", &config)?;
     logs::start(logs::Format::Text, "warn");
+    memory::keep_small();
     let at = deployment::open(folder)?;
     let from = Usage::now();
     let engine = at.engine.clone();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(text)?;
     let rows = runtime.block_on(async {
         if does == Does::Keeps {
+            engine.store.keep_small().map_err(text)?;
             let (connection, stream) = (engine.connections.get("shop").ok_or("no connection")?, "customers".into());
             loop {
                 let pulled = huiliu_core::pipeline::pull::stream(&engine, connection, &stream, 1_000_000);
