@@ -1,5 +1,6 @@
 //! What arrives becomes golden records: on both stores, in any order, once.
 
+use huiliu_core::pipeline::process;
 use huiliu_core::store::{goldens, inbox, links, stewards};
 use huiliu_tests::kit::{customers, engine, feed, on_both_stores, record};
 use proptest::prelude::{Just, ProptestConfig, Strategy};
@@ -50,6 +51,24 @@ fn large_records_make_smaller_batches() {
         assert_eq!((fits(0, 2000, 1), fits(8, 2000, 1)), (1, 2000), "one always fits");
         let done = feed(&engine, &[]);
         assert_eq!((done.items, done.created), (8, 8));
+    });
+}
+
+#[test]
+fn what_was_read_ahead_is_dropped_where_somebody_else_took_it_in() {
+    on_both_stores(|store| {
+        let engine = engine(store);
+        let person =
+            |at: i64| record(&format!("a/customers/{at}"), at, &json!({"email": format!("p{at}@example.com")}));
+        let items: Vec<_> = (0..4100).map(person).collect();
+        engine.store.write(|tx| inbox::append(tx, &items)).unwrap();
+        let mut ahead = process::ReadAhead::default();
+        assert_eq!(ahead.batch(&engine).unwrap().created, 2000);
+        assert_eq!(process::batch(&engine).unwrap().created, 2000, "what waits to be settled is nobody's yet");
+        let rest = ahead.batch(&engine).unwrap();
+        assert_eq!((rest.items, rest.created), (100, 100));
+        assert_eq!(ahead.batch(&engine).unwrap(), process::Processed::default());
+        assert_eq!(engine.store.read(|tx| tx.max("id", "golden")).unwrap(), 4100);
     });
 }
 
