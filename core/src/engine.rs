@@ -143,12 +143,7 @@ impl Engine {
         self.connections.get(connection).map_or(Directions::none(), |it| &it.directions)
     }
 
-    /// How far the word of a connection about a field counts.
-    pub fn word(&self, connection: &str, entity: &str, field: &FieldName) -> Word {
-        self.words_of(connection, entity)(field)
-    }
-
-    /// The same for all fields of an entity.
+    /// How far the word of a connection about each field of an entity counts.
     pub fn words_of<'a>(&'a self, connection: &str, entity: &'a str) -> impl Fn(&FieldName) -> Word + 'a {
         let directions = self.directions(connection);
         move |field| {

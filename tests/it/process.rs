@@ -195,10 +195,16 @@ fn what_cannot_be_read_is_kept_and_loses_nothing_else() {
         let engine = engine(store);
         let mut garbled = record("a/customers/9", 1, &json!({}));
         garbled.body = b"{\"name\": ".to_vec();
-        let done = feed(&engine, &[garbled, record("a/customers/1", 1, &json!({"name": "李雷", "phone": "call me"}))]);
-        assert_eq!((done.items, done.dead, done.created), (2, 1, 1));
+        // Half of a character is a valid text of JSON, and no value.
+        let mut halved = record("a/customers/8", 1, &json!({}));
+        halved.body = br#"{"name": "\ud800"}"#.to_vec();
+        let whole = record("a/customers/1", 1, &json!({"name": "李雷", "phone": "call me"}));
+        let done = feed(&engine, &[garbled, halved, whole]);
+        assert_eq!((done.items, done.dead, done.created), (3, 2, 1));
         let dead = engine.store.read(|tx| inbox::dead_letters(tx, 10)).unwrap();
-        assert!(dead[0].reason.contains("the record is not JSON"), "{}", dead[0].reason);
+        for letter in &dead {
+            assert!(letter.reason.contains("the record is not JSON"), "{}", letter.reason);
+        }
         let lines = engine.store.read(|tx| links::history(tx, 1, 10)).unwrap();
         assert!(lines[0].detail.as_ref().unwrap().contains("not_a_phone"));
     });

@@ -11,10 +11,12 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::pointer;
+
 /// Takes a reply apart: its records as text, and what stands around them, with an empty list in their place. None: there
 /// is no list, or something on the way to it is not what it should be.
 pub fn split(reply: &[u8], list: &str) -> Option<(Value, Vec<JsonText>)> {
-    let names: Vec<String> = list.split('/').skip(1).map(|name| name.replace("~1", "/").replace("~0", "~")).collect();
+    let names: Vec<String> = list.split('/').skip(1).map(pointer::unescape).collect();
     // One look at all of it is cheaper than one at each text.
     let mut reply = serde_json::Deserializer::from_str(std::str::from_utf8(reply).ok()?);
     let mut found = None;

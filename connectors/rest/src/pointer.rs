@@ -86,7 +86,8 @@ pub fn agrees(whole: &Value, part: &Value) -> bool {
     }
 }
 
-fn unescape(part: &str) -> String {
+/// A name as it is, out of its form in a pointer.
+pub fn unescape(part: &str) -> String {
     part.replace("~1", "/").replace("~0", "~")
 }
 

@@ -186,7 +186,7 @@ impl Fold<'_> {
                 }
                 let at_us = said_at_us(&self.state, record.version.as_ref(), item.received_us, item.clock_offset_us);
                 let (connection, entity) = (self.link.key.connection.as_str(), self.link.entity.as_str());
-                let heard = self.state.hear(mapped, at_us, |field| self.engine.word(connection, entity, field));
+                let heard = self.state.hear(mapped, at_us, self.engine.words_of(connection, entity));
                 for (field, _) in heard.said.into_iter().filter(|(field, _)| self.wanted.contains(field)) {
                     self.spelled.insert(field, record.body.clone());
                 }

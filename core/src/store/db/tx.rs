@@ -24,21 +24,12 @@ impl Tx<'_> {
         params: &[Param<'_>],
         mut read: impl FnMut(&Row<'_>) -> Result<T>,
     ) -> Result<Vec<T>> {
-        match self {
-            Self::Sqlite(tx) => {
-                let mut statement = tx.prepare_cached(sql)?;
-                let mut rows = statement.query(rusqlite::params_from_iter(params))?;
-                let mut found = Vec::new();
-                while let Some(row) = rows.next()? {
-                    found.push(read(&Row::Sqlite(row))?);
-                }
-                Ok(found)
-            }
-            Self::Postgres(tx) => {
-                let (statement, values) = bound(tx, sql, params)?;
-                tx.query(&statement, &session::refs(&values))?.iter().map(|row| read(&Row::Postgres(row))).collect()
-            }
-        }
+        let mut found = Vec::new();
+        self.query_until(sql, params, |row| {
+            found.push(read(row)?);
+            Ok(false)
+        })?;
+        Ok(found)
     }
 
     /// Reads rows until `read` says that it has enough; says whether it did. The rest `SQLite` does not even look for.
