@@ -32,7 +32,7 @@ points! {
     IntakeWritten = "intake_written",
     /// The group is durable, and no caller was answered.
     IntakeCommitted = "intake_committed",
-    /// All callers of the group were answered, and nobody was woken.
+    /// All callers of the group were answered.
     IntakeAnswered = "intake_answered",
     /// A group of calls is on its way to the log, and not acknowledged.
     LogSent = "log_sent",

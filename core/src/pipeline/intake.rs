@@ -111,7 +111,8 @@ fn write(store: &Store, clock: &Clock, receiver: &Receiver<Waiting>, wake: &dyn 
         {
             group.push(next);
         }
-        match store.write_first(|tx| append(tx, &group, clock.now_us())) {
+        // What the calls mean is found out while they are on their way to the disk.
+        match store.write_first(|tx| append(tx, &group, clock.now_us()), wake) {
             Ok(told) => {
                 point(Point::IntakeCommitted);
                 for (waiting, outcome) in group.drain(..).zip(told) {
@@ -119,7 +120,6 @@ fn write(store: &Store, clock: &Clock, receiver: &Receiver<Waiting>, wake: &dyn 
                     let _ = waiting.answer.send(Ok(outcome));
                 }
                 point(Point::IntakeAnswered);
-                wake();
             }
             Err(error) => {
                 tracing::error!("the intake could not write: {error}");

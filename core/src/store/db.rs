@@ -14,6 +14,7 @@ pub mod partitions;
 mod pool;
 mod postgres_tls;
 mod session;
+mod syncs;
 mod tx;
 
 use std::path::{Path, PathBuf};
@@ -26,11 +27,12 @@ pub use alone::Alone;
 pub use bells::Bell;
 pub use cells::{Keys, Param, Row};
 use checkpoints::Checkpoints;
-use gate::Gate;
+use gate::{Gate, Turn};
 pub use insert::{Col, Insert};
 use pool::Pool;
 pub use pool::server_name;
 use session::{Session, Transaction};
+use syncs::Syncs;
 pub use tx::Tx;
 
 /// The store failed. The text says where and what to do.
@@ -73,8 +75,46 @@ impl From<serde_json::Error> for StoreError {
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 enum Backend {
-    Sqlite { path: PathBuf, writer: Gate<rusqlite::Connection>, readers: Mutex<Vec<rusqlite::Connection>> },
+    Sqlite(Sqlite),
     Postgres(Pool),
+}
+
+struct Sqlite {
+    path: PathBuf,
+    writer: Gate<rusqlite::Connection>,
+    readers: Mutex<Vec<rusqlite::Connection>>,
+    syncs: Arc<Syncs>,
+}
+
+impl Sqlite {
+    /// Its log is moved when it has so many pages.
+    fn open(path: PathBuf, log_pages: i64) -> Result<(Self, Arc<Checkpoints>)> {
+        let mut writer = open_sqlite(&path, false)?;
+        let (syncs, checkpoints) = (Arc::new(Syncs::of(&writer)?), Arc::new(Checkpoints::new(log_pages)));
+        let (noted, heard) = (syncs.clone(), checkpoints.clone());
+        writer.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages: std::ffi::c_int| {
+            noted.note();
+            heard.hear(i64::from(pages));
+            Ok(())
+        }))?;
+        Ok((Self { path, writer: Gate::new(writer), readers: Mutex::default(), syncs }, checkpoints))
+    }
+
+    /// Runs one writing transaction in a turn; returns once it is on the disk. `committed` is called when others can read it.
+    fn write<T>(
+        &self,
+        mut turn: Turn<'_, rusqlite::Connection>,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T>,
+        committed: impl FnOnce(),
+    ) -> Result<T> {
+        let tx = turn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let result = finish(Tx::Sqlite(tx), work)?;
+        let commits = self.syncs.committed();
+        drop(turn);
+        committed();
+        self.syncs.wait(commits);
+        Ok(result)
+    }
 }
 
 /// What all clones of a store share.
@@ -114,10 +154,9 @@ impl Store {
         let node = new_name()?;
         let mut checkpoints = None;
         let backend = if let Some(path) = url.strip_prefix("sqlite:") {
-            let path = PathBuf::from(path);
-            let mut writer = open_sqlite(&path, false)?;
-            checkpoints = Some(Checkpoints::watch(&mut writer, checkpoints::LOG_PAGES)?);
-            Backend::Sqlite { path, writer: Gate::new(writer), readers: Mutex::default() }
+            let (sqlite, heard) = Sqlite::open(PathBuf::from(path), checkpoints::LOG_PAGES)?;
+            checkpoints = Some(heard);
+            Backend::Sqlite(sqlite)
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             Backend::Postgres(Pool::new(url, &node)?)
         } else {
@@ -159,7 +198,7 @@ impl Store {
     /// # Errors
     /// Another process serves it.
     pub fn serve_alone(&self) -> Result<Option<std::fs::File>> {
-        let Backend::Sqlite { path, .. } = &self.shared.backend else { return Ok(None) };
+        let Backend::Sqlite(Sqlite { path, .. }) = &self.shared.backend else { return Ok(None) };
         let mut lock = path.clone().into_os_string();
         lock.push("-serving");
         let told = |error: &dyn std::fmt::Display| StoreError::Open(format!("{}: {error}", lock.display()));
@@ -188,9 +227,9 @@ impl Store {
     /// As [`Store::keep_small`], with so many MiB.
     pub fn keep_within(&self, mib: u32) -> Result<()> {
         match &self.shared.backend {
-            Backend::Sqlite { writer, .. } => {
+            Backend::Sqlite(sqlite) => {
                 let kib = u64::from(mib) << 10;
-                Ok(writer.pass().execute_batch(&format!("PRAGMA cache_size = -{kib}"))?)
+                Ok(sqlite.writer.pass().execute_batch(&format!("PRAGMA cache_size = -{kib}"))?)
             }
             Backend::Postgres(_) => Ok(()),
         }
@@ -204,7 +243,7 @@ impl Store {
     /// `sqlite` or `postgres`.
     pub fn kind(&self) -> &'static str {
         match self.shared.backend {
-            Backend::Sqlite { .. } => "sqlite",
+            Backend::Sqlite(_) => "sqlite",
             Backend::Postgres(_) => "postgres",
         }
     }
@@ -214,34 +253,31 @@ impl Store {
         &self.tail
     }
 
-    /// Runs one writing transaction: commits if `work` returns Ok, else nothing happened.
+    /// Runs one writing transaction: commits if `work` returns Ok, else nothing happened. It is durable when this returns.
     pub fn write<T>(&self, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
         match &self.shared.backend {
-            Backend::Sqlite { writer, .. } => {
-                let mut connection = writer.pass();
-                let tx = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-                finish(Tx::Sqlite(tx), work)
-            }
+            Backend::Sqlite(sqlite) => sqlite.write(sqlite.writer.pass(), work, || ()),
             Backend::Postgres(pool) => pool.with(|session| self.written(session, work)),
         }
     }
 
-    /// As [`Store::write`], before all who wait for that: somebody waits for the answer.
-    pub fn write_first<T>(&self, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+    /// As [`Store::write`], before all who wait for that: somebody waits for the answer. `committed` is called as soon as
+    /// others can read what was written: what they write about it is durable only together with it.
+    pub fn write_first<T>(&self, work: impl FnOnce(&mut Tx<'_>) -> Result<T>, committed: impl FnOnce()) -> Result<T> {
         match &self.shared.backend {
-            Backend::Sqlite { writer, .. } => {
-                let mut connection = writer.pass_first();
-                let tx = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-                finish(Tx::Sqlite(tx), work)
+            Backend::Sqlite(sqlite) => sqlite.write(sqlite.writer.pass_first(), work, committed),
+            Backend::Postgres(pool) => {
+                let result = pool.with(|session| self.written(session, work))?;
+                committed();
+                Ok(result)
             }
-            Backend::Postgres(pool) => pool.with(|session| self.written(session, work)),
         }
     }
 
     /// Whether somebody who answers callers is likely to want to write soon, and would wait for a long transaction.
     pub fn is_pressed(&self) -> bool {
         match &self.shared.backend {
-            Backend::Sqlite { writer, .. } => writer.is_pressed(),
+            Backend::Sqlite(sqlite) => sqlite.writer.is_pressed(),
             Backend::Postgres(_) => false,
         }
     }
@@ -249,7 +285,7 @@ impl Store {
     /// Runs reads on one snapshot, beside the writer.
     pub fn read<T>(&self, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
         match &self.shared.backend {
-            Backend::Sqlite { path, readers, .. } => {
+            Backend::Sqlite(Sqlite { path, readers, .. }) => {
                 let known = lock(readers).pop();
                 let mut connection = match known {
                     Some(connection) => connection,
@@ -270,7 +306,7 @@ impl Store {
     /// survives commits, where a reader's starts empty after each. Writers wait meanwhile.
     pub fn read_warm<T>(&self, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
         match &self.shared.backend {
-            Backend::Sqlite { writer, .. } => finish(Tx::Sqlite(writer.pass().transaction()?), work),
+            Backend::Sqlite(sqlite) => finish(Tx::Sqlite(sqlite.writer.pass().transaction()?), work),
             Backend::Postgres(pool) => pool.with(|session| snapshot(session, work)),
         }
     }
@@ -322,7 +358,7 @@ fn open_sqlite(path: &Path, reader: bool) -> Result<rusqlite::Connection> {
             path.display()
         ))
     })?;
-    // WAL with FULL: a commit is on disk before it returns. The caches are bounded: 64 MiB for the writer, 1 for a
+    // WAL with FULL: a commit is on disk before it returns, or `syncs` sees to that. The caches are bounded: 64 MiB for the writer, 1 for a
     // reader, of which there are several, and whose pages are stale after each commit. The log is moved by `checkpoints`.
     let cache_kib = if reader { 1 << 10 } else { 64 << 10 };
     connection.execute_batch(&format!(

@@ -17,7 +17,7 @@ impl Store {
     /// still, the lock goes and the write fails with it.
     pub fn alone<T>(&self, number: i64, think: impl FnOnce(Alone<'_>) -> Result<T>) -> Result<T> {
         match &self.shared.backend {
-            Backend::Sqlite { .. } => think(Alone::Anytime(self)),
+            Backend::Sqlite(_) => think(Alone::Anytime(self)),
             Backend::Postgres(pool) => pool.with(|session| {
                 let mut tx = self.begun(session)?;
                 tx.lock(number)?;

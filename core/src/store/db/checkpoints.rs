@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use super::gate::Gate;
-use super::{Backend, Result, Shared, open_sqlite};
+use super::{Backend, Result, Shared, Sqlite, open_sqlite};
 
 /// Pages of 4 KiB in the log from which on it is moved: what is written often is moved once.
 pub const LOG_PAGES: i64 = 16_000;
@@ -36,20 +36,9 @@ struct Log {
 }
 
 impl Checkpoints {
-    /// Has this writer tell how long the log is; it is moved when it has so many pages.
-    pub fn watch(writer: &mut rusqlite::Connection, most: i64) -> Result<Arc<Self>> {
-        let this = Arc::new(Self {
-            shared: OnceLock::new(),
-            most,
-            from: AtomicI64::new(most),
-            is_under_way: AtomicBool::new(false),
-        });
-        let heard = this.clone();
-        writer.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages: std::ffi::c_int| {
-            heard.hear(i64::from(pages));
-            Ok(())
-        }))?;
-        Ok(this)
+    /// A log is moved when it has so many pages.
+    pub fn new(most: i64) -> Self {
+        Self { shared: OnceLock::new(), most, from: AtomicI64::new(most), is_under_way: AtomicBool::new(false) }
     }
 
     /// Whose log it is.
@@ -57,7 +46,8 @@ impl Checkpoints {
         let _ = self.shared.set(Arc::downgrade(shared));
     }
 
-    fn hear(self: &Arc<Self>, pages: i64) {
+    /// The log has so many pages.
+    pub fn hear(self: &Arc<Self>, pages: i64) {
         if pages < self.from.load(Ordering::Relaxed) || self.is_under_way.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -71,7 +61,7 @@ impl Checkpoints {
 
     fn run(&self, pages: i64) {
         if let Some(shared) = self.shared.get().and_then(Weak::upgrade)
-            && let Backend::Sqlite { path, writer, .. } = &shared.backend
+            && let Backend::Sqlite(Sqlite { path, writer, .. }) = &shared.backend
         {
             let left = move_log(path, writer).unwrap_or_else(|error| {
                 tracing::warn!(
@@ -110,7 +100,6 @@ fn checkpoint(connection: &rusqlite::Connection) -> Result<Log> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
     use std::time::{Duration, Instant};
 
     use super::*;
@@ -118,19 +107,17 @@ mod tests {
     const MOST: i64 = 100;
 
     fn store(path: &Path) -> (Arc<Shared>, Arc<Checkpoints>) {
-        let mut writer = open_sqlite(path, false).expect("SQLite opens");
-        writer.execute_batch("CREATE TABLE t (x BLOB)").expect("a table");
-        let checkpoints = Checkpoints::watch(&mut writer, MOST).expect("a hook");
-        let backend = Backend::Sqlite { path: path.to_owned(), writer: Gate::new(writer), readers: Mutex::default() };
-        let shared = Arc::new(Shared { backend, node: String::new(), is_heard: false.into() });
+        let (sqlite, checkpoints) = Sqlite::open(path.to_owned(), MOST).expect("SQLite opens");
+        sqlite.writer.pass().execute_batch("CREATE TABLE t (x BLOB)").expect("a table");
+        let shared = Arc::new(Shared { backend: Backend::Sqlite(sqlite), node: String::new(), is_heard: false.into() });
         checkpoints.are_of(&shared);
         (shared, checkpoints)
     }
 
     /// Ten pages, and more; then whoever moves the log is done.
     fn put(shared: &Shared, checkpoints: &Checkpoints) {
-        let Backend::Sqlite { writer, .. } = &shared.backend else { panic!("it is SQLite") };
-        writer.pass().execute("INSERT INTO t VALUES (zeroblob(40960))", []).expect("written");
+        let Backend::Sqlite(sqlite) = &shared.backend else { panic!("it is SQLite") };
+        sqlite.writer.pass().execute("INSERT INTO t VALUES (zeroblob(40960))", []).expect("written");
         let begun = Instant::now();
         while checkpoints.is_under_way.load(Ordering::Acquire) {
             assert!(begun.elapsed() < Duration::from_secs(60), "it ends");

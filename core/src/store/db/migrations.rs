@@ -49,7 +49,7 @@ fn oldest(text: &str, number: i64, before: i64) -> i64 {
 
 impl Store {
     pub(super) fn migrate(&self) -> Result<()> {
-        let is_sqlite = matches!(self.shared.backend, Backend::Sqlite { .. });
+        let is_sqlite = matches!(self.shared.backend, Backend::Sqlite(_));
         // `SQLite` numbers rows anyway: only by this word is a key that number, and no tree of its own beside the table.
         let (key, serial, blob, clustered) = if is_sqlite {
             ("INTEGER PRIMARY KEY", "INTEGER PRIMARY KEY AUTOINCREMENT", "BLOB", " WITHOUT ROWID")
