@@ -339,9 +339,7 @@ pub(crate) fn write(tx: &mut Tx<'_>, batch: &mut Batch, settled: &Settled) -> Re
     links::journal(tx, &batch.journal)?;
     conflicts::forget(tx, &settled.anew)?;
     conflicts::put(tx, &settled.conflicts, settled.changes.last().map_or(0, |change| change.at_us))?;
-    for receipt in &batch.receipts {
-        replays::keep(tx, receipt)?;
-    }
+    replays::keep(tx, &batch.receipts)?;
     deliveries::drop_pending(tx, batch.over.iter().copied())?;
     doubt::answered(tx, batch.receipts.iter().map(|receipt| receipt.delivery))?;
     let into: BTreeMap<i64, i64> = settled.goldens.iter().filter_map(|it| Some((it.id, it.merged_into?))).collect();

@@ -1,5 +1,6 @@
 //! Push: deliveries are carried out, and what the target stored becomes held.
 
+mod done;
 pub(crate) mod doubt;
 mod recover;
 mod send;
@@ -12,14 +13,15 @@ use crate::connector::{ConnectorError, Operation, Receipt, Record};
 use crate::crash::{Point, point};
 use crate::drift;
 use crate::engine::{Engine, Errand};
-use crate::link::{Link, LinkKey, LinkState, found, written};
-use crate::pipeline::process::{self, MEANING_LOCK};
+use crate::link::{Link, LinkKey};
+use crate::pipeline::process::MEANING_LOCK;
 use crate::pipeline::{blocking, plan, pull};
 use crate::store::db::{Result, Tx};
 use crate::store::deliveries::{self, Outcome, Planned};
 use crate::store::inbox::{self, DeadLetter};
-use crate::store::{firings, goldens, links, replays, streams};
+use crate::store::{goldens, links, streams};
 
+use done::Done;
 use recover::{IN_FLIGHT_US, give_back};
 pub use recover::{recover, take_up};
 use send::After;
@@ -160,13 +162,16 @@ struct Kept {
 fn write(engine: &Engine, connection: &Connection, answers: &[Answer], room: i64) -> Result<Kept> {
     engine.store.write(|tx| {
         tx.lock(MEANING_LOCK)?;
+        let done: Vec<Done<'_>> = answers.iter().filter_map(|it| Some((&it.one, it.result.as_ref().ok()?))).collect();
+        done::all(engine, tx, connection, &done)?;
         for Answer { one, fresh, asked_us, result } in answers {
+            let Err(error) = result else { continue };
             if let (Some(record), Some(id)) = (fresh, &one.delivery.id) {
                 inbox::append(tx, &pull::found(connection, id.as_str(), record, *asked_us)?)?;
             }
-            close(engine, tx, connection, one, fresh.as_ref(), result)?;
-            point(Point::ReceiptWritten);
+            close(engine, tx, connection, one, fresh.as_ref(), error)?;
         }
+        point(Point::ReceiptWritten);
         // By former files nothing new is begun.
         let may_go_on = room > 0 && engine.check_files(tx).is_ok();
         let claimed = if may_go_on { claim(engine, tx, connection, room)? } else { Vec::new() };
@@ -180,95 +185,69 @@ fn leads_on(engine: &Engine, answer: &Answer) -> bool {
     answer.result.is_err() || is_repeat || answer.one.is_action() || !engine.automation.all().is_empty()
 }
 
+/// What became of a delivery that was not done.
 fn close(
     engine: &Engine,
     tx: &mut Tx<'_>,
     connection: &Connection,
     one: &Planned,
     fresh: Option<&Record>,
-    result: &crate::connector::Result<Receipt>,
+    error: &ConnectorError,
 ) -> Result<()> {
     let now_us = engine.clock.now_us();
     let in_steps = connection.connector.as_ref().is_some_and(|it| it.writes_in_steps());
     // Who is gone, or was edited meanwhile, is found out before the first step.
-    let is_before =
-        |error: &ConnectorError| matches!(error, ConnectorError::Conflict { .. } | ConnectorError::Gone { .. });
-    let is_unknown = result.as_ref().is_err_and(|error| error.leaves_doubt() || (in_steps && !is_before(error)));
+    let is_before = matches!(error, ConnectorError::Conflict { .. } | ConnectorError::Gone { .. });
+    let is_unknown = error.leaves_doubt() || (in_steps && !is_before);
     let end = |state, error, due_us| Outcome { state, error, due_us, is_unknown, now_us };
-    match result {
-        Ok(receipt) => done(engine, tx, connection, one, receipt),
-        Err(error) => {
-            let text = error.to_string();
-            tracing::warn!(connection = %connection.name, delivery = one.delivery.number, kind = error.kind(), "push failed: {text}");
-            let told_us = error.told_us();
-            match error {
-                ConnectorError::Transient { .. }
-                | ConnectorError::Unreached { .. }
-                | ConnectorError::RateLimited { .. }
-                    if one.delivery.attempt < ATTEMPTS_MAX =>
-                {
-                    let lag_us = if is_unknown { lag_us(connection, one) } else { 0 };
-                    let due_us = now_us.saturating_add(told_us.max(delay_us(one.delivery.attempt)).max(lag_us));
-                    deliveries::finish(tx, &one.delivery, &end("pending", Some(&text), due_us))
-                }
-                ConnectorError::Unauthorized { .. } => {
-                    streams::set_state(tx, connection.name.as_str(), State::Paused, Some(&text), now_us)?;
-                    deliveries::finish(tx, &one.delivery, &end("pending", Some(&text), now_us))
-                }
-                // The record that was read again is in the inbox; what it says, and what it still owes, is planned there.
-                ConnectorError::Conflict { .. } => {
-                    deliveries::finish(tx, &one.delivery, &end("dropped", Some(&text), now_us))?;
-                    if one.delivery.id.is_none() || only_the_version_moved(tx, connection, one, fresh)? {
-                        replan_on(engine, tx, connection, one, fresh)
-                    } else {
-                        Ok(())
-                    }
-                }
-                // It can be read, and yet cannot be written: a person must look.
-                ConnectorError::Gone { .. } if fresh.is_some_and(|it| Some(&it.id) == one.delivery.id.as_ref()) => {
-                    deliveries::finish(tx, &one.delivery, &end("dead", Some(&text), now_us))?;
-                    bury(tx, one, &text, now_us)
-                }
-                // The record that stands for it is in the inbox; what it is owed is planned there.
-                ConnectorError::Gone { .. } if fresh.is_some() => {
-                    deliveries::finish(tx, &one.delivery, &end("dropped", Some(&text), now_us))
-                }
-                ConnectorError::Gone { .. } => {
-                    deliveries::finish(tx, &one.delivery, &end("dropped", Some(&text), now_us))?;
-                    let Some(id) = &one.delivery.id else { return Ok(()) };
-                    let stream = one.delivery.stream.as_str();
-                    inbox::append(tx, &[pull::deleted_item(connection, stream, id.as_str(), None, now_us)?])
-                }
-                error => {
-                    let due_us = now_us.saturating_add(lag_us(connection, one));
-                    deliveries::finish(tx, &one.delivery, &end("dead", Some(&text), due_us))?;
-                    if let ConnectorError::Rejected { at, .. } = error {
-                        drift::refused(engine, tx, connection, one, at)?;
-                    }
-                    bury(tx, one, &text, now_us)?;
-                    doubt::go_on(engine, tx, one)
-                }
+    let text = error.to_string();
+    tracing::warn!(connection = %connection.name, delivery = one.delivery.number, kind = error.kind(), "push failed: {text}");
+    let told_us = error.told_us();
+    match error {
+        ConnectorError::Transient { .. } | ConnectorError::Unreached { .. } | ConnectorError::RateLimited { .. }
+            if one.delivery.attempt < ATTEMPTS_MAX =>
+        {
+            let lag_us = if is_unknown { lag_us(connection, one) } else { 0 };
+            let due_us = now_us.saturating_add(told_us.max(delay_us(one.delivery.attempt)).max(lag_us));
+            deliveries::finish(tx, &one.delivery, &end("pending", Some(&text), due_us))
+        }
+        ConnectorError::Unauthorized { .. } => {
+            streams::set_state(tx, connection.name.as_str(), State::Paused, Some(&text), now_us)?;
+            deliveries::finish(tx, &one.delivery, &end("pending", Some(&text), now_us))
+        }
+        // The record that was read again is in the inbox; what it says, and what it still owes, is planned there.
+        ConnectorError::Conflict { .. } => {
+            deliveries::finish(tx, &one.delivery, &end("dropped", Some(&text), now_us))?;
+            if one.delivery.id.is_none() || only_the_version_moved(tx, connection, one, fresh)? {
+                replan_on(engine, tx, connection, one, fresh)
+            } else {
+                Ok(())
             }
         }
-    }
-}
-
-/// It is done: what the target stored is held, and what the golden record became meanwhile is planned.
-fn done(engine: &Engine, tx: &mut Tx<'_>, connection: &Connection, one: &Planned, receipt: &Receipt) -> Result<()> {
-    let now_us = engine.clock.now_us();
-    if let Some(other) = taken::by(tx, connection, one, receipt)? {
-        return taken::close(engine, tx, connection, one, receipt, other);
-    }
-    let outcome = Outcome { state: "done", error: None, due_us: now_us, is_unknown: false, now_us };
-    deliveries::finish(tx, &one.delivery, &outcome)?;
-    if one.is_action() {
-        return firings::made(tx, one.delivery.number, receipt.id.as_str());
-    }
-    let link = stored(tx, connection, one, receipt, now_us)?;
-    taken::settle(tx, one)?;
-    match link {
-        Some(link) if is_settled(tx, connection, one, &link)? => Ok(()),
-        _ => replan(engine, tx, connection, one),
+        // It can be read, and yet cannot be written: a person must look.
+        ConnectorError::Gone { .. } if fresh.is_some_and(|it| Some(&it.id) == one.delivery.id.as_ref()) => {
+            deliveries::finish(tx, &one.delivery, &end("dead", Some(&text), now_us))?;
+            bury(tx, one, &text, now_us)
+        }
+        // The record that stands for it is in the inbox; what it is owed is planned there.
+        ConnectorError::Gone { .. } if fresh.is_some() => {
+            deliveries::finish(tx, &one.delivery, &end("dropped", Some(&text), now_us))
+        }
+        ConnectorError::Gone { .. } => {
+            deliveries::finish(tx, &one.delivery, &end("dropped", Some(&text), now_us))?;
+            let Some(id) = &one.delivery.id else { return Ok(()) };
+            let stream = one.delivery.stream.as_str();
+            inbox::append(tx, &[pull::deleted_item(connection, stream, id.as_str(), None, now_us)?])
+        }
+        error => {
+            let due_us = now_us.saturating_add(lag_us(connection, one));
+            deliveries::finish(tx, &one.delivery, &end("dead", Some(&text), due_us))?;
+            if let ConnectorError::Rejected { at, .. } = error {
+                drift::refused(engine, tx, connection, one, at)?;
+            }
+            bury(tx, one, &text, now_us)?;
+            doubt::go_on(engine, tx, one)
+        }
     }
 }
 
@@ -304,79 +283,6 @@ fn link_of(tx: &mut Tx<'_>, connection: &Connection, one: &Planned) -> Result<Op
     Ok(links::by_keys(tx, [&key])?.into_iter().next())
 }
 
-/// Whether nothing can be owed after a delivery: the golden record is as it was when all was planned, and the target
-/// holds what it has of it.
-fn is_settled(tx: &mut Tx<'_>, connection: &Connection, one: &Planned, link: &Link) -> Result<bool> {
-    let (Some(lens), true) = (connection.lens(&one.lens), link.open && link.golden == one.golden) else {
-        return Ok(false);
-    };
-    let golden = goldens::by_ids(tx, [one.golden])?.pop();
-    let Some(golden) = golden.filter(|it| it.merged_into.is_none() && it.change == one.change) else {
-        return Ok(false);
-    };
-    let takes = |field| connection.directions.takes(golden.entity.as_str(), field);
-    Ok(!lens.project(&golden.fields).iter().any(|(field, value)| takes(field) && link.state.lacks(field, value)))
-}
-
-/// What the target stored is held from now on; a create makes the link. Returns the link.
-fn stored(
-    tx: &mut Tx<'_>,
-    connection: &Connection,
-    one: &Planned,
-    receipt: &Receipt,
-    now_us: i64,
-) -> Result<Option<Link>> {
-    let Some(lens) = connection.lens(&one.lens) else { return Ok(None) };
-    let key = LinkKey { connection: connection.name.clone(), lens: one.lens.clone(), id: receipt.id.clone() };
-    let known = links::by_keys(tx, [&key])?.into_iter().next();
-    let mut link = match known {
-        Some(link) => link,
-        None => Link {
-            number: tx.max("id", "link")? + 1,
-            key,
-            entity: lens.entity().clone(),
-            golden: goldens::alive(tx, one.golden)?,
-            state: LinkState::default(),
-            version: None,
-            open: true,
-        },
-    };
-    let shown = receipt.stored.as_ref().map(|record| &record.body);
-    let is_again = one.delivery.operation == Operation::Create && one.delivery.attempt > 1;
-    let (sent, holds, is_edited) = match shown.filter(|_| is_again) {
-        Some(shown) => {
-            let before = deliveries::sent_to_make(tx, one.golden, &one.connection, &one.lens)?;
-            found(lens, &one.fields, &one.delivery.body, shown, &before)
-        }
-        None => {
-            let (sent, holds) = written(lens, &one.fields, &one.delivery.body, shown);
-            (sent, holds, false)
-        }
-    };
-    let kept = if is_again { Some(lens.show(&holds.fields)) } else { shown.cloned() };
-    link.state.wrote(&sent, holds);
-    link.state.fresh_us = now_us;
-    link.state.wrote_us = link.state.wrote_us.max(one.planned_us);
-    if let Some(version) = receipt.stored.as_ref().and_then(|record| record.version.clone()).or(receipt.version.clone())
-    {
-        link.version = Some(version);
-    }
-    links::put(tx, [&link])?;
-    let shown_whole = receipt.stored.as_ref();
-    let receipt = replays::Receipt {
-        link: link.number,
-        delivery: one.delivery.number,
-        processed: inbox::progress(tx, process::POSITION)?,
-        stored: kept.map(|kept| kept.to_string()),
-        at_us: now_us,
-    };
-    replays::keep(tx, &receipt)?;
-    if let Some(record) = shown_whole.filter(|_| is_edited) {
-        inbox::append(tx, &[pull::record_item(connection, record, now_us)?])?;
-    }
-    Ok(Some(link))
-}
-
 /// After a conflict: nobody edited what we know, only the version is newer. It is noted, so that the next write fits.
 fn only_the_version_moved(
     tx: &mut Tx<'_>,
@@ -395,12 +301,18 @@ fn only_the_version_moved(
     Ok(true)
 }
 
-/// The golden record may have moved on while the delivery was under way, and the target may belong to another by now.
-fn replan(engine: &Engine, tx: &mut Tx<'_>, connection: &Connection, one: &Planned) -> Result<()> {
-    replan_on(engine, tx, connection, one, None)
+/// Plans what these golden records owe by now: they may have moved on while deliveries were under way.
+fn replan_all(engine: &Engine, tx: &mut Tx<'_>, ids: &BTreeSet<i64>) -> Result<()> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let planned = plan::plan(engine, tx, ids, None)?;
+    engine.note_errands(Errand::Tend, planned.iter().map(|it| it.connection.as_str()));
+    plan::queue(engine, tx, &planned)
 }
 
-/// As [`replan`]; what is written to this record again is compared with how it was shown just now, in its own spelling.
+/// Plans what a golden record owes after a conflict, and whoever has the target by now. What is written to this record
+/// again is compared with how it was shown just now, in its own spelling.
 fn replan_on(
     engine: &Engine,
     tx: &mut Tx<'_>,

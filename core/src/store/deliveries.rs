@@ -96,14 +96,18 @@ const DELIVERY: Insert = Insert {
 
 /// Queues deliveries.
 pub fn put(tx: &mut Tx<'_>, planned: &[Planned], now_us: i64) -> Result<()> {
+    let mut rows = Vec::with_capacity(planned.len());
     for one in planned {
         tx.ring(Bell::Tend(one.connection.clone()));
         let delivery = &one.delivery;
-        let fields = serde_json::to_string(&one.fields)?;
-        let body = delivery.body.to_string();
-        let base = delivery.base.to_string();
         let version = delivery.base_version.as_ref().map(serde_json::to_string).transpose()?;
-        let cells = [
+        let texts = [serde_json::to_string(&one.fields)?, delivery.body.to_string(), delivery.base.to_string()];
+        rows.push((one, texts, version));
+    }
+    let mut cells = Vec::with_capacity(rows.len() * DELIVERY.columns.len());
+    for (one, [fields, body, base], version) in &rows {
+        let delivery = &one.delivery;
+        cells.extend_from_slice(&[
             Param::Int(delivery.number),
             Param::Text(&one.connection),
             Param::Text(&one.lens),
@@ -111,9 +115,9 @@ pub fn put(tx: &mut Tx<'_>, planned: &[Planned], now_us: i64) -> Result<()> {
             Param::Int(one.golden),
             delivery.id.as_ref().map(crate::connector::ExternalId::as_str).into(),
             Param::Text(delivery.operation.as_str()),
-            Param::Text(&fields),
-            Param::Text(&body),
-            Param::Text(&base),
+            Param::Text(fields),
+            Param::Text(body),
+            Param::Text(base),
             version.as_deref().into(),
             Param::Text(&delivery.idempotency_key),
             Param::Int(one.change),
@@ -122,10 +126,9 @@ pub fn put(tx: &mut Tx<'_>, planned: &[Planned], now_us: i64) -> Result<()> {
             Param::Int(one.due_us),
             Param::Int(now_us),
             one.restores.into(),
-        ];
-        tx.insert_later(&DELIVERY, &cells)?;
+        ]);
     }
-    Ok(())
+    tx.insert_later(&DELIVERY, &cells)
 }
 
 const SELECT: &str =
@@ -253,6 +256,12 @@ pub fn states_of(tx: &mut Tx<'_>, numbers: impl IntoIterator<Item = i64>) -> Res
     Ok(rows.into_iter().collect())
 }
 
+const ATTEMPT: Insert = Insert {
+    table: "attempt",
+    columns: &[("delivery", Col::Int), ("number", Col::Int), ("started_us", Col::Int)],
+    conflict: "",
+};
+
 /// Takes due deliveries of a connection to be sent, oldest first: they become `sending`, and the attempt is on record
 /// before anything leaves the machine.
 pub fn claim(tx: &mut Tx<'_>, connection: &str, now_us: i64, count: i64) -> Result<Vec<Planned>> {
@@ -267,13 +276,13 @@ pub fn claim(tx: &mut Tx<'_>, connection: &str, now_us: i64, count: i64) -> Resu
         &numbers,
         &[],
     )?;
+    let mut cells = Vec::with_capacity(claimed.len() * ATTEMPT.columns.len());
     for one in &mut claimed {
         one.delivery.attempt += 1;
-        tx.execute_later(
-            "INSERT INTO attempt (delivery, number, started_us) VALUES (?1, ?2, ?3)",
-            &[Param::Int(one.delivery.number), Param::Int(i64::from(one.delivery.attempt)), Param::Int(now_us)],
-        )?;
+        let (number, attempt) = (one.delivery.number, i64::from(one.delivery.attempt));
+        cells.extend_from_slice(&[Param::Int(number), Param::Int(attempt), Param::Int(now_us)]);
     }
+    tx.insert_later(&ATTEMPT, &cells)?;
     Ok(claimed)
 }
 
@@ -291,23 +300,16 @@ pub struct Outcome<'a> {
     pub now_us: i64,
 }
 
-/// Records the end of an attempt.
+/// Records the end of an attempt that did not do it.
 pub fn finish(tx: &mut Tx<'_>, delivery: &Delivery, outcome: &Outcome<'_>) -> Result<()> {
     let word = match outcome.state {
         _ if outcome.is_unknown => "unknown",
         "pending" => "refused",
         state => state,
     };
-    let done = (outcome.state == "done").then_some(outcome.now_us);
     tx.execute_later(
-        "UPDATE delivery SET state = ?2, error = ?3, due_us = ?4, done_us = ?5 WHERE id = ?1",
-        &[
-            Param::Int(delivery.number),
-            Param::Text(outcome.state),
-            outcome.error.into(),
-            Param::Int(outcome.due_us),
-            done.into(),
-        ],
+        "UPDATE delivery SET state = ?2, error = ?3, due_us = ?4, done_us = NULL WHERE id = ?1",
+        &[Param::Int(delivery.number), Param::Text(outcome.state), outcome.error.into(), Param::Int(outcome.due_us)],
     )?;
     tx.execute_later(
         "UPDATE attempt SET outcome = ?3, detail = ?4, ended_us = ?5 WHERE delivery = ?1 AND number = ?2",
@@ -318,8 +320,31 @@ pub fn finish(tx: &mut Tx<'_>, delivery: &Delivery, outcome: &Outcome<'_>) -> Re
             outcome.error.into(),
             Param::Int(outcome.now_us),
         ],
+    )
+}
+
+/// These deliveries to a connection are done.
+pub fn done<'a>(
+    tx: &mut Tx<'_>,
+    connection: &str,
+    deliveries: impl IntoIterator<Item = &'a Delivery>,
+    now_us: i64,
+) -> Result<()> {
+    let attempts: Vec<[i64; 2]> =
+        deliveries.into_iter().map(|delivery| [delivery.number, i64::from(delivery.attempt)]).collect();
+    tx.execute_keys_later(
+        "UPDATE delivery SET state = 'done', error = NULL, due_us = ?2, done_us = ?2
+         WHERE id IN (SELECT k0 FROM {keys:i} AS k)",
+        &Keys::ints(attempts.iter().map(|[number, _]| *number)),
+        &[Param::Int(now_us)],
     )?;
-    if done.is_some() { traffic::went(tx, delivery.number, outcome.now_us) } else { Ok(()) }
+    tx.execute_keys_later(
+        "UPDATE attempt SET outcome = 'done', detail = NULL, ended_us = ?2
+         WHERE (delivery, number) IN (SELECT k0, k1 FROM {keys:ii} AS k)",
+        &Keys::pairs(attempts.iter().copied()),
+        &[Param::Int(now_us)],
+    )?;
+    traffic::went(tx, connection, attempts.len(), now_us)
 }
 
 /// Drops pending deliveries that a newer plan replaces.

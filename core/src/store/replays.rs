@@ -37,15 +37,18 @@ const RECEIPT: Insert = Insert {
                THEN receipt.processed ELSE excluded.processed END, stored = COALESCE(excluded.stored, receipt.stored)",
 };
 
-/// Keeps a receipt: only in the transaction that takes it in.
-pub fn keep(tx: &mut Tx<'_>, receipt: &Receipt) -> Result<()> {
-    let cells = [
-        Param::Int(receipt.link),
-        Param::Int(receipt.delivery),
-        Param::Int(receipt.processed),
-        receipt.stored.as_deref().into(),
-        Param::Int(receipt.at_us),
-    ];
+/// Keeps receipts: only in the transaction that takes them in.
+pub fn keep(tx: &mut Tx<'_>, receipts: &[Receipt]) -> Result<()> {
+    let mut cells = Vec::with_capacity(receipts.len() * RECEIPT.columns.len());
+    for receipt in receipts {
+        cells.extend_from_slice(&[
+            Param::Int(receipt.link),
+            Param::Int(receipt.delivery),
+            Param::Int(receipt.processed),
+            receipt.stored.as_deref().into(),
+            Param::Int(receipt.at_us),
+        ]);
+    }
     tx.insert_later(&RECEIPT, &cells)
 }
 

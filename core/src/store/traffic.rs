@@ -20,14 +20,12 @@ const TRAFFIC: Insert = Insert {
         ("minute", Col::Int),
         ("records", Col::Int),
     ],
-    conflict: ADD,
-};
-
-/// The same minute adds up, a later day replaces, and what is late by a day counts no more.
-const ADD: &str = "ON CONFLICT (connection, way, slot) DO UPDATE SET
+    // The same minute adds up, a later day replaces, and what is late by a day counts no more.
+    conflict: "ON CONFLICT (connection, way, slot) DO UPDATE SET
     records = CASE WHEN traffic.minute = excluded.minute THEN traffic.records + excluded.records
                    WHEN traffic.minute < excluded.minute THEN excluded.records ELSE traffic.records END,
-    minute = CASE WHEN traffic.minute < excluded.minute THEN excluded.minute ELSE traffic.minute END";
+    minute = CASE WHEN traffic.minute < excluded.minute THEN excluded.minute ELSE traffic.minute END",
+};
 
 /// Counts arrivals; only from where the inbox is appended to, whose lock keeps writers of these rows in order.
 pub(super) fn came<'a>(tx: &mut Tx<'_>, items: impl Iterator<Item = &'a InboxItem>) -> Result<()> {
@@ -53,15 +51,20 @@ pub(super) fn came<'a>(tx: &mut Tx<'_>, items: impl Iterator<Item = &'a InboxIte
     tx.insert_later(&TRAFFIC, &cells)
 }
 
-/// Counts a delivery that is done.
-pub(super) fn went(tx: &mut Tx<'_>, delivery: i64, now_us: i64) -> Result<()> {
+/// Counts deliveries to a connection that are done.
+pub(super) fn went(tx: &mut Tx<'_>, connection: &str, count: usize, now_us: i64) -> Result<()> {
+    if count == 0 {
+        return Ok(());
+    }
     let minute = now_us.div_euclid(MINUTE_US);
-    let sql = format!(
-        "INSERT INTO traffic (connection, way, slot, minute, records)
-         SELECT connection, 'out', CAST(?2 AS BIGINT), CAST(?3 AS BIGINT), 1 FROM delivery WHERE id = ?1 {ADD}"
-    );
-    let slot = minute.rem_euclid(MINUTES_A_DAY);
-    tx.execute_later(&sql, &[Param::Int(delivery), Param::Int(slot), Param::Int(minute)])
+    let cells = [
+        Param::Text(connection),
+        Param::Text("out"),
+        Param::Int(minute.rem_euclid(MINUTES_A_DAY)),
+        Param::Int(minute),
+        Param::Int(i64::try_from(count).unwrap_or(i64::MAX)),
+    ];
+    tx.insert_later(&TRAFFIC, &cells)
 }
 
 /// What came or went in one stretch of time.

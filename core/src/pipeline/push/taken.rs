@@ -4,26 +4,13 @@
 
 use std::collections::BTreeSet;
 
-use super::{Outcome, bury, stored};
+use super::{Outcome, bury, done};
 use crate::connection::Connection;
 use crate::connector::{Operation, Receipt};
 use crate::engine::Engine;
-use crate::link::LinkKey;
 use crate::pipeline::plan;
 use crate::store::db::{Result, Tx};
 use crate::store::deliveries::{self, Planned, doubt};
-use crate::store::{goldens, links};
-
-/// The golden record that has the record which a create is said to have made, if it is another one.
-pub(super) fn by(tx: &mut Tx<'_>, connection: &Connection, one: &Planned, receipt: &Receipt) -> Result<Option<i64>> {
-    if one.delivery.operation != Operation::Create {
-        return Ok(None);
-    }
-    let key = LinkKey { connection: connection.name.clone(), lens: one.lens.clone(), id: receipt.id.clone() };
-    let Some(link) = links::by_keys(tx, [&key])?.into_iter().next() else { return Ok(None) };
-    let mine = goldens::alive(tx, one.golden)?;
-    Ok(Some(link.golden).filter(|golden| link.open && *golden != 0 && *golden != mine))
-}
 
 /// Gives such a create up, and puts back what it may have written over.
 pub(super) fn close(
@@ -48,19 +35,19 @@ pub(super) fn close(
     if one.delivery.attempt > 1 {
         return Ok(());
     }
-    stored(tx, connection, one, receipt, now_us)?;
+    done::hold(tx, connection, (one, receipt), now_us)?;
     let planned = plan::plan(engine, tx, &BTreeSet::from([other]), None)?;
     plan::queue(engine, tx, &planned)
 }
 
-/// What was done may be a create that ended well: those before it that did not need nobody any more.
-pub(super) fn settle(tx: &mut Tx<'_>, one: &Planned) -> Result<()> {
-    if one.delivery.operation != Operation::Create {
-        return Ok(());
-    }
-    doubt::answered(tx, [one.delivery.number])?;
-    let taken = doubt::all_taken(tx, [one.golden])?;
-    doubt::settle(tx, taken.iter().filter(|it| is_there(it, one)).map(|it| it.delivery.number))
+/// What was done may be creates that ended well: those before them that did not need nobody any more.
+pub(super) fn settle(tx: &mut Tx<'_>, done: &[&Planned]) -> Result<()> {
+    let made: Vec<&&Planned> =
+        done.iter().filter(|one| one.delivery.operation == Operation::Create && !one.is_action()).collect();
+    doubt::answered(tx, made.iter().map(|one| one.delivery.number))?;
+    let taken = doubt::all_taken(tx, made.iter().map(|one| one.golden).collect::<BTreeSet<_>>())?;
+    let is_over = |it: &&Planned| made.iter().any(|one| is_there(it, one));
+    doubt::settle(tx, taken.iter().filter(is_over).map(|it| it.delivery.number))
 }
 
 /// Whether a create that is owed would end where one ended that was given up: it would be known by the same.
