@@ -163,6 +163,12 @@ pub(crate) const PLAN_LOCK: i64 = 0x706c_616e_0001;
 
 /// Queues deliveries in place of the pending ones that they replace.
 pub fn queue(engine: &Engine, tx: &mut Tx<'_>, planned: &[Planned]) -> Result<()> {
+    let queued = in_place(engine, tx, planned)?;
+    deliveries::put(tx, &queued, engine.clock.now_us())
+}
+
+/// Drops the pending deliveries that these replace, and says what is to be queued.
+fn in_place(engine: &Engine, tx: &mut Tx<'_>, planned: &[Planned]) -> Result<Vec<Planned>> {
     let targets: BTreeSet<Target<'_>> = planned.iter().map(target).collect();
     let open = deliveries::open_of(tx, planned.iter().map(|one| one.golden).collect::<BTreeSet<_>>())?;
     let mut replaced: Vec<&Planned> =
@@ -186,7 +192,7 @@ pub fn queue(engine: &Engine, tx: &mut Tx<'_>, planned: &[Planned]) -> Result<()
         let lag_us = connector.and_then(|it| it.manifest().lookup_lag_us(one.delivery.stream.as_str()));
         one.due_us = tried_us.map_or(one.due_us, |due_us| due_us.min(now_us + lag_us.unwrap_or(0)));
     }
-    deliveries::put(tx, &planned, now_us)
+    Ok(planned)
 }
 
 /// A record as a delivery names it: connection, lens, golden record, id.

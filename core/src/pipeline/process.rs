@@ -313,6 +313,11 @@ impl Few {
         Ok(Arrived::Few(Box::new(Self(understood))))
     }
 
+    /// What they come to.
+    pub(super) fn settled(&self) -> (&Batch, &Settled) {
+        (&self.0.batch, &self.0.settled)
+    }
+
     /// The transaction is durable.
     pub(super) fn tell(self, engine: &Engine) -> Processed {
         self.0.tell(engine).0

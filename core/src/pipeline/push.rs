@@ -97,7 +97,21 @@ fn claim(engine: &Engine, tx: &mut Tx<'_>, connection: &Connection, count: i64) 
     Ok(claimed)
 }
 
-/// Claims what was just planned for connections at which nothing is being sent, in the transaction that planned it: they
+/// Whether what was just planned for a connection may be on record as being sent in the transaction that planned it: nothing
+/// is being sent there, nothing waits, and none of it was ever tried.
+pub(super) fn may_begin(engine: &Engine, tx: &mut Tx<'_>, name: &str, planned: &[Planned]) -> Result<bool> {
+    let Some(connection) = engine.connections.get(name).filter(|it| it.connector.is_some()) else { return Ok(false) };
+    let (to_it, now_us) = (|| planned.iter().filter(|one| one.connection == name), engine.clock.now_us());
+    let are_few = i64::try_from(to_it().count()).is_ok_and(|count| count <= claims_most(connection));
+    let are_new = to_it().all(|one| one.delivery.attempt == 0 && one.due_us <= now_us);
+    Ok(are_few
+        && are_new
+        && engine.is_at_rest(tx, name)?
+        && streams::is_live(tx, name)?
+        && !deliveries::waits(tx, name)?)
+}
+
+/// Claims what was just queued for connections at which nothing is being sent, in the transaction that planned it: they
 /// need not ask for it. Once it is durable, each is to be handed what is its own.
 pub(super) fn claim_along(
     engine: &Engine,

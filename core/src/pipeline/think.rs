@@ -4,12 +4,15 @@
 //! claimed for those who have nothing else to send, and all of it is durable at once; what is much, or special, is left to
 //! the stages themselves, in batches that let others write in between.
 
+use std::collections::BTreeMap;
+
 use crate::crash::{Point, point};
 use crate::engine::Engine;
 use crate::pipeline::plan::PLAN_LOCK;
 use crate::pipeline::process::{Arrived, Few, MEANING_LOCK, Processed};
 use crate::pipeline::{plan, process, push};
 use crate::store::db::Result;
+use crate::store::deliveries::Planned;
 
 /// What a pass did, and left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,8 +35,10 @@ pub fn pass(engine: &Engine) -> Result<Pass> {
             return Ok((arrived, None, Vec::new()));
         }
         tx.lock(PLAN_LOCK)?;
-        let planned = plan::along(engine, tx)?;
-        let claimed = push::claim_along(engine, tx, planned.as_deref().unwrap_or_default())?;
+        let just = if let Arrived::Few(few) = &arrived { Some(few.settled()) } else { None };
+        let planned = plan::along(engine, tx, just)?;
+        let queued = planned.as_ref().map_or(&[][..], |along| &along.queued);
+        let claimed = push::claim_along(engine, tx, queued)?;
         Ok((arrived, planned, claimed))
     })?;
     let processed = match arrived {
@@ -41,14 +46,19 @@ pub fn pass(engine: &Engine) -> Result<Pass> {
         Arrived::None | Arrived::Many => Processed::default(),
     };
     let is_whole = planned.is_some();
-    if let Some(planned) = planned.filter(|planned| !planned.is_empty()) {
-        plan::planned_along(engine, &planned);
+    let along = planned.unwrap_or_default();
+    if !along.is_empty() {
+        plan::planned_along(engine, &along);
     }
-    if !claimed.is_empty() {
+    let mut handed: BTreeMap<String, Vec<Planned>> = claimed.into_iter().collect();
+    for one in along.begun {
+        handed.entry(one.connection.clone()).or_default().push(one);
+    }
+    if !handed.is_empty() {
         point(Point::AttemptCommitted);
     }
-    for (connection, claimed) in claimed {
-        engine.hand_over(&connection, claimed);
+    for (connection, deliveries) in handed {
+        engine.hand_over(&connection, deliveries);
     }
     Ok(Pass { processed, is_whole })
 }

@@ -96,9 +96,26 @@ const DELIVERY: Insert = Insert {
 
 /// Queues deliveries.
 pub fn put(tx: &mut Tx<'_>, planned: &[Planned], now_us: i64) -> Result<()> {
-    let mut rows = Vec::with_capacity(planned.len());
     for one in planned {
         tx.ring(Bell::Tend(one.connection.clone()));
+    }
+    put_as(tx, "pending", planned, now_us)
+}
+
+/// Puts deliveries on record that are sent once this is durable, each with its attempt: as if they had been queued and
+/// claimed.
+pub fn begin(tx: &mut Tx<'_>, planned: &mut [Planned], now_us: i64) -> Result<()> {
+    for one in &mut *planned {
+        one.delivery.attempt += 1;
+        one.planned_us = now_us;
+    }
+    put_as(tx, "sending", planned, now_us)?;
+    put_attempts(tx, planned, now_us)
+}
+
+fn put_as(tx: &mut Tx<'_>, state: &str, planned: &[Planned], now_us: i64) -> Result<()> {
+    let mut rows = Vec::with_capacity(planned.len());
+    for one in planned {
         let delivery = &one.delivery;
         let version = delivery.base_version.as_ref().map(serde_json::to_string).transpose()?;
         let texts = [serde_json::to_string(&one.fields)?, delivery.body.to_string(), delivery.base.to_string()];
@@ -121,7 +138,7 @@ pub fn put(tx: &mut Tx<'_>, planned: &[Planned], now_us: i64) -> Result<()> {
             version.as_deref().into(),
             Param::Text(&delivery.idempotency_key),
             Param::Int(one.change),
-            Param::Text("pending"),
+            Param::Text(state),
             Param::Int(i64::from(delivery.attempt)),
             Param::Int(one.due_us),
             Param::Int(now_us),
@@ -262,6 +279,15 @@ const ATTEMPT: Insert = Insert {
     conflict: "",
 };
 
+/// Puts the attempts at these on record, which begin now.
+fn put_attempts(tx: &mut Tx<'_>, begun: &[Planned], now_us: i64) -> Result<()> {
+    let cells = begun.iter().flat_map(|one| {
+        let (number, attempt) = (one.delivery.number, i64::from(one.delivery.attempt));
+        [Param::Int(number), Param::Int(attempt), Param::Int(now_us)]
+    });
+    tx.insert_later(&ATTEMPT, &cells.collect::<Vec<_>>())
+}
+
 /// Takes due deliveries of a connection to be sent, oldest first: they become `sending`, and the attempt is on record
 /// before anything leaves the machine.
 pub fn claim(tx: &mut Tx<'_>, connection: &str, now_us: i64, count: i64) -> Result<Vec<Planned>> {
@@ -276,14 +302,17 @@ pub fn claim(tx: &mut Tx<'_>, connection: &str, now_us: i64, count: i64) -> Resu
         &numbers,
         &[],
     )?;
-    let mut cells = Vec::with_capacity(claimed.len() * ATTEMPT.columns.len());
     for one in &mut claimed {
         one.delivery.attempt += 1;
-        let (number, attempt) = (one.delivery.number, i64::from(one.delivery.attempt));
-        cells.extend_from_slice(&[Param::Int(number), Param::Int(attempt), Param::Int(now_us)]);
     }
-    tx.insert_later(&ATTEMPT, &cells)?;
+    put_attempts(tx, &claimed, now_us)?;
     Ok(claimed)
+}
+
+/// Whether any delivery to a connection waits.
+pub fn waits(tx: &mut Tx<'_>, connection: &str) -> Result<bool> {
+    let sql = "SELECT 1 FROM delivery WHERE connection = ?1 AND state = 'pending' LIMIT 1";
+    Ok(tx.query_opt(sql, &[Param::Text(connection)], |_| Ok(()))?.is_some())
 }
 
 /// What became of a delivery.

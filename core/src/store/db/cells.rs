@@ -144,6 +144,12 @@ impl Keys {
         self.rows.is_empty()
     }
 
+    /// The cells of the only row, if there is one row.
+    pub(super) fn only(&self) -> Option<Vec<Param<'_>>> {
+        let [serde_json::Value::Array(row)] = self.rows.as_slice() else { return None };
+        row.iter().map(|cell| cell.as_str().map(Param::Text).or(cell.as_i64().map(Param::Int))).collect()
+    }
+
     pub(super) fn json(&self) -> String {
         serde_json::to_string(&self.rows).unwrap_or_default()
     }

@@ -83,9 +83,7 @@ impl Tx<'_> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let (sql, json) = (self.with_keys(sql), keys.json());
-        let all = [&[Param::Text(&json)], params].concat();
-        self.query(&sql, &all, read)
+        self.keyed(sql, keys, params, |tx, sql, params| tx.query(sql, params, read))
     }
 
     /// Changes rows for a set of keys; see [`Tx::query_keys`].
@@ -93,9 +91,7 @@ impl Tx<'_> {
         if keys.is_empty() {
             return Ok(0);
         }
-        let (sql, json) = (self.with_keys(sql), keys.json());
-        let all = [&[Param::Text(&json)], params].concat();
-        self.execute(&sql, &all)
+        self.keyed(sql, keys, params, Self::execute)
     }
 
     /// As [`Tx::execute_keys`], where it is nobody's business how many there were; see [`Tx::execute_later`].
@@ -103,25 +99,38 @@ impl Tx<'_> {
         if keys.is_empty() {
             return Ok(());
         }
-        let (sql, json) = (self.with_keys(sql), keys.json());
-        let all = [&[Param::Text(&json)], params].concat();
-        self.execute_later(&sql, &all)
+        self.keyed(sql, keys, params, Self::execute_later)
     }
 
-    fn with_keys(&self, sql: &str) -> String {
-        let Some((before, rest)) = sql.split_once("{keys:") else { return sql.to_owned() };
-        let Some((types, after)) = rest.split_once('}') else { return sql.to_owned() };
-        let sqlite = matches!(self, Self::Sqlite(_));
+    /// Runs a statement with its set of keys: one parameter, or, where `SQLite` is asked for a single row, its cells as they
+    /// are, which is half the work.
+    fn keyed<T>(
+        &mut self,
+        sql: &str,
+        keys: &Keys,
+        params: &[Param<'_>],
+        run: impl FnOnce(&mut Self, &str, &[Param<'_>]) -> Result<T>,
+    ) -> Result<T> {
+        let Some((before, rest)) = sql.split_once("{keys:") else { return run(self, sql, params) };
+        let Some((types, after)) = rest.split_once('}') else { return run(self, sql, params) };
+        let is_sqlite = matches!(self, Self::Sqlite(_));
+        if let Some(row) = keys.only().filter(|_| is_sqlite)
+            && let Some((first, others)) = row.split_first()
+        {
+            let table = table_of((0..=others.len()).map(|at| if at == 0 { 1 } else { params.len() + 1 + at }));
+            return run(self, &format!("{before}{table}{after}"), &[&[*first], params, others].concat());
+        }
         let mut table = String::from("(SELECT ");
         for (at, kind) in types.chars().enumerate() {
             let comma = if at == 0 { "" } else { ", " };
-            let _ = match (sqlite, kind) {
+            let _ = match (is_sqlite, kind) {
                 (false, 'i') => write!(table, "{comma}(value->>{at})::bigint AS k{at}"),
                 _ => write!(table, "{comma}value->>{at} AS k{at}"),
             };
         }
-        table.push_str(if sqlite { " FROM json_each(?1))" } else { " FROM jsonb_array_elements(?1::text::jsonb))" });
-        format!("{before}{table}{after}")
+        table.push_str(if is_sqlite { " FROM json_each(?1))" } else { " FROM jsonb_array_elements(?1::text::jsonb))" });
+        let json = keys.json();
+        run(self, &format!("{before}{table}{after}"), &[&[Param::Text(&json)], params].concat())
     }
 
     /// Changes rows and says how many.
@@ -199,6 +208,12 @@ impl Tx<'_> {
             Self::Postgres(tx) => tx.batch(sql),
         }
     }
+}
+
+/// A table of one row, whose cells are these parameters.
+fn table_of(places: impl Iterator<Item = usize>) -> String {
+    let cells: Vec<String> = places.enumerate().map(|(at, place)| format!("?{place} AS k{at}")).collect();
+    format!("(SELECT {})", cells.join(", "))
 }
 
 fn bound(tx: &mut Transaction<'_>, sql: &str, params: &[Param<'_>]) -> Result<(Statement, Values)> {
