@@ -48,6 +48,10 @@ pub const PIECE_ITEMS: i64 = 200;
 /// So many items are taken in together with what follows from them, while the inbox waits: some milliseconds.
 const FEW_ITEMS: i64 = 32;
 
+/// Of more than these the stages take in more at a time, each for itself; fewer are soon through, and nobody who sends waits
+/// for all of them.
+const MANY_ITEMS: i64 = 256;
+
 /// The name of this stage's position.
 pub const POSITION: &str = "process";
 
@@ -289,19 +293,27 @@ impl Understood {
 }
 
 /// What few arrivals come to, written in a transaction that may go on with what follows from it.
-pub(super) struct Few(Understood);
+pub(super) struct Few {
+    understood: Understood,
+    /// Whether more wait.
+    pub is_cut: bool,
+}
 
 impl Few {
     /// Takes in what waits, if it is little. The caller holds the turn to compute meaning, and the transaction
     /// [`MEANING_LOCK`], by files that are in force.
     pub(super) fn take(engine: &Engine, tx: &mut Tx<'_>) -> Result<Arrived> {
         let after = inbox::progress(tx, POSITION)?;
-        let items = inbox::after(tx, after, FEW_ITEMS + 1)?;
-        let Some(last) = items.last().map(|item| item.position) else { return Ok(Arrived::None) };
-        let is_few = i64::try_from(items.len()).is_ok_and(|count| count <= FEW_ITEMS);
-        if !is_few || items.iter().any(|item| item.kind == ItemKind::Scan) {
+        let mut items = inbox::after(tx, after, FEW_ITEMS + 1)?;
+        let is_cut = i64::try_from(items.len()).is_ok_and(|count| count > FEW_ITEMS);
+        let are_many = is_cut && tx.max("position", "inbox")? - after > MANY_ITEMS;
+        if are_many || items.iter().any(|item| item.kind == ItemKind::Scan) {
             return Ok(Arrived::Many);
         }
+        if is_cut {
+            items.pop();
+        }
+        let Some(last) = items.last().map(|item| item.position) else { return Ok(Arrived::None) };
         let count = items.len();
         let expanded = {
             let _span = tracing::info_span!("map", from = after + 1, to = last).entered();
@@ -310,17 +322,17 @@ impl Few {
         let ahead = Ahead { after, last, count, is_cut: false, scan: None, expanded };
         let mut understood = ahead.understand(engine, &mut Reads::Within(tx))?;
         understood.write(engine, tx)?;
-        Ok(Arrived::Few(Box::new(Self(understood))))
+        Ok(Arrived::Few(Box::new(Self { understood, is_cut })))
     }
 
     /// What they come to.
     pub(super) fn settled(&self) -> (&Batch, &Settled) {
-        (&self.0.batch, &self.0.settled)
+        (&self.understood.batch, &self.understood.settled)
     }
 
     /// The transaction is durable.
     pub(super) fn tell(self, engine: &Engine) -> Processed {
-        self.0.tell(engine).0
+        self.understood.tell(engine).0
     }
 }
 

@@ -21,6 +21,8 @@ pub struct Pass {
     pub processed: Processed,
     /// Whether nothing waits for [`process::batch`] or [`plan::batch`].
     pub is_whole: bool,
+    /// Whether more waits for another pass.
+    pub is_cut: bool,
 }
 
 /// Takes in what arrived, plans what follows, and hands over what is to be sent.
@@ -41,9 +43,12 @@ pub fn pass(engine: &Engine) -> Result<Pass> {
         let claimed = push::claim_along(engine, tx, queued)?;
         Ok((arrived, planned, claimed))
     })?;
-    let processed = match arrived {
-        Arrived::Few(few) => few.tell(engine),
-        Arrived::None | Arrived::Many => Processed::default(),
+    let (processed, is_cut) = match arrived {
+        Arrived::Few(few) => {
+            let is_cut = few.is_cut;
+            (few.tell(engine), is_cut)
+        }
+        Arrived::None | Arrived::Many => (Processed::default(), false),
     };
     let is_whole = planned.is_some();
     let along = planned.unwrap_or_default();
@@ -60,5 +65,5 @@ pub fn pass(engine: &Engine) -> Result<Pass> {
     for (connection, deliveries) in handed {
         engine.hand_over(&connection, deliveries);
     }
-    Ok(Pass { processed, is_whole })
+    Ok(Pass { processed, is_whole, is_cut })
 }

@@ -63,7 +63,8 @@ fn think_once(
         process::tidy(engine)?;
     }
     // Whoever adds to the inbox rings. What a pass itself leaves is the rest of a batch that was full, and what rules changed.
-    let more = is_full(items, process::PIECE_ITEMS)
+    let more = pass.is_cut
+        || is_full(items, process::PIECE_ITEMS)
         || is_full(seen, automate::BATCH_CHANGES)
         || is_full(entered, index::BATCH_CHANGES)
         || fired > 0;
