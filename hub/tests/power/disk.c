@@ -1,12 +1,14 @@
 // A disk that keeps a diary: what is written to files below one folder, and what was synced, in the order in which it
 // happened. Preloaded into a program (`LD_PRELOAD`), it does what is asked of it and notes it besides.
 //
-// DISK_ROOT: the folder. DISK_DIARY: the diary, which stands elsewhere. An entry is a head, the path and the bytes.
+// DISK_ROOT: the folder. DISK_DIARY: the diary, which stands elsewhere. DISK_BROKEN: while this file exists, no sync
+// succeeds. An entry is a head, the path and the bytes.
 // A write is noted before it is done, and a sync when it begins and when it has ended: what was noted before the
 // beginning of a sync that ended is on the disk, and of the rest nobody knows.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -87,6 +89,11 @@ static int sync_with(int file, int (*sync)(int)) {
     char at[4096];
     const char *path = path_of(file, at, sizeof at);
     if (!path) return sync(file);
+    const char *broken = getenv("DISK_BROKEN");
+    if (broken && access(broken, F_OK) == 0) {
+        errno = EIO;
+        return -1;
+    }
     note(SYNC_BEGINS, path, 0, NULL, 0);
     int result = sync(file);
     if (result == 0) note(SYNC_ENDS, path, 0, NULL, 0);

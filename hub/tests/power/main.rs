@@ -1,6 +1,7 @@
 //! The power fails under load. What the drive then holds is made from a diary of the hub's writes and syncs: all that was
 //! synced is there, and of the rest any part, in any order, torn within a page (`disk.rs`). Every event that was
-//! acknowledged must be in the inbox once, the store must be whole, and a hub that starts over it must go on.
+//! acknowledged must be in the inbox once, whatever was sent must be on record as sent, the store must be whole, and a hub
+//! that starts over it must go on.
 //!
 //! `HUILIU_POWER_CUTS=50 cargo test -p huiliu-hub --test power -- --nocapture` cuts more often, and says what it saw.
 
@@ -15,7 +16,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use huiliu_core::clock::Clock;
@@ -106,19 +107,46 @@ fn kept(store: &Path) -> Vec<usize> {
     rows.map(|body| number(body.expect("a body"))).collect()
 }
 
+/// The idempotency keys of what is on record as sent.
+fn attempted(store: &Path) -> BTreeSet<String> {
+    let database = rusqlite::Connection::open(store).expect("the store opens");
+    let sql = "SELECT d.idempotency_key FROM delivery AS d JOIN attempt AS t ON t.delivery = d.id";
+    let mut keys = database.prepare(sql).expect("deliveries");
+    let rows = keys.query_map([], |row| row.get(0)).expect("read");
+    rows.map(|key| key.expect("a key")).collect()
+}
+
+/// A folder with a sender of events and a target that is told of everybody, and what that target got: the keys.
+fn deployment(port: u16) -> (Folder, String, Arc<Mutex<BTreeSet<String>>>) {
+    let got: Arc<Mutex<BTreeSet<String>>> = Arc::default();
+    let noted = got.clone();
+    let target = kit::script(move |call| {
+        let key = call.headers.get("webhook-id").expect("an id").clone();
+        noted.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+        (200, "{}".to_owned())
+    });
+    let config = format!(
+        "[hub]\nlisten = '127.0.0.1:{port}'\n[connections.events]\nconnector = 'webhook'\nwrites = false\n\
+         [connections.target]\nconnector = 'webhook'\nnetwork = 'private'\nconfig.url = 'http://127.0.0.1:{target}/'\n\
+         creates = ['customers']\n"
+    );
+    let folder = Folder::new(&config);
+    for secret in [["events", "webhook"], ["target", "webhook"], ["target", "signing"]] {
+        folder.tell(&["secret", secret[0], secret[1]], KEY).out();
+    }
+    folder.run(&["go-live", "target", "--yes"]).out();
+    (folder, config, got)
+}
+
 #[test]
 fn what_was_acknowledged_outlives_a_power_cut() {
     let tools = tempfile::tempdir().expect("a folder");
     let library = disk::library(tools.path());
-    let (mut all, mut lost, mut kept_unsynced) = (0, 0, 0);
+    let (mut all, mut sent, mut lost, mut kept_unsynced) = (0, 0, 0, 0);
     for cut in 0..cuts() {
         let mut dice = Dice::new(cut);
         let port = kit::free_port();
-        let config = format!(
-            "[hub]\nlisten = '127.0.0.1:{port}'\n[connections.events]\nconnector = 'webhook'\nwrites = false\n"
-        );
-        let folder = Folder::new(&config);
-        folder.tell(&["secret", "events", "webhook"], KEY).out();
+        let (folder, config, got) = deployment(port);
         let after = Folder::new(&config);
         copy(folder.path(), after.path());
         let (root, diary) = (folder.path().canonicalize().expect("a path"), tools.path().join(format!("diary-{cut}")));
@@ -129,6 +157,8 @@ fn what_was_acknowledged_outlives_a_power_cut() {
         let length = Duration::from_millis(dice.between(300, 1800).unsigned_abs());
         let acknowledged = load(&folder, port, &env, &AtomicUsize::new(0), length);
         assert!(acknowledged.len() > CALLERS, "{} were acknowledged", acknowledged.len());
+        let got = std::mem::take(&mut *got.lock().unwrap_or_else(PoisonError::into_inner));
+        assert!(!got.is_empty(), "something was sent");
 
         let left = disk::cut(&diary, &root, after.path(), &mut dice);
         assert!(left.synced > 100, "{left:?}");
@@ -139,12 +169,15 @@ fn what_was_acknowledged_outlives_a_power_cut() {
         assert_eq!(unique.len(), found.len(), "cut {cut}: none is there twice");
         let missing: Vec<&usize> = acknowledged.iter().filter(|it| !unique.contains(it)).collect();
         assert!(missing.is_empty(), "cut {cut}, {left:?}: of {} these are lost: {missing:?}", acknowledged.len());
+        let attempted = attempted(&store);
+        let unknown: Vec<&String> = got.iter().filter(|key| !attempted.contains(*key)).collect();
+        assert!(unknown.is_empty(), "cut {cut}, {left:?}: of {} sent nothing is known of {unknown:?}", got.len());
         goes_on(&after, port, found.len());
-        all += acknowledged.len();
+        (all, sent) = (all + acknowledged.len(), sent + got.len());
         (lost, kept_unsynced) = (lost + left.lost, kept_unsynced + left.kept);
     }
     println!(
-        "{} cuts: {all} acknowledged, 0 lost; {lost} writes that were not synced lost, {kept_unsynced} kept",
+        "{} cuts: {all} acknowledged, 0 lost; {sent} sent, all on record; {lost} writes that were not synced lost, {kept_unsynced} kept",
         cuts()
     );
     assert!(lost > 0, "the cuts took something away");
@@ -161,6 +194,41 @@ fn goes_on(folder: &Folder, port: u16, events: usize) {
     let database = rusqlite::Connection::open(folder.path().join("data/huiliu.db")).expect("the store opens");
     let customers: i64 = database.query_row("SELECT COUNT(*) FROM golden", [], |row| row.get(0)).expect("read");
     assert_eq!(usize::try_from(customers), Ok(events));
+}
+
+/// After a sync that failed nobody knows what the disk has, whatever the next sync says.
+#[test]
+fn a_disk_that_does_not_sync_ends_the_hub() {
+    let tools = tempfile::tempdir().expect("a folder");
+    let (library, broken) = (disk::library(tools.path()), tools.path().join("broken"));
+    let port = kit::free_port();
+    let (folder, ..) = deployment(port);
+    let root = folder.path().canonicalize().expect("a path");
+    let text = |path: &Path| path.to_str().expect("text").to_owned();
+    let (library, root, diary, sign) = (text(&library), text(&root), text(&tools.path().join("diary")), text(&broken));
+    let env = [
+        ("LD_PRELOAD", library.as_str()),
+        ("DISK_ROOT", root.as_str()),
+        ("DISK_DIARY", diary.as_str()),
+        ("DISK_BROKEN", sign.as_str()),
+    ];
+    let log = std::fs::File::create(folder.path().join("broken.log")).expect("a log");
+    let mut hub = folder.command(&["serve"]).envs(env).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
+    let hub = hub.as_mut().expect("huiliu starts");
+    kit::until("it takes a call", || tell(port, 1).filter(|is_taken| *is_taken));
+    std::fs::write(&broken, "").expect("written");
+    assert_ne!(tell(port, 2), Some(true), "what is not on the disk is not acknowledged");
+    let status = kit::until("it ends by itself", || hub.try_wait().expect("it is ours"));
+    assert_eq!(status.code(), Some(74), "{status}");
+    let log = folder.read("broken.log");
+    assert!(log.contains("the disk did not take what was written to") && log.contains("mend the disk"), "{log}");
+
+    std::fs::remove_file(&broken).expect("removed");
+    let again = folder.serve(port, &[]);
+    assert_eq!(tell(port, 3), Some(true));
+    drop(again);
+    let found = kept(&folder.path().join("data/huiliu.db"));
+    assert!(found.contains(&1) && found.contains(&3), "{found:?}");
 }
 
 /// Without syncs the same cut does lose what was committed: else the test above could not fail.
