@@ -62,7 +62,7 @@ points! {
     ProcessHalfWritten = "process_half_written",
     /// A batch and the stage's position are written, not committed.
     ProcessWritten = "process_written",
-    /// A batch and the stage's position are durable, and nobody was woken.
+    /// A batch and the stage's position are committed, and nobody was woken.
     ProcessCommitted = "process_committed",
     /// Blocks are written into their tree, not committed.
     TidyWritten = "tidy_written",

@@ -97,7 +97,10 @@ pub fn drain(engine: &Engine, each: &mut dyn FnMut(&Processed)) -> Result<()> {
         mended(engine)?;
         let _turn = engine.meaning();
         let basis = engine.store.read(basis)?;
-        let Some(current) = ahead.take(engine, basis.0, BATCH_ITEMS)? else { return Ok(()) };
+        let Some(current) = ahead.take(engine, basis.0, BATCH_ITEMS)? else {
+            engine.store.settle();
+            return Ok(());
+        };
         let done = ahead.settle_beside(current, engine, basis, BATCH_ITEMS)?;
         blocks::tidy(&engine.store, Pace::BUSY)?;
         if let Some(done) = done {
@@ -180,7 +183,7 @@ impl Ahead {
     /// or a steward moved what it stands on; nothing was written.
     fn settle(self, engine: &Engine, basis_was: (i64, i64), alone: Alone<'_>) -> Result<Option<Written>> {
         let mut understood = self.understand(engine, &mut Reads::Apart)?;
-        let written = alone.write(|tx| {
+        let written = alone.write_behind(|tx| {
             tx.lock(MEANING_LOCK)?;
             engine.check_files(tx)?;
             if basis(tx)? != basis_was {

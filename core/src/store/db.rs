@@ -101,20 +101,15 @@ impl Sqlite {
         Ok((Self { path, writer: Gate::new(writer), readers: Mutex::default(), syncs }, checkpoints))
     }
 
-    /// Runs one writing transaction in a turn; returns once it is on the disk. `committed` is called when others can read it.
-    fn write<T>(
+    /// Runs one writing transaction in a turn; says how many commits are to be on the disk for it to be there.
+    fn commit<T>(
         &self,
         mut turn: Turn<'_, rusqlite::Connection>,
         work: impl FnOnce(&mut Tx<'_>) -> Result<T>,
-        committed: impl FnOnce(),
-    ) -> Result<T> {
+    ) -> Result<(T, u64)> {
         let tx = turn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         let result = finish(Tx::Sqlite(tx), work)?;
-        let commits = self.syncs.committed();
-        drop(turn);
-        committed();
-        self.syncs.wait(commits);
-        Ok(result)
+        Ok((result, self.syncs.committed()))
     }
 }
 
@@ -257,8 +252,28 @@ impl Store {
     /// Runs one writing transaction: commits if `work` returns Ok, else nothing happened. It is durable when this returns.
     pub fn write<T>(&self, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
         match &self.shared.backend {
-            Backend::Sqlite(sqlite) => sqlite.write(sqlite.writer.pass(), work, || ()),
+            Backend::Sqlite(sqlite) => {
+                let (result, commits) = sqlite.commit(sqlite.writer.pass(), work)?;
+                sqlite.syncs.wait(commits);
+                Ok(result)
+            }
             Backend::Postgres(pool) => pool.with(|session| self.written(session, work)),
+        }
+    }
+
+    /// As [`Store::write`], but returns when others can read it, on `SQLite` before it is on the disk: for what is done again
+    /// with the same result if it is lost, and whose own effects are written later.
+    pub fn write_behind<T>(&self, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+        match &self.shared.backend {
+            Backend::Sqlite(sqlite) => Ok(sqlite.commit(sqlite.writer.pass(), work)?.0),
+            Backend::Postgres(pool) => pool.with(|session| self.written(session, work)),
+        }
+    }
+
+    /// Returns once all that was written is on the disk.
+    pub fn settle(&self) {
+        if let Backend::Sqlite(sqlite) = &self.shared.backend {
+            sqlite.syncs.wait(sqlite.syncs.committed());
         }
     }
 
@@ -266,7 +281,12 @@ impl Store {
     /// others can read what was written: what they write about it is durable only together with it.
     pub fn write_first<T>(&self, work: impl FnOnce(&mut Tx<'_>) -> Result<T>, committed: impl FnOnce()) -> Result<T> {
         match &self.shared.backend {
-            Backend::Sqlite(sqlite) => sqlite.write(sqlite.writer.pass_first(), work, committed),
+            Backend::Sqlite(sqlite) => {
+                let (result, commits) = sqlite.commit(sqlite.writer.pass_first(), work)?;
+                committed();
+                sqlite.syncs.wait(commits);
+                Ok(result)
+            }
             Backend::Postgres(pool) => {
                 let result = pool.with(|session| self.written(session, work))?;
                 committed();
@@ -314,7 +334,7 @@ impl Store {
 
     /// One writing transaction on Postgres: as whoever holds what this handle is for, if it is for something.
     fn written<T>(&self, session: &mut Session, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
-        Alone::Begun(self, self.begun(session)?).write(work)
+        Alone::Begun(self, self.begun(session)?).write_behind(work)
     }
 
     fn begun<'s>(&self, session: &'s mut Session) -> Result<Tx<'s>> {

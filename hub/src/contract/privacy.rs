@@ -61,7 +61,16 @@ fn texts(value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::String(text) => {
             let count = text.chars().count();
-            if count >= if text.is_ascii() { 6 } else { 2 } {
+            // Six digits may be a post code, and may be the fraction of a second at the beginning of any line.
+            let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+            let least = if is_number {
+                8
+            } else if text.is_ascii() {
+                6
+            } else {
+                2
+            };
+            if count >= least {
                 found.insert(text.trim_start_matches("+86").to_owned());
             }
         }

@@ -71,9 +71,11 @@ fn tell(port: u16, number: usize) -> Option<bool> {
     Some(answer.split(' ').nth(1)?.starts_with('2'))
 }
 
-/// The numbers of the events that were acknowledged until the hub was killed.
-fn load(folder: &Folder, port: u16, env: &[(&str, &str)], next: &AtomicUsize, length: Duration) -> Vec<usize> {
+/// The numbers of the events that were acknowledged until the hub was killed: under load, or, after so long without any, while
+/// it sends what they came to, so that nobody else has the disk synced.
+fn load(folder: &Folder, port: u16, env: &[(&str, &str)], length: Duration, alone: Duration) -> Vec<usize> {
     let serving = folder.serve(port, env);
+    let next = AtomicUsize::new(0);
     let (acknowledged, is_over) = (Mutex::new(Vec::new()), AtomicBool::new(false));
     std::thread::scope(|all| {
         for _ in 0..CALLERS {
@@ -87,6 +89,10 @@ fn load(folder: &Folder, port: u16, env: &[(&str, &str)], next: &AtomicUsize, le
             });
         }
         std::thread::sleep(length);
+        if !alone.is_zero() {
+            is_over.store(true, Ordering::Relaxed);
+            std::thread::sleep(alone);
+        }
         drop(serving);
         is_over.store(true, Ordering::Relaxed);
     });
@@ -155,7 +161,8 @@ fn what_was_acknowledged_outlives_a_power_cut() {
         let env =
             [("LD_PRELOAD", library.as_str()), ("DISK_ROOT", root_text.as_str()), ("DISK_DIARY", diary_text.as_str())];
         let length = Duration::from_millis(dice.between(300, 1800).unsigned_abs());
-        let acknowledged = load(&folder, port, &env, &AtomicUsize::new(0), length);
+        let alone = Duration::from_millis(if cut % 2 == 0 { 0 } else { dice.between(20, 400).unsigned_abs() });
+        let acknowledged = load(&folder, port, &env, length, alone);
         assert!(acknowledged.len() > CALLERS, "{} were acknowledged", acknowledged.len());
         let got = std::mem::take(&mut *got.lock().unwrap_or_else(PoisonError::into_inner));
         assert!(!got.is_empty(), "something was sent");

@@ -12,7 +12,7 @@ pub enum Alone<'s> {
 
 impl Store {
     /// Runs `think` while this process alone holds a lock of that number on Postgres; see [`Tx::lock`]. What it reads it reads
-    /// in transactions of its own, and what it writes it writes through [`Alone::write`]. So nobody who takes the same lock
+    /// in transactions of its own, and what it writes it writes through [`Alone::write_behind`]. So nobody who takes the same lock
     /// changes between its look and its write what it stands on. If the server ends the session, because the process stood
     /// still, the lock goes and the write fails with it.
     pub fn alone<T>(&self, number: i64, think: impl FnOnce(Alone<'_>) -> Result<T>) -> Result<T> {
@@ -30,10 +30,10 @@ impl Store {
 }
 
 impl Alone<'_> {
-    /// Writes and commits, if `work` returns Ok; the lock is free then.
-    pub fn write<T>(self, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+    /// Writes and commits, if `work` returns Ok; the lock is free then. See [`Store::write_behind`].
+    pub fn write_behind<T>(self, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
         match self {
-            Self::Anytime(store) => store.write(work),
+            Self::Anytime(store) => store.write_behind(work),
             Self::Begun(store, mut tx) => {
                 let result = work(&mut tx)?;
                 tx.send_bells(store)?;
