@@ -37,6 +37,8 @@ fn slow(store: &Store) -> (Sender<()>, JoinHandle<()>) {
     let thread = std::thread::spawn(move || {
         let held = store.write(|tx| {
             inbox::append::<InboxItem>(tx, &[])?;
+            // Postgres was only told of the lock so far; what is read comes after it.
+            tx.max("position", "inbox")?;
             begun.send(()).expect("somebody waits");
             let _ = gone.recv();
             Ok(())
