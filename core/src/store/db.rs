@@ -231,6 +231,17 @@ impl Store {
         }
     }
 
+    /// Gives back the pages that are kept in memory, for a program that has nothing to do for a while: the system's own cache
+    /// of the file stands behind them.
+    pub fn rest(&self) -> Result<()> {
+        if let Backend::Sqlite(sqlite) = &self.shared.backend {
+            const GIVE_BACK: &str = "PRAGMA shrink_memory";
+            sqlite.writer.pass().execute_batch(GIVE_BACK)?;
+            lock(&sqlite.readers).iter().try_for_each(|reader| reader.execute_batch(GIVE_BACK))?;
+        }
+        Ok(())
+    }
+
     /// The same store as a program that starts anew finds it: whatever was in memory only is gone. For a simulated crash.
     pub fn afresh(&self) -> Self {
         Self { tail: Arc::default(), ..self.clone() }

@@ -105,6 +105,12 @@ pub fn think(engine: &Engine, bells: &Bells, names: Names, stop: &watch::Receive
         }
         let longest = names_at.map_or(GLANCE, |at| at.saturating_duration_since(Instant::now()).min(GLANCE));
         let is_rung = bells.think.wait(longest);
+        if !is_rung
+            && longest == GLANCE
+            && let Err(error) = engine.store.rest()
+        {
+            tracing::warn!("the store keeps more in memory than an idle hub needs: {error}");
+        }
         if names == Names::Entered && (is_rung || longest == GLANCE) {
             names_at.get_or_insert_with(|| Instant::now() + NAMES_AFTER);
         }
