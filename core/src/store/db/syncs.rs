@@ -153,7 +153,9 @@ mod tests {
                 })
             })
             .collect();
-        threads.into_iter().for_each(|thread| thread.join().expect("it ended"));
+        for thread in threads {
+            thread.join().expect("it ended");
+        }
         let syncs = ended.load(Ordering::SeqCst);
         assert!((COMMITS / 8..COMMITS * 3 / 4).contains(&syncs), "{syncs} syncs for {COMMITS} commits");
     }
