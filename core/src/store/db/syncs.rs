@@ -33,6 +33,8 @@ struct State {
     /// So many commits are on the disk.
     synced: u64,
     is_under_way: bool,
+    /// One failed: no other is begun, for it might succeed and prove nothing.
+    has_failed: bool,
 }
 
 impl Syncs {
@@ -83,6 +85,9 @@ impl Syncs {
         let lock = || self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = lock();
         while state.synced < commits {
+            if state.has_failed {
+                return Err(io::Error::other("a sync before failed"));
+            }
             if state.is_under_way {
                 state = self.ended.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
@@ -93,8 +98,9 @@ impl Syncs {
             let result = sync();
             state = lock();
             state.is_under_way = false;
-            if result.is_ok() {
-                state.synced = until;
+            match &result {
+                Ok(()) => state.synced = until,
+                Err(_) => state.has_failed = true,
             }
             self.ended.notify_all();
             result?;
@@ -166,9 +172,12 @@ mod tests {
         let never = || -> io::Result<()> { panic!("there is nothing to sync") };
         syncs.wait_for(0, never).expect("nothing was committed");
         syncs.note();
-        let told = syncs.wait_for(1, || Err(io::Error::other("the disk is broken"))).expect_err("it failed");
-        assert_eq!(told.to_string(), "the disk is broken");
         syncs.wait_for(1, || Ok(())).expect("synced");
         syncs.wait_for(1, never).expect("it was synced");
+        syncs.note();
+        let told = syncs.wait_for(2, || Err(io::Error::other("the disk is broken"))).expect_err("it failed");
+        assert_eq!(told.to_string(), "the disk is broken");
+        syncs.wait_for(2, never).expect_err("what another sync says proves nothing");
+        syncs.wait_for(1, never).expect("what was synced before stays so");
     }
 }
