@@ -94,7 +94,8 @@ pub fn grow(file: &Path, folder: &Path, step: u64) -> Result<Vec<(u64, [f64; 3])
 pub struct Mark {
     /// Rows stored.
     pub rows: u64,
-    /// Microseconds a row on the wall, of processors in user space and in the kernel, since half as many were stored.
+    /// Microseconds a row on the wall, of processors in user space and in the kernel, since half as many were stored; at the
+    /// first size since the beginning.
     pub took: [f64; 3],
     /// Resident memory in MiB.
     pub resident: f64,
@@ -108,7 +109,7 @@ const FIRST_MARK: u64 = 10_000;
 /// Imports and notes what a row costs at ten thousand, a hundred thousand and so on.
 pub fn scale(file: &Path, folder: &Path, each: &mut dyn FnMut(&Mark)) -> Result<(), String> {
     let at = deployment(folder)?;
-    let seen = RefCell::new((None::<(u64, Usage)>, FIRST_MARK, each));
+    let seen = RefCell::new((Some((0, Usage::now())), FIRST_MARK, each));
     let progress = |rows: u64| {
         let (from, mark, each) = &mut *seen.borrow_mut();
         if from.is_none() && rows >= *mark / 2 {
@@ -136,7 +137,9 @@ pub fn deployment(folder: &Path) -> Result<deployment::Deployment, String> {
 fn size_mib(folder: &Path) -> u64 {
     let sizes = |folder: &Path| -> u64 {
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        entries.filter_map(|entry| entry.metadata().ok()).filter(std::fs::Metadata::is_file).map(|it| it.len()).sum()
+        // The file that is imported stands beside it.
+        let kept = entries.filter(|entry| entry.path().extension().is_none_or(|ending| ending != "csv"));
+        kept.filter_map(|entry| entry.metadata().ok()).filter(std::fs::Metadata::is_file).map(|it| it.len()).sum()
     };
     (sizes(folder) + sizes(&folder.join("data"))) >> 20
 }

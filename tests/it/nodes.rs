@@ -132,7 +132,7 @@ fn one_thinks_alone_from_its_look_to_its_write() {
         store.alone(9, |alone| {
             let now = marked(store);
             std::thread::sleep(Duration::from_millis(5));
-            alone.write_behind(|tx| mark(tx, now + 1))
+            alone.commit(|tx| mark(tx, now + 1))
         })
     };
     std::thread::scope(|all| {

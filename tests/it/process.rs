@@ -1,6 +1,6 @@
 //! What arrives becomes golden records: on both stores, in any order, once.
 
-use huiliu_core::pipeline::process;
+use huiliu_core::pipeline::{process, think};
 use huiliu_core::store::{goldens, inbox, links, stewards};
 use huiliu_tests::kit::{customers, engine, feed, on_both_stores, record};
 use proptest::prelude::{Just, ProptestConfig, Strategy};
@@ -69,6 +69,47 @@ fn what_was_read_ahead_is_dropped_where_somebody_else_took_it_in() {
         assert_eq!((rest.items, rest.created), (100, 100));
         assert_eq!(ahead.batch(&engine).unwrap(), process::Processed::default());
         assert_eq!(engine.store.read(|tx| tx.max("id", "golden")).unwrap(), 4100);
+    });
+}
+
+#[test]
+fn passes_take_in_a_few_at_a_time_and_leave_what_is_much_to_batches() {
+    on_both_stores(|store| {
+        let engine = engine(store);
+        // Half of them are somebody who came before, from another system.
+        let person = |at: i64| {
+            let key = format!("{}/customers/{at}", if at % 2 == 0 { "a" } else { "b" });
+            record(
+                &key,
+                at,
+                &json!({"name": format!("Person {}", at / 2), "email": format!("p{}@example.com", at / 2)}),
+            )
+        };
+        let append = |people: std::ops::Range<i64>| {
+            let items: Vec<_> = people.map(person).collect();
+            engine.store.write(|tx| inbox::append(tx, &items)).unwrap();
+        };
+        let pass = || {
+            let pass = think::pass(&engine).unwrap();
+            (pass.processed.items, pass.processed.created, pass.is_cut, pass.is_whole)
+        };
+        let goldens = || engine.store.read(|tx| tx.max("id", "golden")).unwrap();
+        append(0..256);
+        let took: Vec<_> = (0..8).map(|_| pass()).collect();
+        assert_eq!(took[..7], [(32, 16, true, true); 7]);
+        assert_eq!(took[7], (32, 16, false, true), "nothing waits after the last");
+        assert_eq!(pass(), (0, 0, false, true));
+        append(256..513);
+        assert_eq!(
+            (pass(), goldens()),
+            ((0, 0, false, false), 128),
+            "one more than passes take in: nothing is touched"
+        );
+        let batch = process::batch(&engine).unwrap();
+        assert_eq!((batch.items, batch.created, goldens()), (257, 129, 257));
+        let shown = customers(&engine);
+        let alone = shown.iter().filter(|(_, links)| links.len() == 1).count();
+        assert_eq!((shown.len(), alone), (257, 1), "everybody but the last came from both systems");
     });
 }
 

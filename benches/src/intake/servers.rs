@@ -14,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use clap::ValueEnum;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use huiliu_core::seal::SealedVault;
-use huiliu_hub::{deployment, endpoints, hooks, logs, metrics, run};
+use huiliu_hub::{deployment, endpoints, hooks, logs, memory, metrics, run};
 use huiliu_tests::postgres;
 use huiliu_webhooks::{Bounds, Limits};
 use sha2::Sha256;
@@ -158,6 +158,9 @@ const PLACES: Bounds = Bounds { places: 1 << 14, head: Duration::from_secs(15) }
 /// Runs a server over a folder until it is killed.
 pub fn serve(server: Server, folder: &Path, installed: Option<&Path>) -> Result<(), String> {
     let is_hub = matches!(server, Server::Hub | Server::Live | Server::HubPg);
+    if is_hub {
+        memory::keep_small();
+    }
     // Before there is a runtime, as in `prepare`.
     let opened = is_hub.then(|| deployment::open(folder)).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(text)?;

@@ -68,6 +68,7 @@ const GLANCE: Duration = Duration::from_millis(20);
 
 /// Makes a deployment in the folder and pulls the shop there.
 pub fn pull(url: &str, folder: &Path, does: Does) -> Result<Took, String> {
+    memory::keep_small();
     let write = |name: &str, body: &str| {
         let path = folder.join(name);
         let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
@@ -82,7 +83,6 @@ pub fn pull(url: &str, folder: &Path, does: Does) -> Result<Took, String> {
     let config = format!("{config}config.url = '{url}'\n");
     write("huiliu.toml", &config)?;
     logs::start(logs::Format::Text, "warn");
-    memory::keep_small();
     let at = deployment::open(folder)?;
     let from = Usage::now();
     let engine = at.engine.clone();

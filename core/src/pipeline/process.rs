@@ -183,7 +183,7 @@ impl Ahead {
     /// or a steward moved what it stands on; nothing was written.
     fn settle(self, engine: &Engine, basis_was: (i64, i64), alone: Alone<'_>) -> Result<Option<Written>> {
         let mut understood = self.understand(engine, &mut Reads::Apart)?;
-        let written = alone.write_behind(|tx| {
+        let written = alone.commit(|tx| {
             tx.lock(MEANING_LOCK)?;
             engine.check_files(tx)?;
             if basis(tx)? != basis_was {

@@ -5,9 +5,12 @@
 //! at once, into the tree. What the log holds, the [`Tail`], is in memory as well. It is filled from the log only, so
 //! that runs of another process, and our own after a crash, are found in the same way.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 use super::db::{Col, Insert, Keys, Param, Result, Store, StoreError, Tx};
 use super::inbox;
@@ -36,7 +39,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// While batches wait. The tail takes about 30 MiB of memory at the most, and every page of a tree of some millions is
+    /// While batches wait. The tail takes about 25 MiB of memory at the most, and every page of a tree of some millions is
     /// then written for several blocks, not for one. A part is four times what a batch brings.
     pub const BUSY: Self = Self { most: 1 << 19, part: 1 << 15 };
 
@@ -49,31 +52,11 @@ impl Pace {
 /// part takes would grow as long as batches come.
 const PARTS: usize = 8;
 
-/// Hashes are spread already.
-#[derive(Default)]
-struct AsIs(u64);
-
-impl Hasher for AsIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-    fn write_i64(&mut self, hash: i64) {
-        self.0 = hash.cast_unsigned();
-    }
-}
-
-struct Entry {
-    block: Block,
-    /// The entry before it of the same hash, or none.
-    before: u32,
-}
-
+/// No place in the tail.
 const NONE: u32 = u32::MAX;
+
+/// The tail grows by so many blocks at a time: half a million are moved a few times, and none is allotted in vain.
+const STEP: usize = 1 << 16;
 
 /// The blocks that are not in the tree yet.
 #[derive(Default)]
@@ -83,11 +66,14 @@ pub struct Tail(Mutex<State>);
 struct State {
     /// The last run that the tree holds.
     merged: i64,
-    /// The runs after that which were read: position, and how many entries there are up to its end.
+    /// The runs after that which were read: position, and how many blocks there are up to its end.
     runs: Vec<(i64, usize)>,
-    entries: Vec<Entry>,
-    /// The newest entry of each hash.
-    newest: HashMap<i64, u32, BuildHasherDefault<AsIs>>,
+    /// The blocks of these runs, in their order.
+    blocks: Vec<Block>,
+    /// For each of them the place of the one before it of the same hash, or none.
+    before: Vec<u32>,
+    /// The place of the newest block of each hash. Hashes are spread already.
+    newest: HashTable<u32>,
     merge: Option<Merge>,
 }
 
@@ -96,8 +82,8 @@ struct Merge {
     turn: i64,
     /// The last run of which it holds the blocks.
     through: i64,
-    /// Sorted; one for each hash and link, the newest.
-    blocks: Vec<Block>,
+    /// The places of its blocks in the order of the tree, the newest of each hash and link.
+    order: Vec<u32>,
     /// How many are in the tree.
     done: usize,
 }
@@ -207,11 +193,11 @@ pub fn tidy(store: &Store, pace: Pace) -> Result<bool> {
         let mut state = tail.state();
         state.follow(tx)?;
         state.begin(tx, pace.most)?;
-        let part = pace.part.max(state.entries.len() / PARTS);
+        let part = pace.part.max(state.blocks.len() / PARTS);
         let Some(merge) = &state.merge else { return Ok(None) };
-        let end = merge.blocks.len().min(merge.done + part);
-        put(tx, &merge.blocks[merge.done..end])?;
-        if end == merge.blocks.len() {
+        let end = merge.order.len().min(merge.done + part);
+        put(tx, &state.at(&merge.order[merge.done..end]))?;
+        if end == merge.order.len() {
             inbox::set_progress(tx, MERGED, merge.through)?;
             tx.execute_later("DELETE FROM block_run WHERE position <= ?1", &[Param::Int(merge.through)])?;
         }
@@ -223,9 +209,8 @@ pub fn tidy(store: &Store, pace: Pace) -> Result<bool> {
     let mut state = tail.state();
     let Some((end, merge)) = done.zip(state.merge.as_mut()) else { return Ok(false) };
     merge.done = end;
-    if end == merge.blocks.len() {
+    if end == merge.order.len() {
         let through = merge.through;
-        state.merge = None;
         state.forget(through);
     }
     Ok(state.is_due(pace.most))
@@ -311,43 +296,63 @@ impl State {
             for block in blocks {
                 self.push(block);
             }
-            self.runs.push((position, self.entries.len()));
+            self.runs.push((position, self.blocks.len()));
         }
         Ok(())
     }
 
     fn push(&mut self, block: Block) {
-        let at = u32::try_from(self.entries.len()).unwrap_or(NONE);
-        let before = self.newest.insert(block.0, at).unwrap_or(NONE);
-        self.entries.push(Entry { block, before });
+        let at = u32::try_from(self.blocks.len()).unwrap_or(NONE);
+        let blocks = &self.blocks;
+        let is_same = |known: &u32| blocks[*known as usize].0 == block.0;
+        let spread = |known: &u32| blocks[*known as usize].0.cast_unsigned();
+        let before = match self.newest.entry(block.0.cast_unsigned(), is_same, spread) {
+            Entry::Occupied(mut newest) => std::mem::replace(newest.get_mut(), at),
+            Entry::Vacant(free) => {
+                free.insert(at);
+                NONE
+            }
+        };
+        if self.blocks.len() == self.blocks.capacity() {
+            self.blocks.reserve_exact(STEP);
+            self.before.reserve_exact(STEP);
+        }
+        self.blocks.push(block);
+        self.before.push(before);
     }
 
-    /// These runs are in the tree.
+    /// The blocks of a part of a merge.
+    fn at(&self, places: &[u32]) -> Vec<Block> {
+        places.iter().map(|at| self.blocks[*at as usize]).collect()
+    }
+
+    /// These runs are in the tree. A merge that was under way is begun anew when it is time: what of it is in the tree is
+    /// written there again.
     fn forget(&mut self, through: i64) {
         let known = self.runs.partition_point(|(position, _)| *position <= through);
         let gone = self.runs[..known].last().map_or(0, |(_, end)| *end);
         let kept = Self { merged: through, ..Self::default() };
         let old = std::mem::replace(self, kept);
-        for entry in old.entries.into_iter().skip(gone) {
-            self.push(entry.block);
+        for block in &old.blocks[gone..] {
+            self.push(*block);
         }
         self.runs = old.runs[known..].iter().map(|(position, end)| (*position, end - gone)).collect();
-        self.merge = old.merge.filter(|merge| merge.through > through);
     }
 
     /// Adds the blocks of these hashes where nothing newer is known.
     fn newest_of(&self, hashes: &[i64], newest: &mut Newest) {
         for hash in hashes {
-            let mut at = self.newest.get(hash).copied().unwrap_or(NONE);
-            while let Some(Entry { block, before }) = self.entries.get(at as usize) {
-                newest.entry(*hash).or_default().entry(block.1).or_insert(block.2);
-                at = *before;
+            let is_it = |known: &u32| self.blocks[*known as usize].0 == *hash;
+            let mut at = self.newest.find(hash.cast_unsigned(), is_it).copied().unwrap_or(NONE);
+            while let Some((_, link, golden)) = self.blocks.get(at as usize) {
+                newest.entry(*hash).or_default().entry(*link).or_insert(*golden);
+                at = self.before[at as usize];
             }
         }
     }
 
     fn is_due(&self, most: usize) -> bool {
-        self.merge.is_some() || self.entries.len() >= most
+        self.merge.is_some() || self.blocks.len() >= most
     }
 
     /// Begins a merge of all there is, unless one of ours is under way.
@@ -357,23 +362,35 @@ impl State {
             return Ok(());
         }
         self.merge = None;
-        if self.entries.len() < most {
+        if self.blocks.len() < most {
             return Ok(());
         }
-        let mut blocks: Vec<Block> = self.entries.iter().map(|entry| entry.block).collect();
-        // The newest comes last among equals, and stays.
-        blocks.sort_by_key(|block| (block.0, block.1));
-        blocks.dedup_by(|later, earlier| {
-            let same = (later.0, later.1) == (earlier.0, earlier.1);
-            if same {
-                *earlier = *later;
-            }
-            same
-        });
         inbox::set_progress(tx, TURN, turn + 1)?;
-        self.merge = Some(Merge { turn: turn + 1, through: self.last(), blocks, done: 0 });
+        self.merge = Some(Merge { turn: turn + 1, through: self.last(), order: self.order(), done: 0 });
         Ok(())
     }
+
+    /// The places of the blocks in the order of the tree, the newest of each hash and link.
+    fn order(&self) -> Vec<u32> {
+        let key = |at: u32| {
+            let (hash, link, _) = self.blocks[at as usize];
+            (hash, link)
+        };
+        // Most hashes differ in their first half: few are looked up.
+        let mut order: Vec<(i32, u32)> = self.blocks.iter().zip(0..).map(|(block, at)| (half(block.0), at)).collect();
+        order.sort_unstable_by(|(half, at), (other_half, other)| {
+            half.cmp(other_half).then_with(|| (key(*at), Reverse(at)).cmp(&(key(*other), Reverse(other))))
+        });
+        order.dedup_by_key(|(_, at)| key(*at));
+        order.into_iter().map(|(_, at)| at).collect()
+    }
+}
+
+/// The first half of a hash.
+fn half(hash: i64) -> i32 {
+    #[allow(clippy::cast_possible_truncation)] // Half is what is left of it.
+    let half = (hash >> 32) as i32;
+    half
 }
 
 #[cfg(test)]
@@ -395,7 +412,7 @@ mod tests {
             let found = store.read(|tx| candidates(tx, store.tail(), [spread(batch * BATCH)], 9)).unwrap();
             assert_eq!(found, [(spread(batch * BATCH), batch * BATCH)]);
             tidy(&store, Pace::IDLE).unwrap();
-            most = most.max(store.tail().state().entries.len());
+            most = most.max(store.tail().state().blocks.len());
         }
         for end in ["", "-wal", "-shm"] {
             let _ = std::fs::remove_file(format!("{}{end}", path.display()));

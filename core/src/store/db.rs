@@ -40,7 +40,7 @@ pub use tx::Tx;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// `SQLite` said no.
-    #[error("the SQLite store failed: {0}")]
+    #[error("the SQLite store failed: {}", sqlite_text(.0))]
     Sqlite(#[from] rusqlite::Error),
     /// Postgres said no.
     #[error("the Postgres store failed: {}", postgres_text(.0))]
@@ -64,6 +64,16 @@ pub enum StoreError {
 
 fn postgres_text(error: &tokio_postgres::Error) -> String {
     error.as_db_error().map_or_else(|| error.to_string(), |db| format!("{} ({})", db.message(), db.code().code()))
+}
+
+fn sqlite_text(error: &rusqlite::Error) -> String {
+    match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::SystemIoFailure) => {
+            format!("{error}: the disk does not take or give what is asked of it; mend it, then try again")
+        }
+        Some(rusqlite::ErrorCode::DiskFull) => format!("{error}: make room on the disk, then try again"),
+        _ => error.to_string(),
+    }
 }
 
 impl From<serde_json::Error> for StoreError {
@@ -233,7 +243,7 @@ impl Store {
 
     /// Gives back the pages that are kept in memory, for a program that has nothing to do for a while: the system's own cache
     /// of the file stands behind them.
-    pub fn rest(&self) -> Result<()> {
+    pub fn give_pages_back(&self) -> Result<()> {
         if let Backend::Sqlite(sqlite) = &self.shared.backend {
             const GIVE_BACK: &str = "PRAGMA shrink_memory";
             sqlite.writer.pass().execute_batch(GIVE_BACK)?;
@@ -345,7 +355,7 @@ impl Store {
 
     /// One writing transaction on Postgres: as whoever holds what this handle is for, if it is for something.
     fn written<T>(&self, session: &mut Session, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
-        Alone::Begun(self, self.begun(session)?).write_behind(work)
+        Alone::Begun(self, self.begun(session)?).commit(work)
     }
 
     fn begun<'s>(&self, session: &'s mut Session) -> Result<Tx<'s>> {

@@ -200,10 +200,10 @@ pub fn counts(tx: &mut Tx<'_>) -> Result<Vec<(String, State, i64)>> {
     tx.query(sql, &[], |row| Ok((row.text(0)?, State::parse(&row.text(1)?), row.int(2)?)))
 }
 
-/// Notes the id that the target gave to what a delivery of an action made.
-pub fn made(tx: &mut Tx<'_>, delivery: i64, id: &str) -> Result<()> {
-    let sql = "UPDATE firing_action SET made = ?2 WHERE delivery = ?1";
-    tx.execute_later(sql, &[Param::Int(delivery), Param::Text(id)])
+/// Notes the ids that a target gave to what deliveries of actions made.
+pub fn made<'a>(tx: &mut Tx<'_>, made: impl IntoIterator<Item = (i64, &'a str)>) -> Result<()> {
+    let sql = "UPDATE firing_action SET made = k.k1 FROM {keys:it} AS k WHERE delivery = k.k0";
+    tx.execute_keys_later(sql, &Keys::fields(made), &[])
 }
 
 /// A record by its connection, its stream and its id.

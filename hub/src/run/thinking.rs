@@ -107,7 +107,7 @@ pub fn think(engine: &Engine, bells: &Bells, names: Names, stop: &watch::Receive
         let is_rung = bells.think.wait(longest);
         if !is_rung
             && longest == GLANCE
-            && let Err(error) = engine.store.rest()
+            && let Err(error) = engine.store.give_pages_back()
         {
             tracing::warn!("the store keeps more in memory than an idle hub needs: {error}");
         }

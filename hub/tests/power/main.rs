@@ -230,6 +230,13 @@ fn a_disk_that_does_not_sync_ends_the_hub() {
     let log = folder.read("broken.log");
     assert!(log.contains("the disk did not take what was written to") && log.contains("mend the disk"), "{log}");
 
+    let begun = folder.command(&["serve"]).envs(env).stdin(Stdio::null()).output().expect("huiliu runs");
+    let told = String::from_utf8_lossy(&begun.stderr);
+    assert!(
+        !begun.status.success() && told.contains("mend"),
+        "it does not start over such a disk, and says why: {told}"
+    );
+
     std::fs::remove_file(&broken).expect("removed");
     let again = folder.serve(port, &[]);
     assert_eq!(tell(port, 3), Some(true));

@@ -105,15 +105,13 @@ pub(super) fn judge(
         };
         watch.look(tx, batch, arrivals, &members, &mut asides)?;
         next = Some(watch.next);
-        let (contract, changed, earlier, is_back) = watch.end();
+        let (contract, changed, earlier, is_back) = watch.end(&was);
         judged.changed.extend(changed);
         judged.is_back |= is_back;
         for parked in earlier {
             judged.park(parked);
         }
-        if contract != was {
-            judged.contracts.push((name, contract));
-        }
+        judged.contracts.extend(contract.map(|contract| (name, contract)));
     }
     stopped(&known, arrivals, &mut asides);
     known.retain(|it| judged.changed.contains(&it.number));

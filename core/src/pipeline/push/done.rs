@@ -26,7 +26,8 @@ pub(super) fn all(engine: &Engine, tx: &mut Tx<'_>, connection: &Connection, don
     }
     let now_us = engine.clock.now_us();
     let mut known = Known::load(tx, connection, done)?;
-    let (mut ended, mut elsewhere, mut moved) = (Vec::with_capacity(done.len()), Vec::new(), BTreeSet::new());
+    let (mut ended, mut elsewhere) = (Vec::with_capacity(done.len()), Vec::new());
+    let (mut made, mut moved) = (Vec::new(), BTreeSet::new());
     for &(one, receipt) in done {
         if let Some(other) = known.taken_by(connection, one, receipt) {
             elsewhere.push((one, receipt, other));
@@ -34,7 +35,7 @@ pub(super) fn all(engine: &Engine, tx: &mut Tx<'_>, connection: &Connection, don
         }
         ended.push(one);
         if one.is_action() {
-            firings::made(tx, one.delivery.number, receipt.id.as_str())?;
+            made.push((one.delivery.number, receipt.id.as_str()));
             continue;
         }
         let link = known.store(tx, connection, (one, receipt), now_us)?;
@@ -43,6 +44,7 @@ pub(super) fn all(engine: &Engine, tx: &mut Tx<'_>, connection: &Connection, don
         }
     }
     deliveries::done(tx, connection.name.as_str(), ended.iter().map(|one| &one.delivery), now_us)?;
+    firings::made(tx, made)?;
     known.write(tx)?;
     taken::settle(tx, &ended)?;
     replan_all(engine, tx, &moved)?;

@@ -12,8 +12,8 @@ pub enum Alone<'s> {
 
 impl Store {
     /// Runs `think` while this process alone holds a lock of that number on Postgres; see [`Tx::lock`]. What it reads it reads
-    /// in transactions of its own, and what it writes it writes through [`Alone::write_behind`]. So nobody who takes the same lock
-    /// changes between its look and its write what it stands on. If the server ends the session, because the process stood
+    /// in transactions of its own, and what it writes it writes through [`Alone::commit`]. So nobody who takes the same lock changes
+    /// between its look and its write what it stands on. If the server ends the session, because the process stood
     /// still, the lock goes and the write fails with it.
     pub fn alone<T>(&self, number: i64, think: impl FnOnce(Alone<'_>) -> Result<T>) -> Result<T> {
         match &self.shared.backend {
@@ -30,8 +30,9 @@ impl Store {
 }
 
 impl Alone<'_> {
-    /// Writes and commits, if `work` returns Ok; the lock is free then. See [`Store::write_behind`].
-    pub fn write_behind<T>(self, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+    /// Writes and commits, if `work` returns Ok; the lock is free then. On `SQLite` it is [`Store::write_behind`], on
+    /// Postgres it is durable when this returns.
+    pub fn commit<T>(self, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
         match self {
             Self::Anytime(store) => store.write_behind(work),
             Self::Begun(store, mut tx) => {

@@ -42,9 +42,9 @@ struct At<'a> {
     place: &'a Place,
 }
 
-/// What a contract becomes, the numbers of findings that changed, what was set aside of earlier batches, and whether a
-/// place shows values again.
-pub(super) type End = (Contract, BTreeSet<i64>, Vec<Parked>, bool);
+/// What a contract becomes if it does not stay, the numbers of findings that changed, what was set aside of earlier batches,
+/// and whether a place shows values again.
+pub(super) type End = (Option<Contract>, BTreeSet<i64>, Vec<Parked>, bool);
 
 impl<'a> Watch<'a> {
     pub fn new(
@@ -70,10 +70,16 @@ impl<'a> Watch<'a> {
         }
     }
 
-    pub fn end(self) -> End {
-        let names = self.reader.lens.places().iter().map(|place| place.pointer().to_owned());
-        let places = names.zip(self.expected).collect();
-        (Contract { places, ..self.contract }, self.changed, self.earlier, self.is_back)
+    pub fn end(self, was: &Contract) -> End {
+        let pointers = || self.reader.lens.places().iter().map(Place::pointer);
+        let stays = was.firm == self.contract.firm
+            && was.places.len() == self.expected.len()
+            && pointers().zip(&self.expected).all(|(pointer, expected)| was.places.get(pointer) == Some(expected));
+        let contract = (!stays).then(|| {
+            let places = pointers().map(str::to_owned).zip(self.expected).collect();
+            Contract { places, ..self.contract }
+        });
+        (contract, self.changed, self.earlier, self.is_back)
     }
 
     pub fn look(
