@@ -397,6 +397,20 @@ fn half(hash: i64) -> i32 {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_merge_takes_the_newest_of_each_in_the_order_of_the_tree() {
+        let mut state = State::default();
+        // Their first halves are the same.
+        let [one, other] = [5 << 32, (5 << 32) + 1];
+        for block in [(other, 7, 1), (one, 9, 1), (-3, 1, 1), (other, 7, 2), (one, 8, GONE), (one, 9, 3)] {
+            state.push(block);
+        }
+        assert_eq!(state.at(&state.order()), [(-3, 1, 1), (one, 8, GONE), (one, 9, 3), (other, 7, 2)]);
+        let mut newest = Newest::new();
+        state.newest_of(&[one, 4], &mut newest);
+        assert_eq!(newest, Newest::from([(one, BTreeMap::from([(8, GONE), (9, 3)]))]));
+    }
+
     /// Blocks that a batch of records brings.
     const BATCH: i64 = 8000;
 

@@ -130,6 +130,11 @@ pub struct Serving {
 }
 
 impl Serving {
+    /// The number of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Status and body of a GET.
     pub fn get(&self, path: &str) -> (u16, String) {
         self.call("GET", path, &[], "")

@@ -149,3 +149,17 @@ fn ready_means_that_the_store_is_this_versions() {
     store.execute("DELETE FROM migration WHERE number = 999", []).expect("back");
     assert_eq!(hub.get("/readyz").0, 200);
 }
+
+#[test]
+fn memory_is_given_back_as_early_as_whoever_starts_it_says() {
+    let told = |env: &[(&str, &str)]| {
+        let port = free_port();
+        let folder = deployment(port);
+        let hub = folder.serve(port, env);
+        let environment = std::fs::read_to_string(format!("/proc/{}/environ", hub.pid())).expect("it runs");
+        let told = environment.split('\0').find_map(|it| it.strip_prefix("MIMALLOC_PURGE_DELAY="));
+        told.map(str::to_owned)
+    };
+    assert_eq!(told(&[]).as_deref(), Some("50"), "it began anew as the same process");
+    assert_eq!(told(&[("MIMALLOC_PURGE_DELAY", "7")]).as_deref(), Some("7"));
+}
