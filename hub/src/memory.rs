@@ -1,6 +1,7 @@
 //! How the program takes memory from the system.
 
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::Command;
 
 /// For so many milliseconds the allocator keeps what nobody uses. Left to itself it keeps it for a second, in which a hub that
@@ -17,13 +18,21 @@ pub fn keep_small() {
     begin_anew();
 }
 
+/// Lets the allocator give back what nobody uses by now: it looks for that only where something large is taken or freed, which
+/// a program at rest does not do.
+pub fn give_back() {
+    const LARGE: usize = 1 << 22;
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(LARGE)));
+}
+
 /// The allocator reads its settings before the program itself begins. Whoever set another value keeps it, and where the
-/// program cannot be begun anew it goes on and takes more.
+/// program cannot be begun anew, or another one runs it (a loader), it goes on and takes more.
 fn begin_anew() {
     let (name, value) = KEEPS;
     let mut args = std::env::args_os();
     if std::env::var_os(name).is_none()
         && let (Some(called), Ok(program)) = (args.next(), std::env::current_exe())
+        && Path::new(&called).file_name() == program.file_name()
     {
         let _ = Command::new(program).arg0(called).args(args).env(name, value).exec();
     }

@@ -10,6 +10,7 @@ use huiliu_core::store::StoreError;
 use tokio::sync::watch;
 
 use super::{Bells, GLANCE};
+use crate::memory;
 
 /// Whether names are entered for those who search: only where there is a console to search in.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -105,11 +106,11 @@ pub fn think(engine: &Engine, bells: &Bells, names: Names, stop: &watch::Receive
         }
         let longest = names_at.map_or(GLANCE, |at| at.saturating_duration_since(Instant::now()).min(GLANCE));
         let is_rung = bells.think.wait(longest);
-        if !is_rung
-            && longest == GLANCE
-            && let Err(error) = engine.store.give_pages_back()
-        {
-            tracing::warn!("the store keeps more in memory than an idle hub needs: {error}");
+        if !is_rung && longest == GLANCE {
+            if let Err(error) = engine.store.give_pages_back() {
+                tracing::warn!("the store keeps more in memory than an idle hub needs: {error}");
+            }
+            memory::give_back();
         }
         if names == Names::Entered && (is_rung || longest == GLANCE) {
             names_at.get_or_insert_with(|| Instant::now() + NAMES_AFTER);
