@@ -9,6 +9,9 @@ use huiliu_core::pipeline::intake::{self, Call, Intake, Log};
 use huiliu_core::store::inbox::{InboxItem, ItemKind};
 use huiliu_webhooks::{Appended, Arrived, Hook, Hooks, IntakeError, Limits};
 
+/// The writer empties a full queue within a second or two.
+const AGAIN_SECONDS: u32 = 2;
+
 struct IntoInbox {
     log: Arc<dyn Log>,
     engine: Engine,
@@ -33,11 +36,14 @@ impl huiliu_webhooks::Intake for IntoInbox {
         match self.log.append(Call { item, dedupe: arrived.dedupe }).await {
             Ok(intake::Appended::Fresh) => Ok(Appended::Fresh),
             Ok(intake::Appended::Repeat) => Ok(Appended::Repeat),
-            // The writer empties a full queue within a second or two.
-            Err(intake::IntakeError::Full) => Err(IntakeError::Full { retry_after_seconds: 2 }),
+            Err(intake::IntakeError::Full) => Err(IntakeError::Full { retry_after_seconds: AGAIN_SECONDS }),
             Err(intake::IntakeError::Failed(told)) => Err(IntakeError::Failed(told)),
             Err(intake::IntakeError::Away(_)) => Err(IntakeError::Away),
         }
+    }
+
+    fn full(&self) -> Option<u32> {
+        self.log.is_full().then_some(AGAIN_SECONDS)
     }
 }
 

@@ -73,6 +73,10 @@ impl huiliu_core::pipeline::intake::Log for Writer {
             Err(TrySendError::Closed(_)) => Err(IntakeError::Failed("the intake stopped".to_owned())),
         }
     }
+
+    fn is_full(&self) -> bool {
+        self.sender.capacity() == 0
+    }
 }
 
 async fn write(log: Log, mut receiver: Receiver<Waiting>, recent: Arc<Mutex<Recent>>) {

@@ -16,6 +16,7 @@ mod blocks;
 mod features;
 mod learn;
 pub mod linkage;
+mod mark;
 mod names;
 pub mod partition;
 mod rules;
@@ -23,11 +24,12 @@ mod subject;
 mod verdict;
 mod why;
 
-pub use blocks::{BLOCKS_MAX, block_keys, hash, identity_block, identity_hash};
+pub use blocks::{BLOCKS_MAX, Keys, block_keys, hash, identity_block, identity_hash, marked_keys};
 pub use features::compares;
 pub use learn::{
     Agreement, Answer, Decided, Lesson, Moved, Proposal, RECORDS_LEAST, RULINGS_LEAST, Teacher, Weights, learn,
 };
+pub use mark::NameMark;
 pub use rules::Rules;
 pub use subject::Subject;
 pub use why::compare;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use huiliu_core::store::blocks::{Block, MERGED, Pace, append, candidates, candidates_in_write, tidy};
+use huiliu_core::store::blocks::{Block, MERGED, Pace, append, candidates, candidates_in_write, shared, tidy};
 use huiliu_core::store::{Store, StoreError, inbox};
 use huiliu_tests::postgres;
 
@@ -12,14 +12,12 @@ fn spread(number: i64) -> i64 {
     number.wrapping_mul(-0x61c8_8646_80b5_83eb)
 }
 
-/// What one process sees is the model.
-fn check(store: &Store, model: &BTreeMap<(i64, i64), i64>) {
+/// What one process sees is the model: blocks by hash and link.
+fn check(store: &Store, model: &BTreeMap<(i64, i64), Block>) {
     let hashes: Vec<i64> = (0..HASHES).map(spread).collect();
-    let mut seen = store.read(|tx| candidates(tx, store.tail(), hashes, 64)).expect("reads");
+    let mut seen = store.read(|tx| shared(tx, store.tail(), hashes, 64)).expect("reads");
     seen.sort_unstable();
-    let mut told: Vec<(i64, i64)> = model.iter().map(|((hash, _), golden)| (*hash, *golden)).collect();
-    told.sort_unstable();
-    assert_eq!(seen, told);
+    assert_eq!(seen, model.values().copied().collect::<Vec<_>>());
 }
 
 /// A small generator: the same seed, the same story.
@@ -32,7 +30,12 @@ impl Dice {
     }
 
     fn blocks(&mut self, most: i64) -> Vec<Block> {
-        (0..self.roll(most)).map(|_| (spread(self.roll(HASHES)), self.roll(30), self.roll(9) + 1)).collect()
+        let most = self.roll(most);
+        let mut block = || Block {
+            mark: (self.roll(3) - 1) << 61,
+            ..Block::new(spread(self.roll(HASHES)), self.roll(30), self.roll(9) + 1)
+        };
+        (0..most).map(|_| block()).collect()
     }
 }
 
@@ -49,11 +52,11 @@ fn story(seed: i64, steps: usize, open: &dyn Fn() -> Store) {
                 tidy(&stores[at], Pace { most: 20, part: 7 }).expect("merges");
             }
             _ => {
-                let gone: Vec<(i64, i64)> = dice.blocks(4).into_iter().map(|(hash, link, _)| (hash, link)).collect();
+                let gone: Vec<(i64, i64)> = dice.blocks(4).into_iter().map(|it| (it.hash, it.link)).collect();
                 let new = dice.blocks(12);
                 stores[at].write(|tx| append(tx, &gone, &new)).expect("writes");
                 model.retain(|key, _| !gone.contains(key));
-                model.extend(new.iter().map(|&(hash, link, golden)| ((hash, link), golden)));
+                model.extend(new.iter().map(|it| ((it.hash, it.link), *it)));
             }
         }
         for store in &stores {
@@ -61,8 +64,8 @@ fn story(seed: i64, steps: usize, open: &dyn Fn() -> Store) {
         }
     }
     // Another process may have begun a merge meanwhile: a last block lets this one begin its own.
-    stores[0].write(|tx| append(tx, &[], &[(spread(0), 31, 1)])).expect("writes");
-    model.insert((spread(0), 31), 1);
+    stores[0].write(|tx| append(tx, &[], &[Block::new(spread(0), 31, 1)])).expect("writes");
+    model.insert((spread(0), 31), Block::new(spread(0), 31, 1));
     check(&stores[0], &model);
     while tidy(&stores[0], Pace { most: 1, part: 50 }).expect("merges") {}
     let left = stores[0].read(|tx| tx.max("position", "block_run")).expect("reads");
@@ -89,7 +92,7 @@ fn the_log_and_the_tree_are_one_table() {
 fn a_transaction_that_began_before_a_merge_misses_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = Store::open(&format!("sqlite:{}", folder.path().join("t.db").display())).expect("opens");
-    store.write(|tx| append(tx, &[], &[(1, 1, 5), (2, 2, 6)])).expect("writes");
+    store.write(|tx| append(tx, &[], &[Block::new(1, 1, 5), Block::new(2, 2, 6)])).expect("writes");
     let seen = store
         .read(|old| {
             // The snapshot is taken by the first read.
@@ -106,7 +109,7 @@ fn a_transaction_that_began_before_a_merge_misses_nothing() {
 fn values_that_many_share_are_cut_at_the_oldest() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = Store::open(&format!("sqlite:{}", folder.path().join("t.db").display())).expect("opens");
-    let all: Vec<Block> = (1..=100).map(|link| (7, link, link + 1000)).collect();
+    let all: Vec<Block> = (1..=100).map(|link| Block::new(7, link, link + 1000)).collect();
     store.write(|tx| append(tx, &[], &all[50..])).expect("writes");
     store.read(|tx| candidates(tx, store.tail(), [7], 64)).expect("reads");
     while tidy(&store, Pace { most: 1, part: 9 }).expect("merges") {}
@@ -120,14 +123,14 @@ fn values_that_many_share_are_cut_at_the_oldest() {
 fn a_transaction_that_comes_to_nothing_leaves_no_trace() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = Store::open(&format!("sqlite:{}", folder.path().join("t.db").display())).expect("opens");
-    store.write(|tx| append(tx, &[], &[(1, 1, 5)])).expect("writes");
+    store.write(|tx| append(tx, &[], &[Block::new(1, 1, 5)])).expect("writes");
     let refused = store.write(|tx| {
-        append(tx, &[(1, 1)], &[(1, 2, 6)])?;
+        append(tx, &[(1, 1)], &[Block::new(1, 2, 6)])?;
         assert_eq!(candidates_in_write(tx, store.tail(), [1], 64)?, [(1, 6)], "it sees what it wrote");
         Err::<(), _>(StoreError::Refused)
     });
     assert!(refused.is_err());
-    store.write(|tx| append(tx, &[], &[(1, 3, 7)])).expect("writes");
+    store.write(|tx| append(tx, &[], &[Block::new(1, 3, 7)])).expect("writes");
     let mut seen = store.read(|tx| candidates(tx, store.tail(), [1], 64)).expect("reads");
     seen.sort_unstable();
     assert_eq!(seen, [(1, 5), (1, 7)]);

@@ -23,6 +23,7 @@ mod holds;
 mod hubspot;
 mod invariants;
 mod lessons;
+mod marks;
 mod merges;
 mod nodes;
 mod odoo;

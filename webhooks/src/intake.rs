@@ -27,6 +27,12 @@ pub trait Intake: Send + Sync {
     /// The future may be dropped before it ends; then the sender is told to try again, so a later success is a
     /// repeat and harmless.
     async fn append(&self, arrived: Arrived) -> Result<Appended, IntakeError>;
+
+    /// When a call that comes now is to come again, in seconds, because no more may wait: it is sent away before anything of
+    /// it is read or proven, so that a flood costs little. None: there is room, as far as is known.
+    fn full(&self) -> Option<u32> {
+        None
+    }
 }
 
 /// What the append found.

@@ -1,4 +1,5 @@
-//! One call, from the first byte to the answer: bound it, prove it, keep it, answer.
+//! One call, from the first byte to the answer: bound it, prove it, keep it, answer. While no more may wait, it is sent away at
+//! its head.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest as _, OriginalUri, Path, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 use huiliu_core::connector::{RawRequest, Reply, Verified};
@@ -93,6 +94,10 @@ enum Outcome {
 }
 
 async fn receive(server: &Server, known: Option<&Known>, target: String, request: Request) -> Outcome {
+    let is_event = known.is_some() && request.method() == Method::POST;
+    if let Some(retry_after_seconds) = server.inbox.full().filter(|_| is_event) {
+        return Outcome::Full { retry_after_seconds };
+    }
     let method = request.method().as_str().to_owned();
     let Some(headers) = lower_case(request.headers()) else { return Outcome::HeadersTooLarge };
     // Known where the server was started so that it tells: `into_make_service_with_connect_info`.

@@ -116,6 +116,20 @@ async fn a_slow_append_is_answered_in_time() {
     assert!(begun.elapsed() < std::time::Duration::from_secs(5));
 }
 
+#[tokio::test]
+async fn who_comes_when_no_more_may_wait_is_sent_away_at_the_head() {
+    let desk = shop();
+    desk.mood(Mood::Full(3));
+    let call = |path: &str| Request::post(path).body(Body::new(Never)).unwrap();
+    let full = desk.send(call("/hooks/shop")).await;
+    assert_eq!((full.status, &full.headers["retry-after"]), (StatusCode::SERVICE_UNAVAILABLE, &"3".parse().unwrap()));
+    assert!(full.body.contains(r#""error":"full""#), "{}", full.body);
+    let other = desk.send(Request::post("/hooks/other").body(Body::from("{}")).unwrap()).await;
+    assert_eq!(other.status, StatusCode::NOT_FOUND);
+    desk.mood(Mood::Keep);
+    assert_eq!(post(&desk, "e1", BODY, BODY).await.status, StatusCode::OK);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_slow_body_is_given_up() {
     let desk = shop();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use huiliu_core::store::{Store, inbox};
 
 use crate::load::{Load, dribble, event_id};
+use crate::open::Open;
 use crate::process::Child;
 use crate::servers::{self, Server};
 use crate::text;
@@ -93,8 +94,8 @@ pub async fn flood(connections: usize) -> Result<(), String> {
 /// Connections of an overload: more than calls may wait.
 const OVERLOADED: usize = 6000;
 
-/// Four times as many events a second as the hub takes, sent when they are due: it must say so, keep its memory, and lose
-/// nothing.
+/// Four times as many events a second as the hub takes, sent when they are due, over whichever connection is free: it must say
+/// so, keep its memory, and lose nothing.
 pub async fn overload(seconds: u64) -> Result<(), String> {
     let folder = tempfile::tempdir().map_err(text)?;
     servers::prepare(Server::Hub, folder.path())?;
@@ -105,23 +106,23 @@ pub async fn overload(seconds: u64) -> Result<(), String> {
     let before = load.done();
     tokio::time::sleep(Duration::from_secs(3)).await;
     let sustained = (load.done() - before) / 3;
-    let first = load.next();
+    // Far behind those that are on their way yet.
+    let first = load.next() + 1_000_000;
     let mut all = load.stop().await?.acknowledged;
     println!("{sustained} acks/s over {CONNECTIONS} connections; four times that for {seconds} s");
-    let rate = u32::try_from(sustained * 4).unwrap_or(u32::MAX);
-    let mut load = Load::open(child.port, OVERLOADED, rate);
-    load.start(first).await?;
-    load.mark();
-    println!("{:>8}{:>10}{:>10}{:>12}", "seconds", "sent/s", "acks/s", "RSS MiB");
-    let (mut done, mut sent) = (load.done(), load.next());
+    let open = Open::start(child.port, OVERLOADED, 4.0 * seconds_of(sustained), first).await?;
+    println!("{:>8}{:>12}{:>8}{:>10}{:>10}{:>12}", "seconds", "answers/s", "times", "acks/s", "again/s", "RSS MiB");
+    let mut before = open.answered();
     for second in 1..=seconds {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let now = (load.done(), load.next());
-        println!("{second:>8}{:>10}{:>10}{:>12.1}", now.1 - sent, now.0 - done, child.used().rss_mib);
-        (done, sent) = now;
+        let now = open.answered();
+        let [kept, again] = [now[0] - before[0], now[1] - before[1]];
+        let (answers, rss) = (kept + again, child.used().rss_mib);
+        let times = seconds_of(answers) / seconds_of(sustained);
+        println!("{second:>8}{answers:>12}{times:>8.1}{kept:>10}{again:>10}{rss:>12.1}");
+        before = now;
     }
-    load.mark();
-    let mut tally = load.stop().await?;
+    let mut tally = open.stop().await?;
     tally.took_us.sort_unstable();
     let p99_us = tally.took_us.get(tally.took_us.len() * 99 / 100).copied().unwrap_or(0);
     println!(

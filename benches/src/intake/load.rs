@@ -1,7 +1,7 @@
 //! The load: a closed loop over plain HTTP/1.1, written so that it costs little beside the servers.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -32,8 +32,9 @@ const SIGNATURE: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 /// One call, written anew for each event.
 #[derive(Clone)]
-struct Call {
-    bytes: Vec<u8>,
+pub struct Call {
+    /// The call as it is sent.
+    pub bytes: Vec<u8>,
     body: usize,
     numbers: Vec<usize>,
     event: usize,
@@ -42,7 +43,8 @@ struct Call {
 }
 
 impl Call {
-    fn new(server: Server) -> Self {
+    /// One to a server.
+    pub fn new(server: Server) -> Self {
         let body = body();
         let (path, key) = match server {
             Server::Restate => (peer::PATH, peer::KEY),
@@ -68,7 +70,8 @@ impl Call {
         }
     }
 
-    fn become_event(&mut self, number: u64) {
+    /// Makes it the call of another event.
+    pub fn become_event(&mut self, number: u64) {
         let customer = (7_000_000_000_000 + number).to_string();
         for &at in &self.numbers {
             self.bytes[at..at + NUMBER.len()].copy_from_slice(customer.as_bytes());
@@ -113,14 +116,20 @@ pub struct Tally {
     pub acknowledged: Vec<u64>,
 }
 
+impl Tally {
+    /// Counts those of another connection, too.
+    pub fn add(&mut self, other: Self) {
+        self.took_us.extend(other.took_us);
+        self.acknowledged.extend(other.acknowledged);
+        self.refused += other.refused;
+        self.odd += other.odd;
+    }
+}
+
 struct Shared {
     server: Server,
     port: u16,
     repeats: u64,
-    /// Events a second, sent when they are due whether others were answered or not; 0: as the answers come.
-    rate: u32,
-    /// When the first of these was due, and its number.
-    began: OnceLock<(Instant, u64)>,
     /// The next event's number.
     next: AtomicU64,
     /// Acknowledgements so far.
@@ -146,21 +155,11 @@ impl Load {
     pub fn to(server: Server, port: u16, connections: usize, repeats: u64) -> Self {
         let (next, done) = (AtomicU64::new(0), AtomicU64::new(0));
         let (counts, stops) = (AtomicBool::new(false), AtomicBool::new(false));
-        let (rate, began) = (0, OnceLock::new());
         Self {
-            shared: Arc::new(Shared { server, port, repeats, rate, began, next, done, counts, stops }),
+            shared: Arc::new(Shared { server, port, repeats, next, done, counts, stops }),
             connections,
             tasks: JoinSet::new(),
         }
-    }
-
-    /// A load that sends so many events a second, over whichever connection is free.
-    pub fn open(port: u16, connections: usize, rate: u32) -> Self {
-        let mut load = Self::new(port, connections, 0);
-        if let Some(shared) = Arc::get_mut(&mut load.shared) {
-            shared.rate = rate;
-        }
-        load
     }
 
     /// Begins with the event of this number.
@@ -196,11 +195,7 @@ impl Load {
         self.shared.stops.store(true, Ordering::Relaxed);
         let mut all = Tally::default();
         while let Some(ended) = self.tasks.join_next().await {
-            let one = ended.map_err(text)?;
-            all.took_us.extend(one.took_us);
-            all.acknowledged.extend(one.acknowledged);
-            all.refused += one.refused;
-            all.odd += one.odd;
+            all.add(ended.map_err(text)?);
         }
         Ok(all)
     }
@@ -222,7 +217,7 @@ async fn send(shared: Arc<Shared>, mut stream: TcpStream) -> Tally {
         };
         number = Some(current);
         let counts = shared.counts.load(Ordering::Relaxed);
-        let began = if shared.rate == 0 { Instant::now() } else { due(&shared, current).await };
+        let began = Instant::now();
         match exchange(&mut stream, &call.bytes, &mut reply).await {
             Some(Answer::Kept) => {
                 if counts && shared.counts.load(Ordering::Relaxed) {
@@ -233,9 +228,6 @@ async fn send(shared: Arc<Shared>, mut stream: TcpStream) -> Tally {
             }
             Some(Answer::Later) => {
                 tally.refused += 1;
-                if shared.rate > 0 {
-                    continue;
-                }
                 // A sender that is told to wait waits; a moment is enough to keep the flood a flood.
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
@@ -249,16 +241,8 @@ async fn send(shared: Arc<Shared>, mut stream: TcpStream) -> Tally {
     tally
 }
 
-/// Waits until an event is due, and says when that was.
-async fn due(shared: &Shared, number: u64) -> Instant {
-    let (began, first) = *shared.began.get_or_init(|| (Instant::now(), number));
-    let since = Duration::from_secs(1) * u32::try_from(number.saturating_sub(first)).unwrap_or(u32::MAX) / shared.rate;
-    let at = began + since;
-    tokio::time::sleep_until(at.into()).await;
-    at
-}
-
-enum Answer {
+/// What a call was told.
+pub enum Answer {
     Kept,
     Later,
     Odd,
@@ -272,21 +256,31 @@ async fn exchange(stream: &mut TcpStream, call: &[u8], reply: &mut Vec<u8>) -> O
         if stream.read_buf(reply).await.ok()? == 0 {
             return None;
         }
-        let Some(end) = reply.windows(4).position(|it| it == b"\r\n\r\n") else { continue };
-        let head = std::str::from_utf8(&reply[..end]).ok()?;
-        let field = |name: &str| {
-            head.split("\r\n").find_map(|line| line.split_once(": ").filter(|(it, _)| it.eq_ignore_ascii_case(name)))
-        };
-        let length = field("content-length").map_or(Some(0), |(_, length)| length.parse::<usize>().ok())?;
-        if reply.len() < end + 4 + length {
-            continue;
+        if let Some((answer, _)) = answer(reply)? {
+            return Some(answer);
         }
-        return Some(match head.get(9..12)? {
-            "200" | "202" => Answer::Kept,
-            "429" | "503" if field("retry-after").is_some() => Answer::Later,
-            _ => Answer::Odd,
-        });
     }
+}
+
+/// The first answer of these bytes and its length, if it is whole. None: it is none.
+#[allow(clippy::option_option)]
+pub(crate) fn answer(reply: &[u8]) -> Option<Option<(Answer, usize)>> {
+    let Some(end) = reply.windows(4).position(|it| it == b"\r\n\r\n") else { return Some(None) };
+    let head = std::str::from_utf8(&reply[..end]).ok()?;
+    let field = |name: &str| {
+        head.split("\r\n").find_map(|line| line.split_once(": ").filter(|(it, _)| it.eq_ignore_ascii_case(name)))
+    };
+    let length = field("content-length").map_or(Some(0), |(_, length)| length.parse::<usize>().ok())?;
+    let whole = end + 4 + length;
+    if reply.len() < whole {
+        return Some(None);
+    }
+    let answer = match head.get(9..12)? {
+        "200" | "202" => Answer::Kept,
+        "429" | "503" if field("retry-after").is_some() => Answer::Later,
+        _ => Answer::Odd,
+    };
+    Some(Some((answer, whole)))
 }
 
 /// Says a head byte by byte, for ever; ends when it is let go.

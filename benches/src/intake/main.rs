@@ -2,6 +2,7 @@
 
 mod check;
 mod load;
+mod open;
 mod peer;
 mod process;
 mod servers;

@@ -4,6 +4,8 @@
 //! next group forms by itself. [`Log`] is the seam: another log may keep the calls before the inbox has them
 //! ([`super::log`]).
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use async_trait::async_trait;
@@ -62,6 +64,11 @@ pub trait Log: Send + Sync {
     /// # Errors
     /// The call was not kept, or nobody knows: the sender is to try again.
     async fn append(&self, call: Call) -> std::result::Result<Appended, IntakeError>;
+
+    /// Whether [`IntakeError::Full`] is what a call would hear now.
+    fn is_full(&self) -> bool {
+        false
+    }
 }
 
 struct Waiting {
@@ -74,20 +81,29 @@ struct Waiting {
 #[derive(Clone)]
 pub struct Intake {
     sender: SyncSender<Waiting>,
+    /// Calls that the writer has not taken yet.
+    waiting: Arc<AtomicUsize>,
 }
 
 impl Intake {
     /// Starts the writer; it ends when the last clone is dropped. `wake` is called after every commit.
     pub fn start(store: Store, clock: Clock, wake: impl Fn() + Send + 'static) -> std::io::Result<Self> {
         let (sender, receiver) = sync_channel(WAITING_MAX);
-        std::thread::Builder::new().name("intake".to_owned()).spawn(move || write(&store, &clock, &receiver, &wake))?;
-        Ok(Self { sender })
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let queue = Queue { receiver, waiting: waiting.clone() };
+        std::thread::Builder::new().name("intake".to_owned()).spawn(move || write(&store, &clock, &queue, &wake))?;
+        Ok(Self { sender, waiting })
     }
 
     /// Appends a call durably, unless its key is known.
     pub async fn append(&self, item: InboxItem, dedupe: String) -> std::result::Result<Appended, IntakeError> {
         let (answer, answered) = oneshot::channel();
-        match self.sender.try_send(Waiting { item, dedupe, answer }) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let sent = self.sender.try_send(Waiting { item, dedupe, answer });
+        if sent.is_err() {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        match sent {
             Ok(()) => answered.await.unwrap_or_else(|_| Err(IntakeError::Failed("the intake stopped".to_owned()))),
             Err(TrySendError::Full(_)) => Err(IntakeError::Full),
             Err(TrySendError::Disconnected(_)) => Err(IntakeError::Failed("the intake stopped".to_owned())),
@@ -100,17 +116,32 @@ impl Log for Intake {
     async fn append(&self, call: Call) -> std::result::Result<Appended, IntakeError> {
         Self::append(self, call.item, call.dedupe).await
     }
+
+    fn is_full(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) >= WAITING_MAX
+    }
 }
 
-fn write(store: &Store, clock: &Clock, receiver: &Receiver<Waiting>, wake: &dyn Fn()) {
-    let mut group = Vec::new();
-    while let Ok(first) = receiver.recv() {
+/// What the writer takes from.
+struct Queue {
+    receiver: Receiver<Waiting>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Queue {
+    /// Waits for a call, and takes those that wait beside it; false once nobody can send any more.
+    fn take(&self, group: &mut Vec<Waiting>) -> bool {
+        let Ok(first) = self.receiver.recv() else { return false };
         group.push(first);
-        while group.len() < GROUP_MAX
-            && let Ok(next) = receiver.try_recv()
-        {
-            group.push(next);
-        }
+        group.extend(self.receiver.try_iter().take(GROUP_MAX - 1));
+        self.waiting.fetch_sub(group.len(), Ordering::Relaxed);
+        true
+    }
+}
+
+fn write(store: &Store, clock: &Clock, queue: &Queue, wake: &dyn Fn()) {
+    let mut group = Vec::new();
+    while queue.take(&mut group) {
         // What the calls mean is found out while they are on their way to the disk.
         match store.write_first(|tx| append(tx, &group, clock.now_us()), wake) {
             Ok(told) => {

@@ -116,7 +116,7 @@ pub(crate) fn rehearse(engine: &Engine, from: &Store) -> Result<Processed> {
     loop {
         let basis = engine.store.read(basis)?;
         let Some(ahead) = Ahead::look(engine, basis.0, BATCH_ITEMS)? else { return Ok(Processed::default()) };
-        lend::lend(from, &engine.store, &ahead.expanded.arrivals)?;
+        lend::lend(from, engine, &ahead.expanded.arrivals)?;
         let settled = engine.store.alone(MEANING_LOCK, |alone| ahead.settle(engine, basis, alone))?;
         if let Some((done, _)) = settled {
             blocks::tidy(&engine.store, Pace::BUSY)?;

@@ -1,4 +1,5 @@
-//! The blocks that find candidates: hashes, each with the links that bear it and their golden records.
+//! The blocks that find candidates: hashes, each with the links that bear it, their golden records, and the name by which
+//! some of these are told apart before anything of them is loaded.
 //!
 //! Blocks are hashes, so their places are all over the tree, and a row that is written alone to its place costs a page
 //! of the log and a page of the checkpoint. They go to the end of a log of runs instead, and from there, sorted and many
@@ -17,8 +18,25 @@ use super::inbox;
 use super::links::{KEEP, MEANING_LOCK};
 use crate::crash::{self, Point, point};
 
-/// A block: hash, link, golden record.
-pub type Block = (i64, i64, i64);
+/// A block of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Block {
+    /// Under which it is found.
+    pub hash: i64,
+    /// Who bears it.
+    pub link: i64,
+    /// The golden record of that link.
+    pub golden: i64,
+    /// What stands beside it ([`huiliu_mappings::matching::NameMark`]); 0: nothing.
+    pub mark: i64,
+}
+
+impl Block {
+    /// One with nothing beside it.
+    pub const fn new(hash: i64, link: i64, golden: i64) -> Self {
+        Self { hash, link, golden, mark: 0 }
+    }
+}
 
 /// The golden record of a block that was taken away.
 const GONE: i64 = -1;
@@ -39,7 +57,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// While batches wait. The tail takes about 25 MiB of memory at the most, and every page of a tree of some millions is
+    /// While batches wait. The tail takes about 30 MiB of memory at the most, and every page of a tree of some millions is
     /// then written for several blocks, not for one. A part is four times what a batch brings.
     pub const BUSY: Self = Self { most: 1 << 19, part: 1 << 15 };
 
@@ -101,7 +119,7 @@ pub fn candidates(
     Ok(without_links(over_the_tree(tx, &hashes, newest, limit)?))
 }
 
-/// The same blocks with their links, to lend them to the store of a rehearsal.
+/// The same blocks, with all that is known of them.
 pub fn shared(tx: &mut Tx<'_>, tail: &Tail, hashes: impl IntoIterator<Item = i64>, limit: usize) -> Result<Vec<Block>> {
     let hashes: Vec<i64> = hashes.into_iter().collect();
     let newest = tail.newest_of(tx, &hashes)?;
@@ -111,15 +129,11 @@ pub fn shared(tx: &mut Tx<'_>, tail: &Tail, hashes: impl IntoIterator<Item = i64
 /// Writes blocks into the tree of a rehearsal's store, those that it has stay as they are there; and its own runs, as
 /// always, count before its tree.
 pub fn lend(tx: &mut Tx<'_>, blocks: &[Block]) -> Result<()> {
-    let cells: Vec<Param<'_>> = blocks
-        .iter()
-        .flat_map(|&(hash, link, golden)| [Param::Int(hash), Param::Int(link), Param::Int(golden)])
-        .collect();
-    tx.insert_later(&Insert { conflict: KEEP, ..BLOCK }, &cells)
+    tx.insert_later(&Insert { conflict: KEEP, ..BLOCK }, &cells(blocks))
 }
 
 fn without_links(blocks: Vec<Block>) -> Vec<(i64, i64)> {
-    blocks.into_iter().map(|(hash, _, golden)| (hash, golden)).collect()
+    blocks.into_iter().map(|it| (it.hash, it.golden)).collect()
 }
 
 /// As [`candidates`], for a transaction that may have written blocks, which may yet come to nothing: the tail learns
@@ -135,49 +149,67 @@ pub fn candidates_in_write(
     Ok(without_links(over_the_tree(tx, &hashes, newest, limit)?))
 }
 
-/// The newest blocks of each hash, by link.
-type Newest = HashMap<i64, BTreeMap<i64, i64>>;
+/// The newest blocks of each hash, by link: golden record and mark.
+type Newest = HashMap<i64, BTreeMap<i64, (i64, i64)>>;
 
 /// The tail is looked at before the tree: what goes from one into the other meanwhile is then seen twice, not missed.
 fn over_the_tree(tx: &mut Tx<'_>, hashes: &[i64], mut found: Newest, limit: usize) -> Result<Vec<Block>> {
     let most = Param::Int(i64::try_from(limit).unwrap_or(i64::MAX));
     tx.query_keys(
-        "SELECT k.k0, b.link, b.golden FROM {keys:i} AS k CROSS JOIN block AS b WHERE b.hash = k.k0
+        "SELECT k.k0, b.link, b.golden, b.mark FROM {keys:i} AS k CROSS JOIN block AS b WHERE b.hash = k.k0
          AND b.link IN (SELECT c.link FROM block AS c WHERE c.hash = k.k0 ORDER BY c.link LIMIT ?2)",
         &Keys::ints(hashes.iter().copied()),
         &[most],
         |row| {
-            let (hash, link, golden) = (row.int(0)?, row.int(1)?, row.int(2)?);
-            found.entry(hash).or_default().entry(link).or_insert(golden);
+            let (hash, link, it) = (row.int(0)?, row.int(1)?, (row.int(2)?, row.int(3)?));
+            found.entry(hash).or_default().entry(link).or_insert(it);
             Ok(())
         },
     )?;
-    let living = |links: BTreeMap<i64, i64>| links.into_iter().filter(|(_, golden)| *golden != GONE).take(limit);
-    let of = |(hash, links)| living(links).map(move |(link, golden)| (hash, link, golden));
+    let living = |links: BTreeMap<i64, (i64, i64)>| links.into_iter().filter(|(_, it)| it.0 != GONE).take(limit);
+    let of = |(hash, links)| living(links).map(move |(link, (golden, mark))| Block { hash, link, golden, mark });
     Ok(found.into_iter().flat_map(of).collect())
 }
 
-const RUN: Insert = Insert { table: "block_run", columns: &[("blocks", Col::Blob)], conflict: "" };
+const RUN: Insert =
+    Insert { table: "block_run", columns: &[("blocks", Col::Blob), ("marks", Col::Blob)], conflict: "" };
+
+/// Bytes of a mark in a run: the place of its block, and itself.
+const MARK_BYTES: usize = 12;
 
 /// Writes a run: what was taken away (hash, link), then what is new.
 pub fn append(tx: &mut Tx<'_>, gone: &[(i64, i64)], new: &[Block]) -> Result<()> {
     if gone.is_empty() && new.is_empty() {
         return Ok(());
     }
-    let gone = gone.iter().map(|&(hash, link)| (hash, link, GONE));
-    let all = gone.chain(new.iter().copied());
-    let bytes: Vec<u8> = all.flat_map(|(hash, link, golden)| [hash, link, golden]).flat_map(i64::to_le_bytes).collect();
-    tx.insert_later(&RUN, &[Param::Blob(&bytes)])
+    let gone = gone.iter().map(|&(hash, link)| Block::new(hash, link, GONE));
+    let (mut bytes, mut marks) = (Vec::new(), Vec::new());
+    for (at, block) in (0_u32..).zip(gone.chain(new.iter().copied())) {
+        bytes.extend([block.hash, block.link, block.golden].into_iter().flat_map(i64::to_le_bytes));
+        if block.mark != 0 {
+            marks.extend(at.to_le_bytes());
+            marks.extend(block.mark.to_le_bytes());
+        }
+    }
+    tx.insert_later(&RUN, &[Param::Blob(&bytes), Param::Blob(&marks)])
 }
 
-fn decode(position: i64, bytes: &[u8]) -> Result<Vec<Block>> {
+fn decode(position: i64, bytes: &[u8], marks: &[u8]) -> Result<Vec<Block>> {
     let (numbers, rest) = bytes.as_chunks::<8>();
     let (blocks, more) = numbers.as_chunks::<3>();
-    if !rest.is_empty() || !more.is_empty() {
-        return Err(StoreError::Corrupt(format!("block_run {position} has {} bytes", bytes.len())));
+    let (marks, left) = marks.as_chunks::<MARK_BYTES>();
+    let corrupt = || StoreError::Corrupt(format!("block_run {position} has {} bytes", bytes.len()));
+    if !rest.is_empty() || !more.is_empty() || !left.is_empty() {
+        return Err(corrupt());
     }
     let number = |bytes: &[u8; 8]| i64::from_le_bytes(*bytes);
-    Ok(blocks.iter().map(|[hash, link, golden]| (number(hash), number(link), number(golden))).collect())
+    let block = |[hash, link, golden]: &[[u8; 8]; 3]| Block::new(number(hash), number(link), number(golden));
+    let mut blocks: Vec<Block> = blocks.iter().map(block).collect();
+    for [a, b, c, d, mark @ ..] in marks {
+        let at = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
+        blocks.get_mut(at).ok_or_else(corrupt)?.mark = number(mark);
+    }
+    Ok(blocks)
 }
 
 /// Brings a part of the tail into the tree, if it is time. Whoever calls it holds the turn to compute meaning. Says
@@ -218,17 +250,19 @@ pub fn tidy(store: &Store, pace: Pace) -> Result<bool> {
 
 const BLOCK: Insert = Insert {
     table: "block",
-    columns: &[("hash", Col::Int), ("link", Col::Int), ("golden", Col::Int)],
-    conflict: "ON CONFLICT (hash, link) DO UPDATE SET golden = excluded.golden",
+    columns: &[("hash", Col::Int), ("link", Col::Int), ("golden", Col::Int), ("mark", Col::Int)],
+    conflict: "ON CONFLICT (hash, link) DO UPDATE SET golden = excluded.golden, mark = excluded.mark",
 };
+
+fn cells<'a>(blocks: impl IntoIterator<Item = &'a Block>) -> Vec<Param<'a>> {
+    blocks.into_iter().flat_map(|it| [it.hash, it.link, it.golden, it.mark].map(Param::Int)).collect()
+}
 
 /// Into the tree, in its order: neighbours share pages.
 fn put(tx: &mut Tx<'_>, blocks: &[Block]) -> Result<()> {
-    let there = blocks.iter().filter(|block| block.2 != GONE);
-    let cells: Vec<Param<'_>> =
-        there.flat_map(|&(hash, link, golden)| [Param::Int(hash), Param::Int(link), Param::Int(golden)]).collect();
-    tx.insert_later(&BLOCK, &cells)?;
-    let gone = Keys::pairs(blocks.iter().filter(|block| block.2 == GONE).map(|&(hash, link, _)| [hash, link]));
+    tx.insert_later(&BLOCK, &cells(blocks.iter().filter(|block| block.golden != GONE)))?;
+    let gone = blocks.iter().filter(|block| block.golden == GONE);
+    let gone = Keys::pairs(gone.map(|block| [block.hash, block.link]));
     let sql = "DELETE FROM block WHERE (hash, link) IN (SELECT k.k0, k.k1 FROM {keys:ii} AS k)";
     tx.execute_keys_later(sql, &gone, &[])
 }
@@ -287,10 +321,10 @@ impl State {
 
     /// Reads the runs that are new.
     fn read(&mut self, tx: &mut Tx<'_>) -> Result<()> {
-        let sql = "SELECT position, blocks FROM block_run WHERE position > ?1 ORDER BY position";
+        let sql = "SELECT position, blocks, marks FROM block_run WHERE position > ?1 ORDER BY position";
         let runs = tx.query(sql, &[Param::Int(self.last())], |row| {
             let position = row.int(0)?;
-            Ok((position, decode(position, &row.blob(1)?)?))
+            Ok((position, decode(position, &row.blob(1)?, &row.opt_blob(2)?.unwrap_or_default())?))
         })?;
         for (position, blocks) in runs {
             for block in blocks {
@@ -304,9 +338,9 @@ impl State {
     fn push(&mut self, block: Block) {
         let at = u32::try_from(self.blocks.len()).unwrap_or(NONE);
         let blocks = &self.blocks;
-        let is_same = |known: &u32| blocks[*known as usize].0 == block.0;
-        let spread = |known: &u32| blocks[*known as usize].0.cast_unsigned();
-        let before = match self.newest.entry(block.0.cast_unsigned(), is_same, spread) {
+        let is_same = |known: &u32| blocks[*known as usize].hash == block.hash;
+        let spread = |known: &u32| blocks[*known as usize].hash.cast_unsigned();
+        let before = match self.newest.entry(block.hash.cast_unsigned(), is_same, spread) {
             Entry::Occupied(mut newest) => std::mem::replace(newest.get_mut(), at),
             Entry::Vacant(free) => {
                 free.insert(at);
@@ -342,10 +376,10 @@ impl State {
     /// Adds the blocks of these hashes where nothing newer is known.
     fn newest_of(&self, hashes: &[i64], newest: &mut Newest) {
         for hash in hashes {
-            let is_it = |known: &u32| self.blocks[*known as usize].0 == *hash;
+            let is_it = |known: &u32| self.blocks[*known as usize].hash == *hash;
             let mut at = self.newest.find(hash.cast_unsigned(), is_it).copied().unwrap_or(NONE);
-            while let Some((_, link, golden)) = self.blocks.get(at as usize) {
-                newest.entry(*hash).or_default().entry(*link).or_insert(*golden);
+            while let Some(it) = self.blocks.get(at as usize) {
+                newest.entry(*hash).or_default().entry(it.link).or_insert((it.golden, it.mark));
                 at = self.before[at as usize];
             }
         }
@@ -373,11 +407,12 @@ impl State {
     /// The places of the blocks in the order of the tree, the newest of each hash and link.
     fn order(&self) -> Vec<u32> {
         let key = |at: u32| {
-            let (hash, link, _) = self.blocks[at as usize];
-            (hash, link)
+            let it = &self.blocks[at as usize];
+            (it.hash, it.link)
         };
         // Most hashes differ in their first half: few are looked up.
-        let mut order: Vec<(i32, u32)> = self.blocks.iter().zip(0..).map(|(block, at)| (half(block.0), at)).collect();
+        let mut order: Vec<(i32, u32)> =
+            self.blocks.iter().zip(0..).map(|(block, at)| (half(block.hash), at)).collect();
         order.sort_unstable_by(|(half, at), (other_half, other)| {
             half.cmp(other_half).then_with(|| (key(*at), Reverse(at)).cmp(&(key(*other), Reverse(other))))
         });
@@ -402,13 +437,15 @@ mod tests {
         let mut state = State::default();
         // Their first halves are the same.
         let [one, other] = [5 << 32, (5 << 32) + 1];
-        for block in [(other, 7, 1), (one, 9, 1), (-3, 1, 1), (other, 7, 2), (one, 8, GONE), (one, 9, 3)] {
-            state.push(block);
+        let block = |(hash, link, golden)| Block::new(hash, link, golden);
+        for it in [(other, 7, 1), (one, 9, 1), (-3, 1, 1), (other, 7, 2), (one, 8, GONE), (one, 9, 3)] {
+            state.push(block(it));
         }
-        assert_eq!(state.at(&state.order()), [(-3, 1, 1), (one, 8, GONE), (one, 9, 3), (other, 7, 2)]);
+        let expected = [(-3, 1, 1), (one, 8, GONE), (one, 9, 3), (other, 7, 2)].map(block);
+        assert_eq!(state.at(&state.order()), expected);
         let mut newest = Newest::new();
         state.newest_of(&[one, 4], &mut newest);
-        assert_eq!(newest, Newest::from([(one, BTreeMap::from([(8, GONE), (9, 3)]))]));
+        assert_eq!(newest, Newest::from([(one, BTreeMap::from([(8, (GONE, 0)), (9, (3, 0))]))]));
     }
 
     /// Blocks that a batch of records brings.
@@ -421,7 +458,8 @@ mod tests {
         let mut most = 0;
         for batch in 0..40 {
             let spread = |number: i64| number.wrapping_mul(0x5851_f42d_4c95_7f2d);
-            let new: Vec<Block> = (batch * BATCH..(batch + 1) * BATCH).map(|it| (spread(it), it, it)).collect();
+            let new: Vec<Block> =
+                (batch * BATCH..(batch + 1) * BATCH).map(|it| Block::new(spread(it), it, it)).collect();
             store.write(|tx| append(tx, &[], &new)).unwrap();
             let found = store.read(|tx| candidates(tx, store.tail(), [spread(batch * BATCH)], 9)).unwrap();
             assert_eq!(found, [(spread(batch * BATCH), batch * BATCH)]);

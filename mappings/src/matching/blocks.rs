@@ -1,5 +1,6 @@
 //! Stable hashes under which records worth comparing find each other.
 
+use super::NameMark;
 use super::features::{birth_date, company, family, is_organization, name, organization};
 use super::rules::{BlockField, Rules, Strength};
 use super::subject::{Subject, line};
@@ -43,6 +44,12 @@ impl Block {
 
     fn uses(&self, field: BlockField) -> bool {
         self.fields.contains(&field)
+    }
+
+    /// Whether people of different given names meet in it.
+    fn is_of_any_name(&self) -> bool {
+        let named = [BlockField::Name, BlockField::Given, BlockField::Organization];
+        !named.into_iter().any(|field| self.uses(field))
     }
 }
 
@@ -102,9 +109,32 @@ fn house(rules: &Rules, evidence: &Evidence) -> Option<String> {
     Some(format!("{number} {street}"))
 }
 
+/// The blocks of a record.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keys {
+    /// See [`block_keys`].
+    pub hashes: Vec<i64>,
+    /// Those of them in which people of any given name meet: beside these the name tells whether it is worth comparing.
+    pub of_any_name: Vec<i64>,
+    /// The name.
+    pub mark: NameMark,
+}
+
 /// Stable hashes under which records worth comparing find each other: every identity that is not weak, strong ones
 /// first, then every blocking rule that has all its fields. At most [`BLOCKS_MAX`], ascending.
 pub fn block_keys(rules: &Rules, entity: &str, evidence: &Evidence) -> Vec<i64> {
+    ranked_keys(rules, entity, evidence).0
+}
+
+/// The same with what stands beside them.
+pub fn marked_keys(rules: &Rules, entity: &str, evidence: &Evidence) -> Keys {
+    let (hashes, of_any_name) = ranked_keys(rules, entity, evidence);
+    let mark = if entity == CUSTOMER { NameMark::of(evidence) } else { NameMark::OPEN };
+    Keys { hashes, of_any_name, mark }
+}
+
+fn ranked_keys(rules: &Rules, entity: &str, evidence: &Evidence) -> (Vec<i64>, Vec<i64>) {
+    let mut of_any_name = Vec::new();
     let mut ranked: Vec<(u8, i64)> = Vec::with_capacity(BLOCKS_MAX);
     for identity in &evidence.identities {
         let rank = match rules.strength(identity, evidence) {
@@ -121,14 +151,19 @@ pub fn block_keys(rules: &Rules, entity: &str, evidence: &Evidence) -> Vec<i64> 
     }
     if entity == CUSTOMER {
         let values = Values::of(rules, evidence);
-        ranked.extend(rules.blocks.iter().filter_map(|block| Some((2, block.hash(entity, &values)?))));
+        for block in &rules.blocks {
+            let Some(key) = block.hash(entity, &values) else { continue };
+            ranked.push((2, key));
+            of_any_name.extend(block.is_of_any_name().then_some(key));
+        }
     }
     ranked.sort_unstable();
     ranked.dedup_by_key(|(_, key)| *key);
     ranked.truncate(BLOCKS_MAX);
     let mut keys: Vec<i64> = ranked.into_iter().map(|(_, key)| key).collect();
     keys.sort_unstable();
-    keys
+    of_any_name.retain(|key| keys.binary_search(key).is_ok());
+    (keys, of_any_name)
 }
 
 /// The block in which those meet who have an identity in common, claimed or not.

@@ -4,6 +4,7 @@ mod blocks;
 #[path = "../arriving/dice.rs"]
 mod dice;
 mod learn;
+mod marks;
 mod model;
 mod people;
 mod stream;

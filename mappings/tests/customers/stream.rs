@@ -18,21 +18,41 @@ pub struct Resolved {
     pub asked: Vec<(usize, Vec<Vec<usize>>)>,
 }
 
+/// What a record met.
+pub struct Met<'a> {
+    /// The record.
+    pub at: usize,
+    /// The links of its blocks, each with the block.
+    pub links: &'a [(i64, usize)],
+    /// Those that it was compared with, and the records of each by now.
+    pub candidates: &'a [Candidate],
+    pub members: &'a BTreeMap<i64, Vec<usize>>,
+    pub decision: &'a Decision,
+}
+
 /// Resolves all records in their order.
 pub fn resolve(rules: &Rules, told: &[Told]) -> Resolved {
+    resolve_seen(rules, told, &mut |_| ())
+}
+
+/// The same before somebody's eyes.
+pub fn resolve_seen(rules: &Rules, told: &[Told], look: &mut dyn FnMut(&Met<'_>)) -> Resolved {
     let mut it = Resolved::default();
     let mut blocks: HashMap<i64, Vec<usize>> = HashMap::new();
     let mut members: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
     for (at, record) in told.iter().enumerate() {
         let keys = block_keys(rules, "customer", &record.evidence);
-        let near = keys.iter().filter_map(|key| blocks.get(key)).flat_map(|links| links.iter().take(BLOCK_LINKS_MAX));
-        let near: BTreeSet<i64> = near.map(|link| it.golden[*link]).collect();
+        let of = |key: &i64| blocks.get(key).into_iter().flatten().take(BLOCK_LINKS_MAX).copied();
+        let links: Vec<(i64, usize)> = keys.iter().flat_map(|key| of(key).map(|link| (*key, link))).collect();
+        let near: BTreeSet<i64> = links.iter().map(|(_, link)| it.golden[*link]).collect();
         let evidence =
             |golden: &i64| members[golden].iter().map(|at| told[*at].evidence.clone()).collect::<Vec<Evidence>>();
         let candidates: Vec<Candidate> =
             near.iter().map(|golden| Candidate { golden: *golden, evidence: evidence(golden) }).collect();
         let own = i64::try_from(at + 1).unwrap();
-        let golden = match decide(rules, "customer", &record.evidence, &candidates) {
+        let decision = decide(rules, "customer", &record.evidence, &candidates);
+        look(&Met { at, links: &links, candidates: &candidates, members: &members, decision: &decision });
+        let golden = match decision {
             Decision::Link { golden, .. } => {
                 for lost in &golden[1..] {
                     for link in members.remove(lost).unwrap_or_default() {

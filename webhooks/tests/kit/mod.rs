@@ -94,6 +94,8 @@ pub enum Mood {
     Keep,
     /// Say this instead.
     Fail(IntakeError),
+    /// Say beforehand that no more may wait, for so many seconds.
+    Full(u32),
     /// Never end.
     Hang,
     /// Keep it when told to.
@@ -115,7 +117,7 @@ impl Intake for Inbox {
             Mood::Fail(error) => return Err(error),
             Mood::Hang => std::future::pending().await,
             Mood::Wait(told) => told.notified().await,
-            Mood::Keep => {}
+            Mood::Keep | Mood::Full(_) => {}
         }
         let mut kept = self.kept.lock().unwrap();
         if kept.iter().any(|known| known.dedupe == arrived.dedupe) {
@@ -123,6 +125,13 @@ impl Intake for Inbox {
         }
         kept.push(arrived);
         Ok(Appended::Fresh)
+    }
+
+    fn full(&self) -> Option<u32> {
+        match *self.mood.lock().unwrap() {
+            Mood::Full(seconds) => Some(seconds),
+            _ => None,
+        }
     }
 }
 

@@ -9,6 +9,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use huiliu_mappings::matching::Keys;
+
 use crate::connection::Connection;
 use crate::engine::Engine;
 use crate::link::LinkKey;
@@ -97,7 +99,7 @@ pub(super) fn sweep(engine: &Engine, tx: &mut Tx<'_>, item: &InboxItem) -> Resul
                 clock_offset_us: item.clock_offset_us,
                 source: Source::Read,
                 leave,
-                blocks: Vec::new(),
+                keys: Keys::default(),
                 shape: Vec::new(),
             });
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use huiliu_mappings::lens::Lens;
 use huiliu_mappings::lens::places::Kind as Shown;
-use huiliu_mappings::matching;
+use huiliu_mappings::matching::{self, Keys};
 use huiliu_mappings::value::{Issue, MappedRecord};
 use serde_json::Value;
 use std::sync::Arc;
@@ -32,8 +32,8 @@ pub(super) struct Arrival {
     pub clock_offset_us: i64,
     pub source: Source,
     pub leave: Leave,
-    /// The blocks that the record's own evidence names, ascending.
-    pub blocks: Vec<i64>,
+    /// The blocks that the record's own evidence names.
+    pub keys: Keys,
     /// What stands at each place that the lens reads; empty where nobody watches.
     pub shape: Vec<Shown>,
 }
@@ -180,13 +180,13 @@ fn mapped(
     if connection.connector.is_none() && mapped == MappedRecord::default() {
         return Err(nothing(&lens, &issues));
     }
-    let blocks = blocks(engine, &lens, &mapped);
+    let keys = keys(engine, &lens, &mapped);
     // Columns of a file come and go with whoever made it.
     let watched = if connection.connector.is_some() { lens.places() } else { &[] };
     let shape = watched.iter().map(|place| place.kind(&record.body)).collect();
     let (mapped, version) = (Some(mapped), record.version.clone());
     let bare = bare(connection, item, lens, &record.id, source(item));
-    Ok(Some(Arrival { mapped, issues, version, blocks, shape, ..bare }))
+    Ok(Some(Arrival { mapped, issues, version, keys, shape, ..bare }))
 }
 
 fn nothing(lens: &Lens, issues: &[Issue]) -> String {
@@ -214,7 +214,7 @@ fn bare(
         clock_offset_us: item.clock_offset_us,
         source,
         leave: Leave::Asks,
-        blocks: Vec::new(),
+        keys: Keys::default(),
         shape: Vec::new(),
     }
 }
@@ -223,11 +223,11 @@ fn key(connection: &Connection, lens: &Lens, id: &crate::connector::ExternalId) 
     LinkKey { connection: connection.name.clone(), lens: lens.name().to_owned(), id: id.clone() }
 }
 
-fn blocks(engine: &Engine, lens: &Lens, mapped: &MappedRecord) -> Vec<i64> {
+fn keys(engine: &Engine, lens: &Lens, mapped: &MappedRecord) -> Keys {
     let said = mapped.fields.iter().filter(|(field, value)| !value.is_null() && matching::compares(field));
     let fields = said.map(|(field, value)| (field.clone(), value.clone())).collect();
     let evidence = matching::Evidence { fields, identities: mapped.identities.clone() };
-    matching::block_keys(&engine.matching, lens.entity().as_str(), &evidence)
+    matching::marked_keys(&engine.matching, lens.entity().as_str(), &evidence)
 }
 
 fn lenses(connection: &Connection, stream: &str) -> Vec<Arc<Lens>> {

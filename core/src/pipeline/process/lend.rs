@@ -3,22 +3,27 @@
 use std::collections::BTreeSet;
 
 use super::expand::Arrival;
-use super::resolve::BLOCK_LINKS_MAX;
-use crate::link::LinkKey;
+use super::resolve::{Asked, BLOCK_LINKS_MAX};
+use crate::engine::Engine;
+use crate::link::{Link, LinkKey};
 use crate::store::db::Result;
 use crate::store::{Store, blocks, goldens, links, stewards};
 
 /// Lends what [`super::Batch::load`] will ask for. What the other store has already stays as it is there.
-pub(super) fn lend(from: &Store, to: &Store, arrivals: &[Arrival]) -> Result<()> {
+pub(super) fn lend(from: &Store, engine: &Engine, arrivals: &[Arrival]) -> Result<()> {
+    let to = &engine.store;
     let keys: BTreeSet<&LinkKey> = arrivals.iter().map(|arrival| &arrival.key).collect();
-    let hashes: BTreeSet<i64> = arrivals.iter().flat_map(|arrival| arrival.blocks.iter().copied()).collect();
+    let rehearsed = to.read(|tx| links::by_keys(tx, keys.iter().copied()))?;
     let lent = from.read(|tx| {
         let mut all = links::by_keys(tx, keys)?;
+        // What the rehearsal made of a record counts in it.
+        let known: Vec<Link> = all.iter().chain(&rehearsed).cloned().collect();
+        let hashes = Asked::of(engine, arrivals, &known).hashes;
         let shared = blocks::shared(tx, from.tail(), hashes, BLOCK_LINKS_MAX)?;
         let same = stewards::ruled_same(tx, all.iter().map(|it| it.number))?;
         let bound = links::by_numbers(tx, same.iter().map(|(_, other)| *other))?;
         let known = all.iter().chain(&bound).map(|it| it.golden);
-        let ids: BTreeSet<i64> = shared.iter().map(|it| it.2).chain(known).filter(|id| *id != 0).collect();
+        let ids: BTreeSet<i64> = shared.iter().map(|it| it.golden).chain(known).filter(|id| *id != 0).collect();
         all.extend(links::by_goldens(tx, ids.iter().copied())?);
         let numbers = || all.iter().map(|link| link.number);
         let reviews = stewards::waiting_of(tx, numbers())?;

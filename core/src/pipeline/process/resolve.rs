@@ -2,6 +2,7 @@
 
 mod age;
 mod anew;
+mod asked;
 mod brake;
 mod copies;
 mod gone;
@@ -11,12 +12,13 @@ mod succession;
 
 pub(crate) use age::said_at_us;
 use age::{can_fetch, heard_now, is_hearsay, is_overtaken, is_stale};
+pub(super) use asked::Asked;
 pub(super) use brake::{Weighed, running};
 pub(crate) use keys::block_keys;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use huiliu_mappings::matching::{self, Candidate, Decision, Explanation, Known};
+use huiliu_mappings::matching::{self, Candidate, Decision, Explanation, Keys, Known};
 use huiliu_mappings::merge::Pin;
 use huiliu_mappings::value::{EntityName, FieldName, Fields, MappedRecord};
 
@@ -24,7 +26,7 @@ use super::contest::Voices;
 use super::expand::Arrival;
 use crate::engine::Engine;
 use crate::link::{Link, LinkKey, LinkState, evidence_of};
-use crate::store::blocks;
+use crate::store::blocks::{self, Block};
 use crate::store::db::{Result, Tx};
 use crate::store::deliveries::{self, Planned};
 use crate::store::goldens::{self, Golden};
@@ -59,7 +61,7 @@ pub(crate) struct Batch {
     /// Golden records to recompute, with the position that caused it and the kind of change.
     pub dirty: BTreeMap<i64, (i64, &'static str)>,
     pub created: usize,
-    pub new_blocks: Vec<(i64, i64, i64)>,
+    pub new_blocks: Vec<Block>,
     pub dropped_blocks: Vec<(i64, i64)>,
     pub new_references: Vec<(i64, i64)>,
     pub journal: Vec<JournalLine>,
@@ -67,6 +69,8 @@ pub(crate) struct Batch {
     pub homes: Vec<(i64, i64, i64)>,
     /// Links that were with the record that took others: link, record.
     pub stays: Vec<(i64, i64)>,
+    /// By link: its blocks, where they are those of the record that arrived.
+    borne: HashMap<i64, Keys>,
     /// By link: the golden record that it had at first, where known records are one with others.
     origins: BTreeMap<i64, i64>,
     /// By block: the links that bear it, as far as the store was asked for them.
@@ -99,14 +103,15 @@ impl Batch {
         let keys: BTreeSet<&LinkKey> =
             arrivals.iter().flat_map(|arrival| [Some(&arrival.key), arrival.survivor.as_ref()]).flatten().collect();
         let known = links::by_keys(tx, keys)?;
-        let hashes: BTreeSet<i64> = arrivals.iter().flat_map(|arrival| arrival.blocks.iter().copied()).collect();
-        let candidates = blocks::shared(tx, engine.store.tail(), hashes.iter().copied(), BLOCK_LINKS_MAX)?;
+        let mut asked = Asked::of(engine, arrivals, &known);
+        let found = blocks::shared(tx, engine.store.tail(), asked.hashes.iter().copied(), BLOCK_LINKS_MAX)?;
+        let candidates = asked.worth_comparing(engine, found);
         let waiting = stewards::waiting_of(tx, known.iter().map(|link| link.number))?;
         let bound = Self::bound(tx, &known)?;
         let makers = copies::makers(engine, tx, arrivals, &known)?;
         let golden_ids: BTreeSet<i64> = candidates
             .iter()
-            .map(|(_, _, golden)| *golden)
+            .map(|block| block.golden)
             .chain(known.iter().map(|link| link.golden))
             .chain(bound)
             .chain(makers)
@@ -119,7 +124,7 @@ impl Batch {
         batch.waiting = waiting.into_iter().map(|review| (review.link, review)).collect();
         batch.near_links(candidates);
         batch.load_origins(tx, known_goldens)?;
-        batch.begin_contest(tx, hashes)?;
+        batch.begin_contest(tx, asked.hashes)?;
         Ok(batch)
     }
 
@@ -265,7 +270,9 @@ impl Batch {
         self.touched.insert(number);
         let creates = arrival.lens.creates_golden();
         // All that a new link has is its record's own evidence, whose blocks are known.
-        let mut blocks = std::mem::take(&mut arrival.blocks);
+        let keys = std::mem::take(&mut arrival.keys);
+        let mut own = Some(keys.clone());
+        let mut blocks = keys.hashes;
         let decided = match shown.as_ref().and_then(|shown| self.maker(engine, &arrival, shown)) {
             Some(golden) => Decision::Link { golden: vec![golden], why: Explanation::default(), against: false },
             None => self.decide(engine, number, &blocks),
@@ -278,6 +285,7 @@ impl Batch {
                     && self.is_made(engine, number, &golden, &arrival, shown)
                 {
                     blocks = self.blocks_of(engine, number);
+                    own = None;
                 }
                 self.voices.joined(number, 0);
                 (self.absorb(&golden, position), "linked")
@@ -299,6 +307,7 @@ impl Batch {
             self.dirty(golden, position, if outcome == "linked" { "link" } else { "create" });
         }
         self.reblock(number, blocks, &[]);
+        self.borne.extend(own.map(|keys| (number, keys)));
         self.note(number, &arrival, outcome);
     }
 

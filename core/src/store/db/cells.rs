@@ -110,6 +110,14 @@ impl Row<'_> {
             Row::Postgres(row) => row.try_get(at)?,
         })
     }
+
+    /// Bytes that may be missing.
+    pub fn opt_blob(&self, at: usize) -> Result<Option<Vec<u8>>> {
+        Ok(match self {
+            Row::Sqlite(row) => row.get(at)?,
+            Row::Postgres(row) => row.try_get(at)?,
+        })
+    }
 }
 
 /// A set of keys as one parameter: built row by row, sent as JSON.

@@ -32,6 +32,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0023_budgets.sql"),
     include_str!("../../../migrations/0025_intake_log.sql"),
     include_str!("../../../migrations/0027_retention.sql"),
+    include_str!("../../../migrations/0028_marks.sql"),
 ];
 const MIGRATION_LOCK: i64 = 0x6875_696c_6975;
 

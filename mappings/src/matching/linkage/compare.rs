@@ -11,7 +11,10 @@ use super::settings::Settings;
 use super::table::Feature;
 use crate::chinese::ids::{self, Relation};
 
+pub(super) use names::are_two;
 pub(super) use near::Near;
+
+use names::Part;
 
 /// What one comparison shows of a pair.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -215,9 +218,12 @@ impl<'a> Comparer<'a> {
     fn look(&self, look: &Look<'_>, a: usize, b: usize) -> Outcome {
         match look {
             Look::Given(names) => {
-                names::equal_or(names, a, b, |x, y| names::given(names, x, names, y, &self.settings.nicknames))
+                let part = |value| Part::of(names, value);
+                names::equal_or(names, a, b, |x, y| names::given(part(x), part(y), &self.settings.nicknames))
             }
-            Look::Family(names) => names::equal_or(names, a, b, |x, y| names::family(names, x, names, y)),
+            Look::Family(names) => {
+                names::equal_or(names, a, b, |x, y| names::family(Part::of(names, x), Part::of(names, y)))
+            }
             Look::Middle(names) => equal_or(&names.feature, a, b, |x, y| names::middle(names, x, y)),
             Look::Birth(birth, dates) => equal_or(&birth.feature, a, b, |x, y| date(birth, dates, x, y)),
             Look::Identifier(it) => equal_or(&it.feature, a, b, |x, y| slips(it, x, y)),

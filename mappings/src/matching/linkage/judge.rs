@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use std::ops::Range;
 
 use super::columns::Kind;
-use super::compare::{COMPARISONS_MAX, Comparer, Outcome};
+use super::compare::{COMPARISONS_MAX, Comparer, Outcome, are_two};
 use super::features::{Features, Spelled};
 use super::forms;
 use super::frozen::Frozen;
@@ -92,6 +92,13 @@ impl Judge {
     /// The model itself.
     pub(in crate::matching) fn model(&self) -> &Frozen {
         &self.model
+    }
+
+    /// Whether the names tell two people apart whose given names these are and whose family name is one; never by a model
+    /// that does not compare both.
+    pub(in crate::matching) fn tells_apart(&self, a: &str, b: &str) -> bool {
+        let compared = self.model.comparisons.iter().map(String::as_str);
+        compared.take(2).eq(["given_name", "family_name"]) && are_two(a, b, &self.settings.nicknames)
     }
 
     /// House number and street of an address, none if it does not tell both.

@@ -149,7 +149,7 @@ impl Batch {
     ) -> Result<()> {
         let found = blocks::shared(tx, tail, hashes.iter().copied(), BLOCK_LINKS_MAX)?;
         let fresh: BTreeSet<i64> =
-            found.iter().map(|it| it.2).filter(|it| *it != 0 && !self.goldens.contains_key(it)).collect();
+            found.iter().map(|it| it.golden).filter(|it| *it != 0 && !self.goldens.contains_key(it)).collect();
         let more = Self::gather(tx, Vec::new(), fresh)?;
         let strangers: Vec<i64> = more.links.keys().copied().filter(|it| !self.links.contains_key(it)).collect();
         for (number, link) in more.links {

@@ -3,7 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use super::super::features::Spelled;
-use super::super::similar::Letters;
+use super::super::similar::{Letters, Spelling};
 use super::Outcome;
 use crate::chinese::han::is_han;
 use crate::chinese::person::{self, Likeness};
@@ -76,28 +76,30 @@ fn chinese(likeness: Likeness) -> u8 {
     }
 }
 
-/// Whether two names of several words share one that is not short.
-fn shares_word(mine: &Spelled, x: usize, theirs: &Spelled, y: usize) -> bool {
-    // Most names are one word, and their texts are not looked at.
-    (mine.letters(x).has_blank() || theirs.letters(y).has_blank()) && {
-        let (x, y) = (&mine.feature.values[x], &theirs.feature.values[y]);
-        x.split(' ').any(|word| word.len() > 2 && y.split(' ').any(|it| it == word))
+/// One part of a name: its letters and its text.
+#[derive(Clone, Copy)]
+pub(super) struct Part<'a>(Letters<'a>, &'a str);
+
+impl<'a> Part<'a> {
+    /// A value of a column.
+    pub(super) fn of(names: &'a Spelled, value: usize) -> Self {
+        Self(names.letters(value), &names.feature.values[value])
     }
 }
 
-/// The level of two different values, each of its own column.
-pub(super) fn given(
-    mine: &Spelled,
-    x: usize,
-    theirs: &Spelled,
-    y: usize,
-    nicknames: &FxHashMap<String, Vec<u16>>,
-) -> u8 {
-    let (a, b) = (mine.letters(x), theirs.letters(y));
+/// Whether two names of several words share one that is not short.
+fn shares_word(Part(a, mine): Part<'_>, Part(b, theirs): Part<'_>) -> bool {
+    // Most names are one word, and their texts are not looked at.
+    (a.has_blank() || b.has_blank())
+        && mine.split(' ').any(|word| word.len() > 2 && theirs.split(' ').any(|it| it == word))
+}
+
+/// The level of two different given names.
+pub(super) fn given(mine: Part<'_>, theirs: Part<'_>, nicknames: &FxHashMap<String, Vec<u16>>) -> u8 {
+    let (Part(a, mine_text), Part(b, their_text)) = (mine, theirs);
     if a.is_equal(b) {
         return SAME;
     }
-    let (mine_text, their_text) = (&mine.feature.values[x], &theirs.feature.values[y]);
     if (a.has_han() || b.has_han())
         && let Some(likeness) = person::given(mine_text, their_text)
     {
@@ -105,7 +107,7 @@ pub(super) fn given(
     }
     let known = |name: &str| nicknames.get(name).map_or(&[][..], Vec::as_slice);
     let one_person = || known(mine_text).iter().any(|set| known(their_text).contains(set));
-    if a.len() > 1 && b.len() > 1 && (one_person() || shares_word(mine, x, theirs, y)) {
+    if a.len() > 1 && b.len() > 1 && (one_person() || shares_word(mine, theirs)) {
         return PART;
     }
     let level = spelled(a, b);
@@ -113,18 +115,24 @@ pub(super) fn given(
     if begins && level > INITIAL && level != SLIP { PART } else { level }
 }
 
+/// Whether these are two people's given names, if their family names are the same.
+pub(in crate::matching::linkage) fn are_two(a: &str, b: &str, nicknames: &FxHashMap<String, Vec<u16>>) -> bool {
+    let both = Spelling::from_iter([a, b]);
+    given(Part(both.at(0), a), Part(both.at(1), b), nicknames) == DIFFERENT
+}
+
 /// The level of two different family names.
-pub(super) fn family(mine: &Spelled, x: usize, theirs: &Spelled, y: usize) -> u8 {
-    let (a, b) = (mine.letters(x), theirs.letters(y));
+pub(super) fn family(mine: Part<'_>, theirs: Part<'_>) -> u8 {
+    let (Part(a, mine_text), Part(b, their_text)) = (mine, theirs);
     if a.is_equal(b) {
         return SAME;
     }
     if (a.has_han() || b.has_han())
-        && let Some(likeness) = person::family(&mine.feature.values[x], &theirs.feature.values[y])
+        && let Some(likeness) = person::family(mine_text, their_text)
     {
         return chinese(likeness);
     }
-    if a.len() > 1 && b.len() > 1 && shares_word(mine, x, theirs, y) {
+    if a.len() > 1 && b.len() > 1 && shares_word(mine, theirs) {
         return PART;
     }
     spelled(a, b)
@@ -154,7 +162,7 @@ pub(super) fn swap(
             return 0;
         }
         let (i, j) = (given.feature.ids[x] as usize, family.feature.ids[y] as usize);
-        let level = self::family(given, i, family, j);
+        let level = self::family(Part::of(given, i), Part::of(family, j));
         let begins = given.letters(i).len().min(family.letters(j).len()) >= 3
             && (given.letters(i).starts_with(family.letters(j)) || family.letters(j).starts_with(given.letters(i)));
         if begins && level > SLIP { PART } else { level }
