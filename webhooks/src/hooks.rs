@@ -44,6 +44,9 @@ impl Default for Limits {
 #[derive(Clone, Default)]
 pub struct Hooks(Arc<RwLock<BTreeMap<ConnectionName, Arc<Known>>>>);
 
+/// What waits for the disk is there by then.
+const AGAIN_SECONDS: u32 = 1;
+
 /// A hook with its counters.
 pub(crate) struct Known {
     pub(crate) hook: Hook,
@@ -77,7 +80,12 @@ impl Known {
         }
         let turn = Turn(self);
         let before = self.waiting.fetch_add(1, Ordering::Relaxed);
-        if before < self.hook.limits.at_once { Ok(turn) } else { Err(1) }
+        if before < self.hook.limits.at_once { Ok(turn) } else { Err(AGAIN_SECONDS) }
+    }
+
+    /// After how many seconds another try makes sense, while as many calls wait as may.
+    pub(crate) fn crowded(&self) -> Option<u32> {
+        (self.waiting.load(Ordering::Relaxed) >= self.hook.limits.at_once).then_some(AGAIN_SECONDS)
     }
 }
 
@@ -88,6 +96,8 @@ struct Counters {
     seconds: OnceLock<Histogram>,
     fresh: OnceLock<Counter>,
     repeat: OnceLock<Counter>,
+    full: OnceLock<Counter>,
+    too_many: OnceLock<Counter>,
 }
 
 impl Hooks {
@@ -121,6 +131,8 @@ pub(crate) fn count(known: Option<&Known>, outcome: &'static str, took: Duration
     match outcome {
         "fresh" => counters.fresh.get_or_init(|| counter(name, outcome)).increment(1),
         "repeat" => counters.repeat.get_or_init(|| counter(name, outcome)).increment(1),
+        "full" => counters.full.get_or_init(|| counter(name, outcome)).increment(1),
+        "too_many" => counters.too_many.get_or_init(|| counter(name, outcome)).increment(1),
         _ => counter(name, outcome).increment(1),
     }
 }

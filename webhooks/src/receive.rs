@@ -94,9 +94,13 @@ enum Outcome {
 }
 
 async fn receive(server: &Server, known: Option<&Known>, target: String, request: Request) -> Outcome {
-    let is_event = known.is_some() && request.method() == Method::POST;
-    if let Some(retry_after_seconds) = server.inbox.full().filter(|_| is_event) {
-        return Outcome::Full { retry_after_seconds };
+    if let Some(known) = known.filter(|_| request.method() == Method::POST) {
+        if let Some(retry_after_seconds) = known.crowded() {
+            return Outcome::TooMany { retry_after_seconds };
+        }
+        if let Some(retry_after_seconds) = server.inbox.full() {
+            return Outcome::Full { retry_after_seconds };
+        }
     }
     let method = request.method().as_str().to_owned();
     let Some(headers) = lower_case(request.headers()) else { return Outcome::HeadersTooLarge };

@@ -277,11 +277,13 @@ async fn a_connection_whose_calls_wait_leaves_room_for_others() {
     let told = std::sync::Arc::new(tokio::sync::Notify::new());
     desk.mood(Mood::Wait(std::sync::Arc::clone(&told)));
     let (first, second) = tokio::join!(post(&desk, "e1", BODY, BODY), async {
-        let second = post(&desk, "e2", BODY, BODY).await;
+        // Nothing of it is waited for.
+        let second = desk.send(Request::post("/hooks/shop").body(Body::new(Never)).unwrap()).await;
         told.notify_one();
         second
     });
     assert_eq!((first.status, second.status), (StatusCode::OK, StatusCode::TOO_MANY_REQUESTS));
+    assert_eq!(second.headers["retry-after"], "1");
     desk.mood(Mood::Keep);
     assert_eq!(post(&desk, "e2", BODY, BODY).await.status, StatusCode::OK, "its turn is over with its answer");
 }

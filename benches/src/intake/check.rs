@@ -42,7 +42,7 @@ pub async fn soak(seconds: u64, connections: usize) -> Result<(), String> {
     let told = (tally.refused, tally.odd);
     drop(child);
     lost(folder.path(), tally.acknowledged)?;
-    if told == (0, 0) { Ok(()) } else { Err(format!("{} refused, {} odd answers", told.0, told.1)) }
+    if told.0 == 0 && told.1.is_empty() { Ok(()) } else { Err(format!("{} refused, {}", told.0, told.1)) }
 }
 
 /// A count as a number to divide by.
@@ -86,13 +86,13 @@ pub async fn flood(connections: usize) -> Result<(), String> {
         done = now;
     }
     let tally = load.stop().await?;
-    println!("{} were told to come again later, {} answers were odd", tally.refused, tally.odd);
+    println!("{} were told to come again later, {}", tally.refused, tally.odd);
     drop(child);
     lost(folder.path(), tally.acknowledged)
 }
 
 /// Connections of an overload: more than calls may wait.
-const OVERLOADED: usize = 6000;
+const OVERLOADED: usize = 8000;
 
 /// Four times as many events a second as the hub takes, sent when they are due, over whichever connection is free: it must say
 /// so, keep its memory, and lose nothing.
@@ -125,12 +125,7 @@ pub async fn overload(seconds: u64) -> Result<(), String> {
     let mut tally = open.stop().await?;
     tally.took_us.sort_unstable();
     let p99_us = tally.took_us.get(tally.took_us.len() * 99 / 100).copied().unwrap_or(0);
-    println!(
-        "{} told to come again later, {} odd answers, p99 of the kept {} ms",
-        tally.refused,
-        tally.odd,
-        p99_us / 1000
-    );
+    println!("{} told to come again later, {}, p99 of the kept {} ms", tally.refused, tally.odd, p99_us / 1000);
     drop(child);
     all.extend(tally.acknowledged);
     lost(folder.path(), all)
@@ -159,7 +154,7 @@ pub async fn slow(connections: usize) -> Result<(), String> {
         done = now;
     }
     let tally = load.stop().await?;
-    println!("{} told to come again later, {} odd answers", tally.refused, tally.odd);
+    println!("{} told to come again later, {}", tally.refused, tally.odd);
     let left = slow.len();
     drop(child);
     lost(folder.path(), tally.acknowledged)?;

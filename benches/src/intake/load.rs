@@ -1,5 +1,6 @@
 //! The load: a closed loop over plain HTTP/1.1, written so that it costs little beside the servers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -111,9 +112,35 @@ pub struct Tally {
     /// Answers that ask to come again later, and say when.
     pub refused: u64,
     /// Other answers, and broken connections.
-    pub odd: u64,
+    pub odd: Odd,
     /// The events that were acknowledged, counted or not.
     pub acknowledged: Vec<u64>,
+}
+
+/// Other answers by their status, and broken connections.
+#[derive(Default)]
+pub struct Odd(BTreeMap<u16, u64>);
+
+/// Stands for the status of a connection that broke.
+pub const BROKEN: u16 = 0;
+
+impl Odd {
+    /// One more.
+    pub fn add(&mut self, status: u16) {
+        *self.0.entry(status).or_default() += 1;
+    }
+
+    /// Whether there was none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl std::fmt::Display for Odd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} odd answers", self.0.values().sum::<u64>())?;
+        if self.0.is_empty() { Ok(()) } else { write!(f, " (by status, {BROKEN} broke: {:?})", self.0) }
+    }
 }
 
 impl Tally {
@@ -122,7 +149,9 @@ impl Tally {
         self.took_us.extend(other.took_us);
         self.acknowledged.extend(other.acknowledged);
         self.refused += other.refused;
-        self.odd += other.odd;
+        for (status, count) in other.odd.0 {
+            *self.odd.0.entry(status).or_default() += count;
+        }
     }
 }
 
@@ -231,9 +260,9 @@ async fn send(shared: Arc<Shared>, mut stream: TcpStream) -> Tally {
                 // A sender that is told to wait waits; a moment is enough to keep the flood a flood.
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            Some(Answer::Odd) => tally.odd += 1,
+            Some(Answer::Odd(status)) => tally.odd.add(status),
             None => {
-                tally.odd += 1;
+                tally.odd.add(BROKEN);
                 break;
             }
         }
@@ -245,7 +274,7 @@ async fn send(shared: Arc<Shared>, mut stream: TcpStream) -> Tally {
 pub enum Answer {
     Kept,
     Later,
-    Odd,
+    Odd(u16),
 }
 
 /// Sends one call and reads its answer to the end. None: the connection broke.
@@ -278,7 +307,7 @@ pub(crate) fn answer(reply: &[u8]) -> Option<Option<(Answer, usize)>> {
     let answer = match head.get(9..12)? {
         "200" | "202" => Answer::Kept,
         "429" | "503" if field("retry-after").is_some() => Answer::Later,
-        _ => Answer::Odd,
+        status => Answer::Odd(status.parse().ok()?),
     };
     Some(Some((answer, whole)))
 }

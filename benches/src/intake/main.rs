@@ -153,8 +153,8 @@ async fn turn(cli: &Cli, server: Server, connections: usize) -> Result<Turn, Str
     let (after, seconds) = (child.used(), load.mark().duration_since(from).as_secs_f64());
     let tally = load.stop().await?;
     let told = turn_of(&tally, before, after, seconds);
-    if tally.refused + tally.odd > 0 {
-        return Err(format!("{}: {} refused, {} odd answers", server.word(), tally.refused, tally.odd));
+    if tally.refused > 0 || !tally.odd.is_empty() {
+        return Err(format!("{}: {} refused, {}", server.word(), tally.refused, tally.odd));
     }
     Ok(told)
 }

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::load::{Answer, Call, Tally, answer};
+use crate::load::{Answer, BROKEN, Call, Tally, answer};
 use crate::servers::Server;
 use crate::text;
 
@@ -89,7 +89,7 @@ async fn send(shared: Arc<Shared>, mut stream: TcpStream) -> Tally {
             calls.extend_from_slice(&call.bytes);
         }
         if exchange(&shared, &mut stream, &calls, (first, due), (&mut reply, &mut tally)).await.is_none() {
-            tally.odd += 1;
+            tally.odd.add(BROKEN);
             break;
         }
     }
@@ -126,7 +126,7 @@ async fn exchange(
                         tally.refused += 1;
                         shared.refused.fetch_add(1, Ordering::Relaxed);
                     }
-                    Answer::Odd => tally.odd += 1,
+                    Answer::Odd(status) => tally.odd.add(status),
                 }
                 number += 1;
                 taken += length;

@@ -47,6 +47,8 @@ struct State {
     idle: Vec<Session>,
     /// Those in use, too.
     open: usize,
+    /// Since when the server cannot be reached.
+    away: Option<Instant>,
 }
 
 /// The right to have one connection; whatever becomes of the work, it is given back.
@@ -77,8 +79,16 @@ impl Pool {
 
     /// A connection that nobody else has and that counts for nothing: for a listener, which keeps it.
     pub fn apart(&self) -> Result<Session> {
-        Session::open(&self.config, self.tls.clone(), SET_UP).map_err(|error| match error {
+        let opened = Session::open(&self.config, self.tls.clone(), SET_UP);
+        if opened.is_ok()
+            && let Some(since) = self.state().away.take()
+        {
+            let seconds = since.elapsed().as_secs();
+            tracing::info!(seconds, "Postgres at {} answers again", places(&self.config));
+        }
+        opened.map_err(|error| match error {
             StoreError::Postgres(error) if error.as_db_error().is_none() => {
+                self.state().away.get_or_insert_with(Instant::now);
                 // The driver itself says only what it was doing.
                 let cause = std::iter::successors(error.source(), |&it| it.source()).last();
                 let cause = cause.map_or_else(|| error.to_string(), ToString::to_string);
