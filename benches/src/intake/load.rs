@@ -144,14 +144,19 @@ impl std::fmt::Display for Odd {
 }
 
 impl Tally {
-    /// Counts those of another connection, too.
-    pub fn add(&mut self, other: Self) {
-        self.took_us.extend(other.took_us);
-        self.acknowledged.extend(other.acknowledged);
-        self.refused += other.refused;
-        for (status, count) in other.odd.0 {
-            *self.odd.0.entry(status).or_default() += count;
+    /// Of all connections, once they have ended.
+    pub async fn of(mut connections: JoinSet<Self>) -> Result<Self, String> {
+        let mut all = Self::default();
+        while let Some(ended) = connections.join_next().await {
+            let one = ended.map_err(text)?;
+            all.took_us.extend(one.took_us);
+            all.acknowledged.extend(one.acknowledged);
+            all.refused += one.refused;
+            for (status, count) in one.odd.0 {
+                *all.odd.0.entry(status).or_default() += count;
+            }
         }
+        Ok(all)
     }
 }
 
@@ -220,13 +225,9 @@ impl Load {
     }
 
     /// Ends it after the answers that are due.
-    pub async fn stop(mut self) -> Result<Tally, String> {
+    pub async fn stop(self) -> Result<Tally, String> {
         self.shared.stops.store(true, Ordering::Relaxed);
-        let mut all = Tally::default();
-        while let Some(ended) = self.tasks.join_next().await {
-            all.add(ended.map_err(text)?);
-        }
-        Ok(all)
+        Tally::of(self.tasks).await
     }
 }
 

@@ -64,13 +64,9 @@ impl Open {
     }
 
     /// Ends it after the answers that are due.
-    pub async fn stop(mut self) -> Result<Tally, String> {
+    pub async fn stop(self) -> Result<Tally, String> {
         self.shared.stops.store(true, Ordering::Relaxed);
-        let mut all = Tally::default();
-        while let Some(ended) = self.tasks.join_next().await {
-            all.add(ended.map_err(text)?);
-        }
-        Ok(all)
+        Tally::of(self.tasks).await
     }
 }
 
