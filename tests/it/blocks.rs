@@ -49,7 +49,7 @@ fn story(seed: i64, steps: usize, open: &dyn Fn() -> Store) {
         match dice.roll(12) {
             0 => stores[at] = open(),
             1..=5 => {
-                tidy(&stores[at], Pace { most: 20, part: 7, ..Pace::IDLE }).expect("merges");
+                tidy(&stores[at], Pace { most: 20, part: 7 }).expect("merges");
             }
             _ => {
                 let gone: Vec<(i64, i64)> = dice.blocks(4).into_iter().map(|it| (it.hash, it.link)).collect();
@@ -67,7 +67,7 @@ fn story(seed: i64, steps: usize, open: &dyn Fn() -> Store) {
     stores[0].write(|tx| append(tx, &[], &[Block::new(spread(0), 31, 1)])).expect("writes");
     model.insert((spread(0), 31), Block::new(spread(0), 31, 1));
     check(&stores[0], &model);
-    while tidy(&stores[0], Pace { most: 1, part: 50, ..Pace::IDLE }).expect("merges") {}
+    while tidy(&stores[0], Pace { most: 1, part: 50 }).expect("merges") {}
     let left = stores[0].read(|tx| tx.max("position", "block_run")).expect("reads");
     assert_eq!(left, 0, "everything is in the tree");
     for store in &stores {
@@ -98,7 +98,7 @@ fn a_transaction_that_began_before_a_merge_misses_nothing() {
             // The snapshot is taken by the first read.
             assert_eq!(inbox::progress(old, MERGED)?, 0);
             store.read(|tx| candidates(tx, store.tail(), [1], 64)).map(drop)?;
-            while tidy(&store, Pace { most: 1, part: 1, ..Pace::IDLE })? {}
+            while tidy(&store, Pace { most: 1, part: 1 })? {}
             candidates(old, store.tail(), [1, 2], 64)
         })
         .expect("reads");
@@ -112,7 +112,7 @@ fn values_that_many_share_are_cut_at_the_oldest() {
     let all: Vec<Block> = (1..=100).map(|link| Block::new(7, link, link + 1000)).collect();
     store.write(|tx| append(tx, &[], &all[50..])).expect("writes");
     store.read(|tx| candidates(tx, store.tail(), [7], 64)).expect("reads");
-    while tidy(&store, Pace { most: 1, part: 9, ..Pace::IDLE }).expect("merges") {}
+    while tidy(&store, Pace { most: 1, part: 9 }).expect("merges") {}
     store.write(|tx| append(tx, &[(7, 3)], &all[..50])).expect("writes");
     let mut seen = store.read(|tx| candidates(tx, store.tail(), [7], 64)).expect("reads");
     seen.sort_unstable();

@@ -96,7 +96,7 @@ fn play(engine: &Engine, items: &[InboxItem], forgets: bool) -> (BTreeSet<Vec<St
     for item in items {
         feed(engine, std::slice::from_ref(item));
         if forgets {
-            while blocks::tidy(&engine.store, Pace { most: 1, part: 1000, ..Pace::IDLE }).expect("merges") {}
+            while blocks::tidy(&engine.store, Pace { most: 1, part: 1000 }).expect("merges") {}
             engine.store.write(|tx| tx.execute("UPDATE block SET mark = 0", &[])).expect("forgets");
         }
     }

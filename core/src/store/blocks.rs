@@ -52,33 +52,23 @@ const TURN: &str = "blocks_turn";
 pub struct Pace {
     /// A tail of this many blocks is merged.
     pub most: usize,
-    /// Where the store has more links than `most` times this, a tail of one block for so many of them: the pages of a larger
-    /// tree are more, and each is to be written for several blocks, too.
-    pub links: i64,
     /// Blocks in one transaction.
     pub part: usize,
 }
 
 impl Pace {
-    /// While batches wait. The tail takes about 25 MiB of memory up to four million links, and 6 for each further million. A
-    /// part is four times what a batch brings.
-    pub const BUSY: Self = Self { most: 1 << 19, links: 8, part: 1 << 15 };
+    /// While batches wait. The tail takes about 30 MiB of memory at the most, and every page of a tree of some millions is
+    /// then written for several blocks, not for one. A part is four times what a batch brings.
+    pub const BUSY: Self = Self { most: 1 << 19, part: 1 << 15 };
 
     /// While nothing waits: an idle hub is small and starts at once, and an arrival waits for some tens of milliseconds at
     /// the most.
-    pub const IDLE: Self = Self { most: 1 << 16, links: i64::MAX, part: 1 << 12 };
-
-    fn most(&self, links: i64) -> usize {
-        self.most.max(usize::try_from(links / self.links).unwrap_or(0))
-    }
+    pub const IDLE: Self = Self { most: 1 << 16, part: 1 << 12 };
 }
 
 /// A merge has at most so many parts, however slowly it is meant to go: else a tail that gets more with each batch than a
 /// part takes would grow as long as batches come.
 const PARTS: usize = 8;
-
-/// And a part at the most so many blocks, for which everybody who wants to write waits.
-const PART_MOST: usize = 1 << 16;
 
 /// No place in the tail.
 const NONE: u32 = u32::MAX;
@@ -102,8 +92,6 @@ struct State {
     before: Vec<u32>,
     /// The place of the newest block of each hash. Hashes are spread already.
     newest: HashTable<u32>,
-    /// The highest number of a link that was seen.
-    links: i64,
     merge: Option<Merge>,
 }
 
@@ -229,16 +217,15 @@ fn decode(position: i64, bytes: &[u8], marks: &[u8]) -> Result<Vec<Block>> {
 pub fn tidy(store: &Store, pace: Pace) -> Result<bool> {
     let tail = store.tail();
     let pace = Pace { most: crash::blocks_max(pace.most), ..pace };
-    let most = pace.most(tail.state().links);
-    if !tail.state().is_due(most) {
+    if !tail.state().is_due(pace.most) {
         return Ok(false);
     }
     let done = store.write(|tx| {
         tx.lock(MEANING_LOCK)?;
         let mut state = tail.state();
         state.follow(tx)?;
-        state.begin(tx, most)?;
-        let part = pace.part.max((state.blocks.len() / PARTS).min(PART_MOST));
+        state.begin(tx, pace.most)?;
+        let part = pace.part.max(state.blocks.len() / PARTS);
         let Some(merge) = &state.merge else { return Ok(None) };
         let end = merge.order.len().min(merge.done + part);
         put(tx, &state.at(&merge.order[merge.done..end]))?;
@@ -258,7 +245,7 @@ pub fn tidy(store: &Store, pace: Pace) -> Result<bool> {
         let through = merge.through;
         state.forget(through);
     }
-    Ok(state.is_due(most))
+    Ok(state.is_due(pace.most))
 }
 
 const BLOCK: Insert = Insert {
@@ -364,7 +351,6 @@ impl State {
             self.blocks.reserve_exact(STEP);
             self.before.reserve_exact(STEP);
         }
-        self.links = self.links.max(block.link);
         self.blocks.push(block);
         self.before.push(before);
     }
@@ -379,7 +365,7 @@ impl State {
     fn forget(&mut self, through: i64) {
         let known = self.runs.partition_point(|(position, _)| *position <= through);
         let gone = self.runs[..known].last().map_or(0, |(_, end)| *end);
-        let kept = Self { merged: through, links: self.links, ..Self::default() };
+        let kept = Self { merged: through, ..Self::default() };
         let old = std::mem::replace(self, kept);
         for block in &old.blocks[gone..] {
             self.push(*block);
@@ -464,13 +450,6 @@ mod tests {
 
     /// Blocks that a batch of records brings.
     const BATCH: i64 = 8000;
-
-    #[test]
-    fn a_larger_store_is_merged_in_larger_steps_unless_nothing_waits() {
-        assert_eq!(Pace::BUSY.most(1_000_000), Pace::BUSY.most);
-        assert_eq!(Pace::BUSY.most(8 << 20), 1 << 20);
-        assert_eq!(Pace::IDLE.most(1 << 40), Pace::IDLE.most);
-    }
 
     #[test]
     fn a_tail_stops_growing_while_batches_come() {
