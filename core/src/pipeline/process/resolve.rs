@@ -69,7 +69,7 @@ pub(crate) struct Batch {
     pub homes: Vec<(i64, i64, i64)>,
     /// Links that were with the record that took others: link, record.
     pub stays: Vec<(i64, i64)>,
-    /// By link: its blocks, where they are those of the record that arrived.
+    /// By link: its blocks with what stands beside them, where they are known and it has said nothing else since.
     borne: HashMap<i64, Keys>,
     /// By link: the golden record that it had at first, where known records are one with others.
     origins: BTreeMap<i64, i64>,

@@ -70,8 +70,9 @@ impl Batch {
         }
         self.new_blocks.retain(|block| !moved.contains(&block.link));
         for link in moved.iter().filter_map(|number| self.links.get(number)) {
-            let hashes = block_keys(engine, link).into_iter();
-            self.new_blocks.extend(hashes.map(|hash| Block::new(hash, link.number, link.golden)));
+            let keys = marked_keys(engine, link);
+            self.new_blocks.extend(keys.hashes.iter().map(|hash| Block::new(*hash, link.number, link.golden)));
+            self.borne.insert(link.number, keys);
         }
         let mut blocks = std::mem::take(&mut self.new_blocks);
         for of_link in blocks.chunk_by_mut(|a, b| a.link == b.link) {
