@@ -144,7 +144,6 @@ struct Answer {
 
 /// Puts answers on record, all in one transaction that claims up to `room` more.
 fn keep(engine: &Engine, connection: &Connection, answers: &[Answer], room: i64) -> Result<Kept> {
-    let _turn = engine.meaning();
     let kept = match write(engine, connection, answers, room) {
         // One of them may be what the store does not take: the others are not to be sent again for its sake.
         Err(error) if answers.len() > 1 => {
@@ -174,7 +173,8 @@ struct Kept {
 }
 
 fn write(engine: &Engine, connection: &Connection, answers: &[Answer], room: i64) -> Result<Kept> {
-    engine.store.write(|tx| {
+    let turn = engine.meaning();
+    let put = |tx: &mut Tx<'_>| {
         tx.lock(MEANING_LOCK)?;
         let done: Vec<Done<'_>> = answers.iter().filter_map(|it| Some((&it.one, it.result.as_ref().ok()?))).collect();
         done::all(engine, tx, connection, &done)?;
@@ -190,7 +190,8 @@ fn write(engine: &Engine, connection: &Connection, answers: &[Answer], room: i64
         let may_go_on = room > 0 && engine.check_files(tx).is_ok();
         let claimed = if may_go_on { claim(engine, tx, connection, room)? } else { Vec::new() };
         Ok(Kept { claimed, next: streams::errands(tx, connection.name.as_str())? })
-    })
+    };
+    engine.store.write_then(put, || drop(turn))
 }
 
 /// Whether an answer may have left something in the inbox, or something that a rule waited for.

@@ -11,7 +11,7 @@ use crate::engine::Engine;
 use crate::pipeline::plan::PLAN_LOCK;
 use crate::pipeline::process::{Arrived, Few, MEANING_LOCK, Processed};
 use crate::pipeline::{plan, process, push};
-use crate::store::db::Result;
+use crate::store::db::{Result, Tx};
 use crate::store::deliveries::Planned;
 
 /// What a pass did, and left.
@@ -28,8 +28,8 @@ pub struct Pass {
 /// Takes in what arrived, plans what follows, and hands over what is to be sent.
 pub fn pass(engine: &Engine) -> Result<Pass> {
     process::mended(engine)?;
-    let _turn = engine.meaning();
-    let (arrived, planned, claimed) = engine.store.write(|tx| {
+    let turn = engine.meaning();
+    let taken_in = |tx: &mut Tx<'_>| {
         tx.lock(MEANING_LOCK)?;
         engine.check_files(tx)?;
         let arrived = Few::take(engine, tx)?;
@@ -42,7 +42,9 @@ pub fn pass(engine: &Engine) -> Result<Pass> {
         let queued = planned.as_ref().map_or(&[][..], |along| &along.queued);
         let claimed = push::claim_along(engine, tx, queued)?;
         Ok((arrived, planned, claimed))
-    })?;
+    };
+    // Others go on while it is on its way to the disk: what they build on it is there no earlier.
+    let (arrived, planned, claimed) = engine.store.write_then(taken_in, || drop(turn))?;
     let (processed, is_cut) = match arrived {
         Arrived::Few(few) => {
             let is_cut = few.is_cut;

@@ -121,6 +121,19 @@ impl Sqlite {
         let result = finish(Tx::Sqlite(tx), work)?;
         Ok((result, self.syncs.committed()))
     }
+
+    /// As [`Sqlite::commit`], and waits until it is on the disk; `committed` is called before that.
+    fn write<T>(
+        &self,
+        turn: Turn<'_, rusqlite::Connection>,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T>,
+        committed: impl FnOnce(),
+    ) -> Result<T> {
+        let (result, commits) = self.commit(turn, work)?;
+        committed();
+        self.syncs.wait(commits);
+        Ok(result)
+    }
 }
 
 /// What all clones of a store share.
@@ -272,13 +285,15 @@ impl Store {
 
     /// Runs one writing transaction: commits if `work` returns Ok, else nothing happened. It is durable when this returns.
     pub fn write<T>(&self, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+        self.write_then(work, || ())
+    }
+
+    /// As [`Store::write`]. `committed` is called as soon as others can read what was written: what they write about it is
+    /// durable only together with it.
+    pub fn write_then<T>(&self, work: impl FnOnce(&mut Tx<'_>) -> Result<T>, committed: impl FnOnce()) -> Result<T> {
         match &self.shared.backend {
-            Backend::Sqlite(sqlite) => {
-                let (result, commits) = sqlite.commit(sqlite.writer.pass(), work)?;
-                sqlite.syncs.wait(commits);
-                Ok(result)
-            }
-            Backend::Postgres(pool) => pool.with(|session| self.written(session, work)),
+            Backend::Sqlite(sqlite) => sqlite.write(sqlite.writer.pass(), work, committed),
+            Backend::Postgres(pool) => self.write_on(pool, work, committed),
         }
     }
 
@@ -298,21 +313,11 @@ impl Store {
         }
     }
 
-    /// As [`Store::write`], before all who wait for that: somebody waits for the answer. `committed` is called as soon as
-    /// others can read what was written: what they write about it is durable only together with it.
+    /// As [`Store::write_then`], before all who wait for that: somebody waits for the answer.
     pub fn write_first<T>(&self, work: impl FnOnce(&mut Tx<'_>) -> Result<T>, committed: impl FnOnce()) -> Result<T> {
         match &self.shared.backend {
-            Backend::Sqlite(sqlite) => {
-                let (result, commits) = sqlite.commit(sqlite.writer.pass_first(), work)?;
-                committed();
-                sqlite.syncs.wait(commits);
-                Ok(result)
-            }
-            Backend::Postgres(pool) => {
-                let result = pool.with(|session| self.written(session, work))?;
-                committed();
-                Ok(result)
-            }
+            Backend::Sqlite(sqlite) => sqlite.write(sqlite.writer.pass_first(), work, committed),
+            Backend::Postgres(pool) => self.write_on(pool, work, committed),
         }
     }
 
@@ -351,6 +356,17 @@ impl Store {
             Backend::Sqlite(sqlite) => finish(Tx::Sqlite(sqlite.writer.pass().transaction()?), work),
             Backend::Postgres(pool) => pool.with(|session| snapshot(session, work)),
         }
+    }
+
+    fn write_on<T>(
+        &self,
+        pool: &Pool,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T>,
+        committed: impl FnOnce(),
+    ) -> Result<T> {
+        let result = pool.with(|session| self.written(session, work))?;
+        committed();
+        Ok(result)
     }
 
     /// One writing transaction on Postgres: as whoever holds what this handle is for, if it is for something.

@@ -1,23 +1,20 @@
 //! From a webhook in to the push out, through the real `huiliu serve`, beside what the machine itself can do;
 //! benches/README.md says how to read it.
 
-use std::collections::HashMap;
+mod load;
+mod receiver;
+mod wire;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::StatusCode;
 use clap::Parser;
-use huiliu_core::clock::Clock;
-use huiliu_core::secrets::Secret;
-use huiliu_rest::sign;
 use huiliu_tests::server::free_port;
-use serde_json::{Value, json};
+
+use crate::load::Load;
+use crate::receiver::Arrived;
 
 /// Sends signed events at a steady rate and waits for what the hub sends out: half of them make customers, half change
 /// one that is known.
@@ -43,12 +40,13 @@ struct Cli {
 
 const KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-/// When each event was due, and when it arrived at the other end, by number.
-type Times = Arc<Mutex<HashMap<u32, Instant>>>;
-
 fn main() -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let ran = tokio::runtime::Runtime::new().map_err(text).and_then(|runtime| runtime.block_on(run(&Cli::parse())));
+    let ran = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(text)
+        .and_then(|runtime| runtime.block_on(run(&Cli::parse())));
     match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(told) => {
@@ -72,8 +70,8 @@ async fn run(cli: &Cli) -> Result<(), String> {
 
 /// One rate; returns the p99 from webhook in to push out.
 async fn turn(cli: &Cli, rate: u32) -> Result<Duration, String> {
-    let arrived = Times::default();
-    let receiver = listen(arrived.clone()).await?;
+    let arrived = Arrived::default();
+    let receiver = receiver::listen(arrived.clone()).await?;
     let folder = tempfile::tempdir().map_err(text)?;
     let ports: Vec<u16> = (0..cli.nodes.max(1)).map(|_| free_port()).collect();
     let store = if cli.nodes == 0 {
@@ -92,22 +90,20 @@ async fn turn(cli: &Cli, rate: u32) -> Result<Duration, String> {
         hubs.push(hub);
         ready(&client, *port).await?;
     }
-    let urls = ports.iter().map(|port| format!("http://127.0.0.1:{port}/hooks/events")).collect();
-    let load = Load { urls, rate, all: rate * (cli.warm + cli.seconds) };
-    let floor = fsync_floor(folder.path(), &load)?;
-    let direct = direct(&client, &receiver, &load).await?;
-    arrived.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    let urls: Vec<String> = ports.iter().map(|port| format!("http://127.0.0.1:{port}/hooks/events")).collect();
+    let load = Load { rate, all: rate * (cli.warm + cli.seconds) };
+    let floor = fsync_floor(folder.path(), load)?;
+    let directly = Load { all: rate * 3, ..load }.send(&[receiver]).await?;
+    arrived.clear();
 
     let used = || children.iter().map(|child| processor_us(*child)).sum::<u64>();
-    let before = used();
-    let (due, answers) = load.send(&client).await;
+    let (before, own) = (used(), processor_us(std::process::id()));
+    let sent = load.send(&urls).await?;
     let lost = wait_for(&arrived, load.all).await;
-    let used = used().saturating_sub(before);
-    let counted = rate * cli.warm..load.all;
-    let arrived = arrived.lock().unwrap_or_else(PoisonError::into_inner);
-    let push: Vec<Duration> =
-        counted.clone().filter_map(|it| Some(arrived.get(&it)?.duration_since(due[&it]))).collect();
-    let ack: Vec<Duration> = counted.filter_map(|it| Some(answers.get(&it)?.duration_since(due[&it]))).collect();
+    let (used, own) = (used().saturating_sub(before), processor_us(std::process::id()).saturating_sub(own));
+    let counted = || (0..load.all).zip(&sent).skip((rate * cli.warm) as usize);
+    let push = counted().filter_map(|(number, it)| Some(arrived.at(number)?.duration_since(it.due))).collect();
+    let answered = |sent: &load::Sent| Some(sent.answered?.duration_since(sent.due));
     let on = match cli.nodes {
         0 => "SQLite, one hub".to_owned(),
         nodes => format!("Postgres, hubs: {nodes}"),
@@ -115,11 +111,12 @@ async fn turn(cli: &Cli, rate: u32) -> Result<Duration, String> {
     println!("{rate} events/s for {} s, {on}, load and receiver on the same machine", cli.seconds);
     println!("{:28}{:>10}{:>10}{:>10}", "ms", "p50", "p99", "max");
     row("commit to SQLite (FULL)", floor);
-    row("load to receiver, directly", direct);
-    row("webhook answered, durable", ack);
+    row("load to receiver, directly", directly.iter().filter_map(answered).collect());
+    row("webhook answered, durable", counted().filter_map(|(_, it)| answered(it)).collect());
     let slowest = row("webhook in to push out", push);
-    let (each, all) = (used / u64::from(load.all), load.all);
-    println!("processor time of the hubs: {each} us an event; {lost} of {all} events did not arrive");
+    let ([each, own], all) = ([used, own].map(|it| it / u64::from(load.all)), load.all);
+    println!("processor time: {each} us an event of the hubs, {own} of load and receiver");
+    println!("{lost} of {all} events did not arrive");
     if lost == 0 { Ok(slowest) } else { Err("events were lost".to_owned()) }
 }
 
@@ -190,92 +187,9 @@ async fn ready(client: &reqwest::Client, port: u16) -> Result<(), String> {
     Err("the hub did not become ready within 4 s".to_owned())
 }
 
-/// The other end: notes when an event arrives, by the number in its title.
-async fn listen(arrived: Times) -> Result<String, String> {
-    async fn take(State(arrived): State<Times>, body: Bytes) -> StatusCode {
-        let now = Instant::now();
-        let event: Value = serde_json::from_slice(&body).unwrap_or_default();
-        if let Some(number) = event.pointer("/data/title").and_then(Value::as_str).and_then(|it| it.parse().ok()) {
-            arrived.lock().unwrap_or_else(PoisonError::into_inner).entry(number).or_insert(now);
-        }
-        StatusCode::NO_CONTENT
-    }
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(text)?;
-    let address = listener.local_addr().map_err(text)?;
-    tokio::spawn(async move {
-        let _ = axum::serve(listener, Router::new().fallback(take).with_state(arrived)).await;
-    });
-    Ok(format!("http://{address}/events"))
-}
-
-/// What is sent where, and how often.
-struct Load {
-    /// Of each hub.
-    urls: Vec<String>,
-    /// Events a second.
-    rate: u32,
-    all: u32,
-}
-
-impl Load {
-    /// An odd event changes somebody whom an even one made so many events before: long after that was pushed, so that
-    /// each event has its own push.
-    fn apart(&self) -> u32 {
-        8 * self.rate
-    }
-
-    /// The event of a number: even ones make a customer, odd ones change one.
-    fn event(&self, number: u32) -> String {
-        let makes = number.is_multiple_of(2) || number < self.apart();
-        let person = if makes { number } else { number - self.apart() - 1 };
-        let stamp = jiff::Timestamp::from_second(1_767_225_600 + i64::from(number)).unwrap_or_default();
-        json!({ "type": if makes { "customer.created" } else { "customer.updated" }, "data": {
-            "id": format!("c-{person}"), "updated_at": stamp.to_string(), "kind": "person",
-            "display_name": format!("Person {person}"), "title": number.to_string(),
-            "emails": { "main": format!("person{person}@example.com") },
-            "phones": { "mobile": format!("+86138{person:08}") } } })
-        .to_string()
-    }
-
-    /// Sends every event when it is due; returns when each was due and when it was answered.
-    async fn send(&self, client: &reqwest::Client) -> (HashMap<u32, Instant>, HashMap<u32, Instant>) {
-        let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
-        let (rate, all, began) = (self.rate, self.all, Instant::now());
-        // A timer of the runtime is late by up to a millisecond, which is not the hub's.
-        std::thread::spawn(move || {
-            for number in 0..all {
-                let at = began + Duration::from_secs(1) * number / rate;
-                std::thread::sleep(at.saturating_duration_since(Instant::now()));
-                if sender.send((number, at)).is_err() {
-                    return;
-                }
-            }
-        });
-        let (mut due, mut calls) = (HashMap::new(), tokio::task::JoinSet::new());
-        while let Some((number, at)) = receiver.recv().await {
-            due.insert(number, at);
-            let url = &self.urls[number as usize % self.urls.len()];
-            let Ok(request) = self.signed(client, url, number) else { continue };
-            calls.spawn(async move {
-                let answered = request.send().await.is_ok_and(|reply| reply.status().is_success());
-                (number, answered.then(Instant::now))
-            });
-        }
-        let answers = calls.join_all().await;
-        (due, answers.into_iter().filter_map(|(number, at)| Some((number, at?))).collect())
-    }
-
-    fn signed(&self, client: &reqwest::Client, url: &str, number: u32) -> Result<reqwest::RequestBuilder, String> {
-        let (id, body, seconds) = (format!("evt-{number}"), self.event(number), Clock::System.now().as_second());
-        let signature = sign::standard_webhook(&Secret::new(KEY), &id, seconds, body.as_bytes()).map_err(text)?;
-        let request = client.post(url).header("webhook-id", id).header("webhook-timestamp", seconds.to_string());
-        Ok(request.header("webhook-signature", signature).header("content-type", "application/json").body(body))
-    }
-}
-
 /// Waits until everything arrived; returns what did not within ten seconds.
-async fn wait_for(arrived: &Times, all: u32) -> u32 {
-    let count = || u32::try_from(arrived.lock().unwrap_or_else(PoisonError::into_inner).len()).unwrap_or(u32::MAX);
+async fn wait_for(arrived: &Arrived, all: u32) -> u32 {
+    let count = || u32::try_from(arrived.count()).unwrap_or(u32::MAX);
     for _ in 0..200 {
         if count() >= all {
             break;
@@ -285,20 +199,8 @@ async fn wait_for(arrived: &Times, all: u32) -> u32 {
     all.saturating_sub(count())
 }
 
-/// The same calls straight to the receiver: what the machine, its network and this program take.
-async fn direct(client: &reqwest::Client, receiver: &str, load: &Load) -> Result<Vec<Duration>, String> {
-    let mut times = Vec::new();
-    for number in 0..load.rate * 3 {
-        let began = Instant::now();
-        load.signed(client, receiver, number)?.send().await.map_err(text)?;
-        times.push(began.elapsed());
-        tokio::time::sleep(Duration::from_secs(1) / load.rate).await;
-    }
-    Ok(times)
-}
-
 /// One row a commit, each on disk before it returns.
-fn fsync_floor(folder: &Path, load: &Load) -> Result<Vec<Duration>, String> {
+fn fsync_floor(folder: &Path, load: Load) -> Result<Vec<Duration>, String> {
     let database = rusqlite::Connection::open(folder.join("floor.db")).map_err(text)?;
     let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE it (body TEXT);";
     database.execute_batch(pragmas).map_err(text)?;
