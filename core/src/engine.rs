@@ -1,5 +1,7 @@
 //! What every stage needs: the store, the rules, the connections, the time.
 
+mod handed;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,9 +14,9 @@ use crate::clock::Clock;
 use crate::connection::Connection;
 use crate::link::Word;
 use crate::store::db::{Result, StoreError, Tx};
-use crate::store::deliveries::Planned;
 use crate::store::leases::Fence;
 use crate::store::{Store, proposals};
+use handed::Handed;
 
 /// The running pieces of core. Clones share it.
 #[derive(Clone)]
@@ -51,14 +53,6 @@ pub struct Inner {
     errands: Mutex<BTreeSet<(Errand, String)>>,
     /// Who sends, and what is claimed for whom.
     handed: Mutex<Handed>,
-}
-
-/// See [`Engine::take_handed`].
-#[derive(Default)]
-struct Handed {
-    /// Connections at which somebody waits for something to send, and what proves that it is this node's to send.
-    at_rest: BTreeMap<String, Option<Arc<Fence>>>,
-    claimed: BTreeMap<String, Vec<Planned>>,
 }
 
 /// What a connection has to do.
@@ -195,43 +189,6 @@ impl Engine {
     /// Notes that something waits to be taken in, or may go on.
     pub(crate) fn note_thinking(&self) {
         self.note_errands(Errand::Think, [""]);
-    }
-
-    fn handed(&self) -> MutexGuard<'_, Handed> {
-        self.handed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whoever sends to a connection has nothing to do: what is planned for it is claimed and handed over at once.
-    pub fn rest(&self, connection: &str) {
-        self.handed().at_rest.insert(connection.to_owned(), self.store.fence().cloned());
-    }
-
-    /// Whether somebody rests at a connection, and it is still this node that sends to it: no other takes it over before
-    /// this transaction ends.
-    pub(crate) fn is_at_rest(&self, tx: &mut Tx<'_>, connection: &str) -> Result<bool> {
-        let Some(fence) = self.handed().at_rest.get(connection).cloned() else { return Ok(false) };
-        match fence.map_or(Ok(()), |fence| fence.check(tx)) {
-            Err(StoreError::TakenOver(_)) => {
-                self.handed().at_rest.remove(connection);
-                Ok(false)
-            }
-            checked => checked.map(|()| true),
-        }
-    }
-
-    /// Hands over what was claimed for a connection at rest; nothing more is until it rests again.
-    pub(crate) fn hand_over(&self, connection: &str, claimed: Vec<Planned>) {
-        let mut handed = self.handed();
-        handed.at_rest.remove(connection);
-        handed.claimed.entry(connection.to_owned()).or_default().extend(claimed);
-    }
-
-    /// Ends the rest of whoever sends to a connection, and gives what was claimed meanwhile: its attempts are on record,
-    /// so it must be sent.
-    pub fn take_handed(&self, connection: &str) -> Vec<Planned> {
-        let mut handed = self.handed();
-        handed.at_rest.remove(connection);
-        handed.claimed.remove(connection).unwrap_or_default()
     }
 
     /// Binds it to files that are in force, by their number: once others are, it computes nothing any more.

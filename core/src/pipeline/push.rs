@@ -27,7 +27,8 @@ pub use recover::{recover, take_up};
 use send::After;
 pub use send::Sent;
 
-/// Deliveries claimed at once for a connection: a crash makes at most these uncertain.
+/// Deliveries claimed at once for a connection by whoever sends, and as many by whoever plans: a crash makes at most these
+/// uncertain.
 const CLAIM: i64 = 16;
 
 /// The same where the manifest declares batches: the largest that a recorded system takes.
@@ -97,21 +98,24 @@ fn claim(engine: &Engine, tx: &mut Tx<'_>, connection: &Connection, count: i64) 
     Ok(claimed)
 }
 
-/// Whether what was just planned for a connection may be on record as being sent in the transaction that planned it: nothing
-/// is being sent there, nothing waits, and none of it was ever tried.
+/// Whether what was just planned for a connection may be on record as being sent in the transaction that planned it: whoever
+/// sends takes so much more, nothing waits, and none of it was ever tried.
 pub(super) fn may_begin(engine: &Engine, tx: &mut Tx<'_>, name: &str, planned: &[Planned]) -> Result<bool> {
     let Some(connection) = engine.connections.get(name).filter(|it| it.connector.is_some()) else { return Ok(false) };
     let (to_it, now_us) = (|| planned.iter().filter(|one| one.connection == name), engine.clock.now_us());
-    let are_few = i64::try_from(to_it().count()).is_ok_and(|count| count <= claims_most(connection));
     let are_new = to_it().all(|one| one.delivery.attempt == 0 && one.due_us <= now_us);
-    Ok(are_few
-        && are_new
-        && engine.is_at_rest(tx, name)?
+    Ok(are_new
+        && to_it().count() <= room(engine, tx, connection)?
         && streams::is_live(tx, name)?
         && !deliveries::waits(tx, name)?)
 }
 
-/// Claims what was just queued for connections at which nothing is being sent, in the transaction that planned it: they
+/// How many more whoever sends to a connection takes now.
+fn room(engine: &Engine, tx: &mut Tx<'_>, connection: &Connection) -> Result<usize> {
+    engine.room(tx, connection.name.as_str(), usize::try_from(claims_most(connection)).unwrap_or(0))
+}
+
+/// Claims what was just queued for connections at which whoever sends takes more, in the transaction that planned it: they
 /// need not ask for it. Once it is durable, each is to be handed what is its own.
 pub(super) fn claim_along(
     engine: &Engine,
@@ -121,11 +125,11 @@ pub(super) fn claim_along(
     let whose: BTreeSet<&str> = planned.iter().map(|one| one.connection.as_str()).collect();
     let mut all = Vec::new();
     for connection in whose.into_iter().filter_map(|name| engine.connections.get(name)) {
-        let name = connection.name.as_str();
-        if connection.connector.is_some() && engine.is_at_rest(tx, name)? {
-            let claimed = claim(engine, tx, connection, claims_most(connection))?;
+        let room = if connection.connector.is_some() { room(engine, tx, connection)? } else { 0 };
+        if room > 0 {
+            let claimed = claim(engine, tx, connection, i64::try_from(room).unwrap_or(0))?;
             if !claimed.is_empty() {
-                all.push((name.to_owned(), claimed));
+                all.push((connection.name.as_str().to_owned(), claimed));
             }
         }
     }

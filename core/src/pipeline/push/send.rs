@@ -3,9 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::pin::Pin;
+use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::sync::Notify;
 use tracing::Instrument as _;
 
 use super::{Answer, Kept, claims_most, doubt, keep};
@@ -56,6 +58,7 @@ pub(super) async fn all(engine: &Engine, connection: &Connection, claimed: Vec<P
         open: BTreeSet::new(),
         under_way: BTreeMap::new(),
         begun_us: engine.clock.now_us(),
+        called: Arc::default(),
         sent: Sent::default(),
     };
     let ended = round.run(claimed, after).await;
@@ -77,6 +80,8 @@ struct Round<'r> {
     /// Of these, what was begun.
     under_way: BTreeMap<i64, Target>,
     begun_us: i64,
+    /// Calls when more was handed over.
+    called: Arc<Notify>,
     sent: Sent,
 }
 
@@ -91,9 +96,12 @@ async fn kept(keeping: &mut Option<Keeping>) -> Result<(Kept, Vec<i64>)> {
 
 impl Round<'_> {
     async fn run(&mut self, claimed: Vec<Planned>, after: After) -> Result<()> {
-        self.take(claimed).await?;
         let at_once = self.connector.manifest().connector.limits.push_parallel.get() as usize;
         let (engine, connection, connector) = (self.engine, self.connection, self.connector);
+        // What was handed over meanwhile was planned before.
+        let handed = engine.take_handed(connection.name.as_str());
+        self.take(handed.into_iter().chain(claimed).collect()).await?;
+        let called = self.called.clone();
         let mut flying = FuturesUnordered::new();
         let mut keeping: Option<Keeping> = None;
         let mut failed: Option<StoreError> = None;
@@ -111,12 +119,28 @@ impl Round<'_> {
             if keeping.is_none() && failed.is_none() && !self.answers.is_empty() {
                 keeping = Some(self.put_on_record(after));
             }
+            let takes_more = failed.is_none() && self.goes_on(after);
+            if takes_more && !(keeping.is_none() && flying.is_empty()) {
+                engine.take_along(connection.name.as_str(), self.open.len(), &called);
+            } else {
+                // What was handed over until now is on record as being sent.
+                let handed = engine.take_handed(connection.name.as_str());
+                self.open.extend(handed.iter().map(|one| one.delivery.number));
+                if failed.is_none() && !handed.is_empty() {
+                    failed = self.take(handed).await.err();
+                    continue;
+                }
+            }
             if keeping.is_none() && flying.is_empty() {
                 return failed.map_or(Ok(()), Err);
             }
             tokio::select! {
                 biased;
                 Some(answers) = flying.next(), if !flying.is_empty() => self.answers.extend(answers),
+                () = called.notified(), if takes_more => {
+                    let handed = engine.take_more(connection.name.as_str());
+                    failed = self.take(handed).await.err();
+                }
                 kept = kept(&mut keeping) => {
                     keeping = None;
                     match kept {
@@ -139,6 +163,11 @@ impl Round<'_> {
         }
     }
 
+    /// Whether more is claimed, or taken from those who plan.
+    fn goes_on(&self, after: After) -> bool {
+        after == After::Claim && self.engine.clock.now_us() - self.begun_us < ROUND_US
+    }
+
     /// Lines up what was claimed. What an earlier attempt made is answered at once.
     async fn take(&mut self, claimed: Vec<Planned>) -> Result<()> {
         self.sent.tried += claimed.len();
@@ -151,7 +180,9 @@ impl Round<'_> {
             let asked_us = self.engine.clock.now_us();
             self.answers.push(Answer { one, fresh: None, asked_us, result });
         }
-        self.waiting.extend(calls(self.connector.manifest(), claimed));
+        // What waits has not begun: more may go with it.
+        let waiting = std::mem::take(&mut self.waiting).into_iter().flatten().chain(claimed);
+        self.waiting = calls(self.connector.manifest(), waiting);
         Ok(())
     }
 
@@ -172,8 +203,7 @@ impl Round<'_> {
     fn put_on_record(&mut self, after: After) -> Keeping {
         let answers = std::mem::take(&mut self.answers);
         let left = i64::try_from(self.open.len() - answers.len()).unwrap_or(i64::MAX);
-        let goes_on = after == After::Claim && self.engine.clock.now_us() - self.begun_us < ROUND_US;
-        let room = if goes_on { (claims_most(self.connection) - left).max(0) } else { 0 };
+        let room = if self.goes_on(after) { (claims_most(self.connection) - left).max(0) } else { 0 };
         let (here, connection) = (self.engine.clone(), self.connection.clone());
         Box::pin(blocking(move || {
             let kept = keep(&here, &connection, &answers, room)?;
@@ -295,12 +325,12 @@ fn span(connection: &Connection, one: &Planned) -> tracing::Span {
 
 /// What goes in one call: neighbours of one stream and operation, as many as the manifest declares. Only first
 /// attempts go together; what an earlier attempt may have done is looked into alone.
-fn calls(manifest: &Manifest, claimed: Vec<Planned>) -> Vec<Call> {
-    let mut calls: Vec<Call> = Vec::new();
+fn calls(manifest: &Manifest, claimed: impl Iterator<Item = Planned>) -> VecDeque<Call> {
+    let mut calls: VecDeque<Call> = VecDeque::new();
     for one in claimed {
         let it = &one.delivery;
         let size = manifest.batch_size(it.stream.as_str(), it.operation);
-        let fits = calls.last().is_some_and(|call| {
+        let fits = calls.back().is_some_and(|call| {
             let joins = |other: &Planned| {
                 let other = &other.delivery;
                 (&other.stream, other.operation, other.attempt) == (&it.stream, it.operation, 1)
@@ -308,9 +338,9 @@ fn calls(manifest: &Manifest, claimed: Vec<Planned>) -> Vec<Call> {
             };
             it.attempt == 1 && call.len() < size && call.iter().all(joins)
         });
-        match calls.last_mut() {
+        match calls.back_mut() {
             Some(call) if fits => call.push(one),
-            _ => calls.push(vec![one]),
+            _ => calls.push_back(vec![one]),
         }
     }
     calls
