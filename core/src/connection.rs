@@ -120,7 +120,7 @@ impl Connection {
 
     /// What the manifest declares; a connection without a connector (files) can do nothing.
     pub fn can(&self, stream: &str, ability: Ability) -> bool {
-        let stream = self.connector.as_ref().and_then(|it| it.manifest().stream(stream));
+        let stream = self.connector.as_ref().and_then(|it| it.manifest().streams.get(stream));
         stream.is_some_and(|stream| stream.can(ability))
     }
 }

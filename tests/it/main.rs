@@ -19,6 +19,7 @@ mod explain;
 mod files;
 mod flow;
 mod garbage;
+mod handed;
 mod holds;
 mod hubspot;
 mod invariants;

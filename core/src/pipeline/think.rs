@@ -53,19 +53,22 @@ pub fn pass(engine: &Engine) -> Result<Pass> {
         Arrived::None | Arrived::Many => (Processed::default(), false),
     };
     let is_whole = planned.is_some();
-    let along = planned.unwrap_or_default();
-    if !along.is_empty() {
-        plan::planned_along(engine, &along);
-    }
+    let mut along = planned.unwrap_or_default();
+    let is_owed = !along.is_empty();
     let mut handed: BTreeMap<String, Vec<Planned>> = claimed.into_iter().collect();
-    for one in along.begun {
+    for one in std::mem::take(&mut along.begun) {
         handed.entry(one.connection.clone()).or_default().push(one);
     }
     if !handed.is_empty() {
         point(Point::AttemptCommitted);
     }
+    let handed_to: Vec<String> = handed.keys().cloned().collect();
     for (connection, deliveries) in handed {
         engine.hand_over(&connection, deliveries);
+    }
+    // Not before: whoever is called is to find what was handed over.
+    if is_owed {
+        plan::planned_along(engine, &along, &handed_to);
     }
     Ok(Pass { processed, is_whole, is_cut })
 }

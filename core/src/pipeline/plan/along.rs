@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{BATCH_CHANGES, Owed, POSITION, in_place, owed_to, receivers, released, step, tell};
 use crate::crash::{Point, point};
-use crate::engine::Engine;
+use crate::engine::{Engine, Errand};
 use crate::link::Link;
 use crate::pipeline::process::{Batch, Settled};
 use crate::pipeline::push;
@@ -90,11 +90,11 @@ fn settled_along(engine: &Engine, tx: &mut Tx<'_>, batch: &Batch, settled: &Sett
     Ok(Along { queued, begun })
 }
 
-/// What [`along`] planned is durable.
-pub(in crate::pipeline) fn planned_along(engine: &Engine, along: &Along) {
+/// What [`along`] planned is durable, and what is on record as being sent was handed over to these connections.
+pub(in crate::pipeline) fn planned_along(engine: &Engine, along: &Along, handed_to: &[String]) {
     point(Point::PlanCommitted);
     tell(engine, &along.queued);
-    tell(engine, &along.begun);
+    engine.note_errands(Errand::Tend, handed_to.iter().map(String::as_str));
 }
 
 impl Along {

@@ -98,9 +98,11 @@ impl Round<'_> {
     async fn run(&mut self, claimed: Vec<Planned>, after: After) -> Result<()> {
         let at_once = self.connector.manifest().connector.limits.push_parallel.get() as usize;
         let (engine, connection, connector) = (self.engine, self.connection, self.connector);
-        // What was handed over meanwhile was planned before.
-        let handed = engine.take_handed(connection.name.as_str());
-        self.take(handed.into_iter().chain(claimed).collect()).await?;
+        // Something may have been handed over since, or before what was asked for.
+        let mut all = engine.take_handed(connection.name.as_str());
+        all.extend(claimed);
+        all.sort_by_key(|one| one.delivery.number);
+        self.take(all).await?;
         let called = self.called.clone();
         let mut flying = FuturesUnordered::new();
         let mut keeping: Option<Keeping> = None;
