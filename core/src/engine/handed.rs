@@ -34,15 +34,15 @@ impl Engine {
 
     /// Whoever sends to a connection has nothing to do: what is planned for it is claimed and handed over at once.
     pub fn rest(&self, connection: &str) {
-        self.take_over_as(connection, 0, None);
+        self.note_sender(connection, 0, None);
     }
 
     /// Whoever sends to a connection takes more while so many deliveries are on their way.
     pub(crate) fn take_along(&self, connection: &str, under_way: usize, called: &Arc<Notify>) {
-        self.take_over_as(connection, under_way, Some(called.clone()));
+        self.note_sender(connection, under_way, Some(called.clone()));
     }
 
-    fn take_over_as(&self, connection: &str, under_way: usize, called: Option<Arc<Notify>>) {
+    fn note_sender(&self, connection: &str, under_way: usize, called: Option<Arc<Notify>>) {
         let sender = Sender { fence: self.store.fence().cloned(), under_way, called };
         self.handed().senders.insert(connection.to_owned(), sender);
     }

@@ -58,7 +58,6 @@ pub(super) async fn all(engine: &Engine, connection: &Connection, claimed: Vec<P
         open: BTreeSet::new(),
         under_way: BTreeMap::new(),
         begun_us: engine.clock.now_us(),
-        called: Arc::default(),
         sent: Sent::default(),
     };
     let ended = round.run(claimed, after).await;
@@ -80,8 +79,6 @@ struct Round<'r> {
     /// Of these, what was begun.
     under_way: BTreeMap<i64, Target>,
     begun_us: i64,
-    /// Calls when more was handed over.
-    called: Arc<Notify>,
     sent: Sent,
 }
 
@@ -103,7 +100,8 @@ impl Round<'_> {
         all.extend(claimed);
         all.sort_by_key(|one| one.delivery.number);
         self.take(all).await?;
-        let called = self.called.clone();
+        // Calls when more was handed over.
+        let called = Arc::<Notify>::default();
         let mut flying = FuturesUnordered::new();
         let mut keeping: Option<Keeping> = None;
         let mut failed: Option<StoreError> = None;
